@@ -1,0 +1,3 @@
+"""judgekit: train, evaluate and study LLM judges."""
+
+__version__ = "0.1.0"

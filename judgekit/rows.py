@@ -1,0 +1,167 @@
+"""The data rows that flow between stages, and their JSON Lines form.
+
+Instruction -> ResponsePair -> Judgment -> Demonstration | Preference. All rows are frozen: an augmentation
+makes a new row, it never edits one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from judgekit.errors import DataError
+
+Verdict = Literal["A", "B", "tie"]
+Order = Literal["ab", "ba"]
+Message = Mapping[str, str]
+"""One chat turn: ``{"role": "user" | "system" | "assistant", "content": text}``."""
+
+VERDICTS: tuple[str, ...] = get_args(Verdict)
+ORDERS: tuple[Order, ...] = ("ab", "ba")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a user asks.
+
+    :param id: unique and stable; splits and random draws are keyed by it
+    :param text: the instruction as shown to the judge
+    :param source: where it comes from, for example ``starter`` or ``maths``
+    :param category: topic or task kind
+    :param near_miss: a highly relevant instruction that asks something else (noisy-instruction pairs)
+    :param answer: ground truth of a verifiable task, as its checker reads it
+    :param checker: how responses are verified (a kind of ``data.constraints`` or a maths scorer), None if they are not
+    """
+
+    id: str
+    text: str
+    source: str
+    category: str
+    near_miss: str | None = None
+    answer: str | None = None
+    checker: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsePair:
+    """Two responses to one instruction; ``label`` names the better response, not a position.
+
+    :param group: rows of one group share an instruction; intervals resample groups
+    """
+
+    id: str
+    instruction: str
+    response_a: str
+    response_b: str
+    label: Verdict | None
+    reference: str | None = None
+    subset: str | None = None
+    group: str | None = None
+
+    @property
+    def cluster(self) -> str:
+        """The unit the bootstrap resamples: the group, by default the instruction."""
+        return self.group if self.group is not None else self.instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One chain of thought of a judge on one pair in one order.
+
+    :param id: id of the pair
+    :param order: ``ba`` means the judge saw response_b first
+    :param sample: index of the sample, unique within (id, order)
+    :param verdict: names the response (A = response_a), not the position; None when invalid
+    :param invalid: why there is no verdict; None when there is one
+    :param p_a: probability that response_a is better, where decoding yields it
+    :param text: the judge's whole reply (plan, execution and verdict stitched)
+    :param plan: the evaluation plan alone, and ``plan_index`` its number, for recipes that plan
+    """
+
+    id: str
+    order: Order
+    sample: int
+    verdict: Verdict | None
+    invalid: str | None
+    text: str
+    p_a: float | None = None
+    plan: str | None = None
+    plan_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A prompt and the reply to imitate (SFT).
+
+    :param prompt: chat messages, the last one from the user
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A prompt with a preferred and a dispreferred reply (DPO)."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+
+Row = TypeVar("Row", Instruction, ResponsePair, Judgment, Demonstration, Preference)
+
+
+def to_json(row: Any) -> str:
+    """One line of JSON without null optional fields' noise removed: every field is written, in field order."""
+    return json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False)
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> int:
+    """Write rows as JSON Lines and return how many. The file appears whole or not at all."""
+    count = 0
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            file.write(to_json(row) + "\n")
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    return count
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Read rows judgekit wrote itself (outside data goes through ``judgekit.data.sources``)."""
+    return list(iter_rows(path, kind))
+
+
+def iter_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
+    """Yield rows of one kind from a JSON Lines file.
+
+    :raises DataError: naming the line and the field that does not fit ``kind``
+    """
+    names = {f.name for f in dataclasses.fields(kind)}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(f"not JSON: {error}", file=path, line=number) from error
+            unknown = set(values) - names
+            if unknown:
+                raise DataError(f"unknown field for {kind.__name__}", file=path, line=number, field=min(unknown))
+            if "prompt" in values:
+                values["prompt"] = tuple(values["prompt"])
+            try:
+                yield kind(**values)
+            except TypeError as error:
+                raise DataError(str(error), file=path, line=number) from error

