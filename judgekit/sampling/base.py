@@ -1,0 +1,94 @@
+"""What every sampler back end is asked and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Finish = Literal["stop", "eos", "length", "choice"]
+Item = tuple[int, int]
+"""(index into the requests, sample index): one sample to draw."""
+Batch = tuple[Item, ...]
+"""Samples that are generated together."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How one sample is drawn.
+
+    :param temperature: 0 is greedy
+    :param top_p: nucleus probability
+    :param max_new_tokens: longest reply, tokens
+    :param stop: generation ends once the text contains one of these
+    :param choices: when not empty, the reply is one of these strings, with the probability of each
+    :param seed: random stream; a sample's draws depend on (seed, prompt token ids, sample index) and nothing else
+    """
+
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt and the samples wanted of it.
+
+    :param id: names the request among the requests of one call; it does not influence what is drawn
+    :param prompt_ids: prompt token ids, special tokens included
+    :param samples: sample indices; each is a random stream of its own
+    """
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    params: SamplingParams
+    samples: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One finished sample.
+
+    :param text: the reply
+    :param token_ids: ids the model produced, without the prompt
+    :param finish: why it ended; ``length`` means it was cut at ``max_new_tokens``
+    :param prompt_tokens: length of the prompt, tokens
+    :param choice_probs: probability of each choice (they sum to 1), for requests with choices
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish: Finish
+    prompt_tokens: int
+    choice_probs: dict[str, float] | None = None
+
+
+class Sampler(Protocol):
+    """A back end that turns requests into generations, one batch at a time.
+
+    Low-precision arithmetic makes a sample depend on the other samples of its batch. Batches are therefore planned
+    first and can be run again later in the same composition.
+    """
+
+    def plan(self, requests: Sequence[Request]) -> list[Batch]:
+        """Split the samples of ``requests`` into batches, each sample into exactly one. Deterministic."""
+        ...
+
+    def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
+        """Generate one planned batch; the generations are in the batch's order."""
+        ...
+
+
+class Progress(Protocol):
+    """Told how sampling gets on."""
+
+    def begin(self, samples: int, cached: int) -> None:
+        """Called once: ``samples`` distinct samples are wanted, of which ``cached`` exist already."""
+        ...
+
+    def advance(self, samples: int, tokens: int) -> None:
+        """``samples`` more are there, ``tokens`` newly generated for them (0 when another process did it)."""
+        ...
