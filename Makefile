@@ -1,0 +1,47 @@
+# Everything a user or a test needs: `make setup`, `make demo`, `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-integration lint format clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+# Python without its ensurepip module cannot make a virtual environment with pip inside; pip then installs itself there.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("judgekit needs Python 3.11 or newer, this is %d.%d; name another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || \
+		($(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip)
+
+# The stamp makes a second `make setup` instant and free of network access until the requirements change.
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV) (the first time takes a few minutes)"
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+setup: $(STAMP) ## install into .venv
+
+demo: setup ## train and measure a judge (LLMBAR=path adds LLMBar)
+	@$(BIN)/judgekit run experiment=demo $(if $(LLMBAR),"benchmark.llmbar.path='$(LLMBAR)'")
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## let ruff rewrite files
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+test: lint ## lint, then the fast tests
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+test-integration: setup ## tests with real parts
+	@$(BIN)/pytest -m integration
+
+clean: ## remove caches, keep .venv and outputs
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +
