@@ -1,0 +1,206 @@
+"""Append-only cache of generations, safe for several writers on a network file system.
+
+Every writer has a segment file of its own, so no locks are needed::
+
+    ROOT/generations/WEIGHTS_DIGEST[:16]/START-HOST-PID-RANDOM.seg
+
+A line is ``CRC32 JSON``: eight hex digits, a space, one generation with its key first. A last line without a newline
+is torn (its writer died or is still writing) and ignored. A line whose checksum does not fit is skipped and reported.
+
+When several segments hold the same key, the first segment by name wins, that is the one begun first; within one
+process a generation that was seen once stays the one that is returned.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO
+
+from judgekit.randomness import digest
+from judgekit.sampling.base import Generation, SamplingParams
+from judgekit.store import fsync_folder, storage_errors
+
+logger = logging.getLogger(__name__)
+
+KEY_LENGTH = 32
+_PREFIX = b'{"key": "'
+
+
+def generation_keys(
+    weights_digest: str, prompt_ids: Sequence[int], params: SamplingParams, samples: Sequence[int]
+) -> list[str]:
+    """Keys of samples of one prompt: hex digests of everything that determines a generation.
+
+    :param weights_digest: of the weights themselves, never a model's name
+    :param samples: sample indices, one key each
+    """
+    values = asdict(params)
+    # 0 and 0.0 are the same temperature but not the same JSON.
+    values["temperature"], values["top_p"] = float(params.temperature), float(params.top_p)
+    prompt = digest([weights_digest, list(prompt_ids), values], KEY_LENGTH)
+    return [digest([prompt, sample], KEY_LENGTH) for sample in samples]
+
+
+class GenerationCache:
+    """Generations of one set of weights; rows stay on disk, memory holds their keys and places.
+
+    :ivar folder: where the segments are
+    :ivar corrupt: lines skipped so far because their checksum did not fit
+    """
+
+    def __init__(self, root: Path, weights_digest: str) -> None:
+        """Index all segments.
+
+        :param root: the store's root folder
+        """
+        self.folder = root / "generations" / weights_digest[:16]
+        self.weights_digest = weights_digest
+        self.corrupt = 0
+        self._index: dict[bytes, tuple[str, int, int]] = {}
+        self._read_to: dict[str, int] = {}
+        self._own: tuple[str, int] | None = None
+        self._reader: tuple[str, BinaryIO] | None = None
+        self.refresh()
+
+    def __len__(self) -> int:
+        """Generations known."""
+        return len(self._index)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a generation of this key is known."""
+        return bytes.fromhex(key) in self._index
+
+    def keys_of(self, prompt_ids: Sequence[int], params: SamplingParams, samples: Sequence[int]) -> list[str]:
+        """Keys of samples of one prompt under these weights."""
+        return generation_keys(self.weights_digest, prompt_ids, params, samples)
+
+    def refresh(self) -> None:
+        """Index what other processes have appended since."""
+        with storage_errors(self.folder):
+            for path in sorted(self.folder.glob("*.seg")):
+                if self._own is None or path.name != self._own[0]:
+                    self._index_segment(path)
+
+    def get(self, key: str) -> Generation | None:
+        """The generation of this key, or None. A row that can no longer be read as it was written is forgotten."""
+        place = self._index.get(bytes.fromhex(key))
+        if place is None:
+            return None
+        segment, offset, length = place
+        line = self._read(segment, offset, length)
+        if _key_in(line) == bytes.fromhex(key):
+            return _decode(line)
+        del self._index[bytes.fromhex(key)]
+        self._report(segment, 1)
+        return None
+
+    def put_batch(self, rows: Sequence[tuple[str, Generation]]) -> None:
+        """Append generations with one write and flush them to disk, so that a batch is kept whole or done again.
+
+        :raises StageError: when the disk is full or the folder cannot be written
+        """
+        lines = [_encode(key, generation) for key, generation in rows]
+        with storage_errors(self.folder):
+            name, descriptor = self._own = self._own or self._create_segment()
+            offset = self._read_to[name]
+            try:
+                _write_all(descriptor, b"".join(lines))
+                os.fsync(descriptor)
+            except OSError:
+                # What was written of it becomes the torn end of a segment that nobody appends to any more.
+                self._own = None
+                os.close(descriptor)
+                raise
+        for (key, _), line in zip(rows, lines, strict=True):
+            self._index.setdefault(bytes.fromhex(key), (name, offset, len(line)))
+            offset += len(line)
+        self._read_to[name] = offset
+
+    def close(self) -> None:
+        """Close the files; the cache can still be used and then begins a new segment."""
+        if self._own is not None:
+            os.close(self._own[1])
+        if self._reader is not None:
+            self._reader[1].close()
+        self._own = self._reader = None
+
+    def _create_segment(self) -> tuple[str, int]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        start = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        name = f"{start}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.seg"
+        descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+        fsync_folder(self.folder)
+        self._read_to[name] = 0
+        return name, descriptor
+
+    def _index_segment(self, path: Path) -> None:
+        offset, corrupt = self._read_to.get(path.name, 0), 0
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                key = _key_in(line)
+                if key is None:
+                    corrupt += 1
+                else:
+                    self._index.setdefault(key, (path.name, offset, len(line)))
+                offset += len(line)
+        self._read_to[path.name] = offset
+        if corrupt:
+            self._report(path.name, corrupt)
+
+    def _read(self, segment: str, offset: int, length: int) -> bytes:
+        try:
+            if self._reader is None or self._reader[0] != segment:
+                if self._reader is not None:
+                    self._reader[1].close()
+                self._reader = (segment, (self.folder / segment).open("rb"))
+            self._reader[1].seek(offset)
+            return self._reader[1].read(length)
+        except FileNotFoundError:
+            return b""
+
+    def _report(self, segment: str, lines: int) -> None:
+        self.corrupt += lines
+        logger.warning(
+            "%s: %d corrupt line(s) skipped; those generations are made again.", self.folder / segment, lines
+        )
+
+
+def _encode(key: str, generation: Generation) -> bytes:
+    text = json.dumps({"key": key, **asdict(generation)}, allow_nan=False).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _key_in(line: bytes) -> bytes | None:
+    """The key of a whole and undamaged line, else None."""
+    text, start = line[9:-1], len(_PREFIX)
+    try:
+        if line[8:9] != b" " or line[-1:] != b"\n" or int(line[:8], 16) != zlib.crc32(text):
+            return None
+        return bytes.fromhex(text[start : start + KEY_LENGTH].decode("ascii")) if text.startswith(_PREFIX) else None
+    except ValueError:
+        return None
+
+
+def _decode(line: bytes) -> Generation:
+    values = json.loads(line[9:-1])
+    del values["key"]
+    values["token_ids"] = tuple(values["token_ids"])
+    return Generation(**values)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,160 @@
+"""Sampling that survives being killed: cached samples are not drawn again, new ones are kept batch by batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from judgekit.errors import StageError
+from judgekit.randomness import digest
+from judgekit.sampling.base import Batch, Generation, Item, Progress, Request, Sampler
+from judgekit.sampling.cache import GenerationCache
+from judgekit.store import Workspace, storage_errors, write_json_atomic
+
+
+class Samples(Mapping[tuple[str, int], Generation]):
+    """Generations by (request id, sample index), read from the cache when they are asked for."""
+
+    def __init__(self, cache: GenerationCache, keys: dict[tuple[str, int], str]) -> None:
+        """Look ``keys`` up in ``cache``."""
+        self._cache, self._keys = cache, keys
+
+    def __getitem__(self, name: tuple[str, int]) -> Generation:
+        """One generation.
+
+        :raises StageError: when its row was damaged after it was found
+        """
+        generation = self._cache.get(self._keys[name])
+        if generation is None:
+            raise StageError(
+                f"A generation in {self._cache.folder} was damaged while it was in use. Run the same command again: "
+                f"the damaged line is skipped and made anew."
+            )
+        return generation
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """Names in the order of the requests."""
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        """Samples asked for."""
+        return len(self._keys)
+
+
+def sample_all(
+    sampler: Sampler,
+    cache: GenerationCache,
+    requests: Sequence[Request],
+    *,
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> Samples:
+    """All samples of all requests, drawing those that the cache lacks.
+
+    The batches are planned from what was missing when the stage first began and the plan is kept in the workspace's
+    scratch folder. After a kill the plan is resumed: a batch that is wholly in the cache is skipped, any other is
+    done again in its old composition, so that the same samples come out and at most one batch is repeated.
+
+    :param requests: ids are unique; requests with equal prompt and parameters share their samples
+    :param workspace: of the stage; receives the counts of generations and tokens. None: nothing to resume
+    :raises ValueError: when a sample is asked for twice or the sampler breaks its protocol
+    """
+    items = _keys_by_item(cache, requests)
+    keys = {(requests[index].id, sample): key for (index, sample), key in items.items()}
+    if len(keys) != sum(len(request.samples) for request in requests):
+        raise ValueError("a (request id, sample index) was asked for twice")
+    cache.refresh()
+    first = {key: item for item, key in reversed(items.items())}
+    missing = [key for key in first if key not in cache]
+    if progress is not None:
+        progress.begin(len(first), len(first) - len(missing))
+    record = _Record(workspace.scratch if workspace else None, digest(list(items.values())))
+    planned = {items[item] for batch in record.batches for item in batch}
+    if uncovered := {first[key] for key in missing if key not in planned}:
+        record.extend(_plan(sampler, requests, uncovered))
+    for number, batch in enumerate(record.batches):
+        lacking = [item for item in batch if items[item] not in cache]
+        if lacking:
+            cache.refresh()
+            tokens = 0
+            if any(items[item] not in cache for item in batch):
+                record.begin(number)
+                tokens = _run(sampler, cache, requests, batch, items)
+            if progress is not None:
+                progress.advance(len(lacking), tokens)
+    samples = Samples(cache, keys)
+    if workspace is not None:
+        _count(workspace, samples, requests, record, len(first))
+    return samples
+
+
+def _keys_by_item(cache: GenerationCache, requests: Sequence[Request]) -> dict[Item, str]:
+    items: dict[Item, str] = {}
+    for index, request in enumerate(requests):
+        keys = cache.keys_of(request.prompt_ids, request.params, request.samples)
+        items.update(zip(((index, sample) for sample in request.samples), keys, strict=True))
+    return items
+
+
+def _plan(sampler: Sampler, requests: Sequence[Request], wanted: set[Item]) -> list[Batch]:
+    """Batches of exactly the wanted samples; requests keep their indices."""
+    narrowed = [
+        replace(request, samples=tuple(sample for sample in request.samples if (index, sample) in wanted))
+        for index, request in enumerate(requests)
+    ]
+    batches = sampler.plan(narrowed)
+    if sorted(item for batch in batches for item in batch) != sorted(wanted):
+        raise ValueError("the sampler's plan does not hold each sample exactly once")
+    return batches
+
+
+def _run(
+    sampler: Sampler, cache: GenerationCache, requests: Sequence[Request], batch: Batch, items: Mapping[Item, str]
+) -> int:
+    """Generate and keep one batch; returns the number of tokens generated."""
+    generations = sampler.run(requests, batch)
+    cache.put_batch([(items[item], generation) for item, generation in zip(batch, generations, strict=True)])
+    return sum(len(generation.token_ids) for generation in generations)
+
+
+def _count(
+    workspace: Workspace, samples: Samples, requests: Sequence[Request], record: _Record, distinct: int
+) -> None:
+    own = [samples[requests[index].id, sample] for number in record.begun for index, sample in record.batches[number]]
+    workspace.generations(sampled=len(own), cached=distinct - len(own))
+    workspace.tokens(
+        prompt=sum(generation.prompt_tokens for generation in own),
+        generated=sum(len(generation.token_ids) for generation in own),
+    )
+
+
+class _Record:
+    """The batches of one call and which of them this stage began itself, over all its attempts.
+
+    :ivar batches: the plan; only ever extended
+    :ivar begun: numbers of the batches that were generated here and not found in the cache
+    """
+
+    def __init__(self, scratch: Path | None, fingerprint: str) -> None:
+        self.batches: list[Batch] = []
+        self.begun: set[int] = set()
+        self._plan_file = scratch / f"batches-{fingerprint}.json" if scratch else None
+        self._begun_file = scratch / f"begun-{fingerprint}.txt" if scratch else None
+        if self._plan_file is not None and self._plan_file.exists():
+            stored = json.loads(self._plan_file.read_text())
+            self.batches = [tuple((index, sample) for index, sample in batch) for batch in stored]
+        if self._begun_file is not None and self._begun_file.exists():
+            self.begun = {int(line) for line in self._begun_file.read_text().split()}
+
+    def extend(self, batches: list[Batch]) -> None:
+        self.batches += batches
+        if self._plan_file is not None:
+            write_json_atomic(self._plan_file, self.batches)
+
+    def begin(self, number: int) -> None:
+        self.begun.add(number)
+        if self._begun_file is not None:
+            with storage_errors(self._begun_file.parent), self._begun_file.open("a") as file:
+                file.write(f"{number}\n")

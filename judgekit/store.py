@@ -1,0 +1,401 @@
+"""Stage outputs addressed by content.
+
+A stage is a function of its configuration and inputs to files. Its folder is named by the digest of everything that
+determines it, is built aside and renamed into place, and is never changed afterwards::
+
+    ROOT/stages/NAME/DIGEST/            stage.json and the data files
+    ROOT/stages/NAME/DIGEST.partial/    files/ (cleared on resume) and scratch/ (kept on resume)
+    ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who
+    ROOT/stages/NAME/DIGEST.broken-*    a folder that was found damaged and set aside
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from judgekit.errors import StageError
+from judgekit.randomness import digest as json_digest
+
+logger = logging.getLogger(__name__)
+
+STAGE_FILE = "stage.json"
+FIRST_NOTICE_SECONDS = 3.0
+NEXT_NOTICE_SECONDS = 60.0
+POLL_SECONDS = 0.2
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """Size in bytes and SHA-256 of one data file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """``stage.json``: what a stage is made from and what making it took.
+
+    :param inputs: digests of the inputs, in order
+    :param rows: row counts by name
+    :param dropped: dropped rows by reason
+    :param generations: ``sampled`` by this stage and found ``cached``
+    :param tokens: ``prompt`` and ``generated`` tokens of the sampled generations
+    :param seconds: wall-clock time of the process that finished the stage; what killed ones spent is not in it
+    :param files: data files by path relative to the folder
+    :param finished: time of completion, ISO 8601, UTC
+    """
+
+    name: str
+    version: int
+    digest: str
+    config: dict[str, Any]
+    inputs: list[str]
+    rows: dict[str, int]
+    dropped: dict[str, int]
+    generations: dict[str, int]
+    tokens: dict[str, int]
+    seconds: float
+    files: dict[str, FileInfo]
+    host: str
+    finished: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished stage.
+
+    :param path: its folder; read only
+    :param reused: it was there already, or another process built it meanwhile
+    """
+
+    path: Path
+    info: StageInfo
+    reused: bool
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that determines the stage."""
+        return self.info.digest
+
+    def file(self, name: str) -> Path:
+        """Path of one data file.
+
+        :raises StageError: when the stage has no such file
+        """
+        if name not in self.info.files:
+            raise StageError(f"{self.path} has no file '{name}', only: {', '.join(self.info.files) or 'nothing'}")
+        return self.path / name
+
+
+class Workspace:
+    """Where a stage is built, and the counts it reports.
+
+    :ivar path: data files go here; empty at the start of every attempt
+    :ivar scratch: survives a killed attempt and never becomes part of the stage (checkpoints, plans)
+    """
+
+    def __init__(self, partial: Path) -> None:
+        """Prepare the two folders, clearing data files that a killed attempt may have left half written."""
+        self.path, self.scratch = partial / "files", partial / "scratch"
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True)
+        self.scratch.mkdir(exist_ok=True)
+        self._rows, self._dropped = Counter[str](), Counter[str]()
+        self._generations = {"sampled": 0, "cached": 0}
+        self._tokens = {"prompt": 0, "generated": 0}
+
+    def count(self, **rows: int) -> None:
+        """Add to row counts, by name."""
+        self._rows.update(rows)
+
+    def drop(self, reason: str, n: int = 1) -> None:
+        """Count ``n`` rows that were dropped for ``reason``."""
+        self._dropped[reason] += n
+
+    def generations(self, sampled: int, cached: int) -> None:
+        """Add to the numbers of generations."""
+        self._generations["sampled"] += sampled
+        self._generations["cached"] += cached
+
+    def tokens(self, prompt: int, generated: int) -> None:
+        """Add to the numbers of tokens."""
+        self._tokens["prompt"] += prompt
+        self._tokens["generated"] += generated
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """All counts, under the names ``StageInfo`` gives them."""
+        return {
+            "rows": dict(self._rows),
+            "dropped": dict(self._dropped),
+            "generations": dict(self._generations),
+            "tokens": dict(self._tokens),
+        }
+
+
+class Store:
+    """Finished stages under one root folder, shared by all runs and processes that use it."""
+
+    def __init__(self, root: Path) -> None:
+        """Use ``root``; it is made when the first stage is built."""
+        self.root = Path(root)
+
+    def digest_of(self, name: str, version: int, config: Mapping[str, Any], inputs: Sequence[Artifact | str]) -> str:
+        """Digest of a stage without building it.
+
+        :param name: may contain ``/``, for example ``pairs/d1``
+        :param version: raised whenever the code of the stage changes its output
+        :param config: JSON values, everything of the configuration that determines the output and nothing else
+        :param inputs: stages, or digests of other inputs (``file_digest``)
+        """
+        return json_digest(_identity(name, version, config, inputs))
+
+    def has(self, name: str, version: int, config: Mapping[str, Any], inputs: Sequence[Artifact | str]) -> bool:
+        """Whether the stage is there and whole."""
+        digest = self.digest_of(name, version, config, inputs)
+        return isinstance(_inspect(self._folder(name, digest), digest), StageInfo)
+
+    def stage(
+        self,
+        name: str,
+        version: int,
+        config: Mapping[str, Any],
+        inputs: Sequence[Artifact | str],
+        build: Callable[[Workspace], None],
+    ) -> Artifact:
+        """Return a stage, building it when it is not there. Parameters as ``digest_of``.
+
+        Of several processes that want the same stage one builds and the others wait. When ``build`` fails or the
+        process dies, ``Workspace.scratch`` is kept for the next attempt.
+
+        :param build: writes the data files into ``Workspace.path``; its output must depend on the digest only
+        :raises StageError: when the disk is full or the folder cannot be written
+        """
+        identity = _identity(name, version, config, inputs)
+        digest = json_digest(identity)
+        folder = self._folder(name, digest)
+        with storage_errors(folder):
+            if (found := _reuse(folder, digest)) is not None:
+                return found
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _held(folder.with_name(f"{digest}.lock"), name):
+                if (found := _reuse(folder, digest)) is not None:
+                    return found
+                if folder.exists():
+                    _set_aside(folder, digest)
+                return _build(folder, identity, digest, build)
+
+    def _folder(self, name: str, digest: str) -> Path:
+        if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name, re.ASCII):
+            raise ValueError(f"not a stage name: {name!r}")
+        return self.root / "stages" / name / digest
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file from outside, as an input of a stage; read piecewise."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write indented JSON that appears whole or not at all, even when the machine loses power.
+
+    :raises StageError: when the disk is full or the folder cannot be written
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path.parent):
+        try:
+            with aside.open("w", encoding="utf-8", errors="surrogatepass", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        fsync_folder(path.parent)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn a full disk or a folder that cannot be written into a ``StageError`` with the remedy.
+
+    Libraries wrap such errors in their own, so the causes are looked at too. Other errors pass unchanged.
+    """
+    try:
+        yield
+    except StageError:
+        raise
+    except Exception as error:
+        if _is_full(error):
+            raise StageError(
+                f"The disk is full, writing to {folder}. What was finished is kept: free space there (or choose "
+                f"another store folder) and run the same command again."
+            ) from error
+        if isinstance(error, OSError) and error.errno in _FORBIDDEN and _concerns(error, folder):
+            raise StageError(
+                f"Cannot use {folder}: {error.strerror}. Make that folder readable and writable or choose another "
+                f"store folder, then run the same command again."
+            ) from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _concerns(error: OSError, folder: Path) -> bool:
+    """Whether a refused path is the store's own: one above, at, beside or below ``folder``."""
+    if error.filename is None:
+        return True
+    refused, folder = Path(os.fsdecode(error.filename)).absolute(), folder.absolute()
+    return refused in folder.parents or refused.is_relative_to(folder.parent)
+
+
+def _identity(
+    name: str, version: int, config: Mapping[str, Any], inputs: Sequence[Artifact | str]
+) -> dict[str, Any]:
+    """What determines a stage, as JSON gives it back (a tuple of the configuration is a list there)."""
+    digests = [item if isinstance(item, str) else item.digest for item in inputs]
+    values = {"name": name, "version": version, "config": dict(config), "inputs": digests}
+    plain: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
+    return plain
+
+
+def _inspect(folder: Path, digest: str) -> StageInfo | str | None:
+    """The stage's record, a sentence on what is wrong with the folder, or None when there is none."""
+    if not folder.is_dir():
+        return None
+    try:
+        values = json.loads((folder / STAGE_FILE).read_text(encoding="utf-8", errors="surrogatepass"))
+        files = {name: FileInfo(**entry) for name, entry in values.pop("files").items()}
+        info = StageInfo(**values, files=files)
+    except FileNotFoundError:
+        return f"{STAGE_FILE} is missing"
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"{STAGE_FILE} is corrupt ({error})"
+    if info.digest != digest:
+        return f"{STAGE_FILE} belongs to another stage ({info.digest})"
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != entry.size:
+            return f"{name} has {path.stat().st_size} bytes instead of {entry.size}"
+    return info
+
+
+def _reuse(folder: Path, digest: str) -> Artifact | None:
+    info = _inspect(folder, digest)
+    if not isinstance(info, StageInfo):
+        return None
+    # A process killed between the rename and the clean-up leaves its scratch behind.
+    shutil.rmtree(folder.with_name(f"{digest}.partial"), ignore_errors=True)
+    return Artifact(folder, info, reused=True)
+
+
+def _set_aside(folder: Path, digest: str) -> None:
+    aside = folder.with_name(f"{digest}.broken-{time.time_ns()}")
+    logger.warning("%s is damaged: %s. Set aside as %s and built again.", folder, _inspect(folder, digest), aside.name)
+    folder.rename(aside)
+
+
+def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None]) -> Artifact:
+    started = time.monotonic()
+    partial = folder.with_name(f"{digest}.partial")
+    workspace = Workspace(partial)
+    build(workspace)
+    files = _make_durable(workspace.path)
+    info = StageInfo(
+        **identity,
+        digest=digest,
+        **workspace.counts(),
+        seconds=round(time.monotonic() - started, 3),
+        files=files,
+        host=socket.gethostname(),
+        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    write_json_atomic(workspace.path / STAGE_FILE, asdict(info))
+    workspace.path.rename(folder)
+    fsync_folder(folder.parent)
+    shutil.rmtree(partial, ignore_errors=True)
+    return Artifact(folder, info, reused=False)
+
+
+def _make_durable(root: Path) -> dict[str, FileInfo]:
+    """Flush every file and folder below ``root`` to disk and describe the files."""
+    files = {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            files[path.relative_to(root).as_posix()] = FileInfo(path.stat().st_size, file_digest(path))
+        fsync_folder(Path(folder))
+    return dict(sorted(files.items()))
+
+
+@contextmanager
+def _held(path: Path, name: str) -> Iterator[None]:
+    """Hold the lock file ``path``; while waiting for it, say whom for.
+
+    The kernel frees the lock of a dead process at once. Where a file system has no such locks, ``FileLock`` falls
+    back on a marker file and breaks that of a process that no longer runs on this host.
+    """
+    lock, holder = FileLock(path), path.with_suffix(".holder")
+    seconds = FIRST_NOTICE_SECONDS
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS)
+        except Timeout:
+            logger.warning("Waiting for stage %s, which %s is building.", name, _read_holder(holder))
+            seconds = NEXT_NOTICE_SECONDS
+    try:
+        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        holder.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}))
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_holder(path: Path) -> str:
+    try:
+        values = json.loads(path.read_text())
+        return f"process {values['pid']} on {values['host']} (since {values['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
