@@ -1,0 +1,1 @@
+"""Judging benchmarks and measuring the verdicts."""
