@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class Workspace:
         self._tokens["prompt"] += prompt
         self._tokens["generated"] += generated
 
-    def counts(self) -> dict[str, dict[str, int]]:
+    def counts(self) -> dict[str, Any]:
         """All counts, under the names ``StageInfo`` gives them."""
         return {
             "rows": dict(self._rows),
@@ -285,9 +285,7 @@ def _concerns(error: OSError, folder: Path) -> bool:
     return refused in folder.parents or refused.is_relative_to(folder.parent)
 
 
-def _identity(
-    name: str, version: int, config: Mapping[str, Any], inputs: Sequence[Artifact | str]
-) -> dict[str, Any]:
+def _identity(name: str, version: int, config: Mapping[str, Any], inputs: Sequence[Artifact | str]) -> dict[str, Any]:
     """What determines a stage, as JSON gives it back (a tuple of the configuration is a list there)."""
     digests = [item if isinstance(item, str) else item.digest for item in inputs]
     values = {"name": name, "version": version, "config": dict(config), "inputs": digests}
@@ -346,7 +344,7 @@ def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[
         seconds=round(time.monotonic() - started, 3),
         files=files,
         host=socket.gethostname(),
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     write_json_atomic(workspace.path / STAGE_FILE, asdict(info))
     workspace.path.rename(folder)
@@ -384,7 +382,7 @@ def _held(path: Path, name: str) -> Iterator[None]:
             logger.warning("Waiting for stage %s, which %s is building.", name, _read_holder(holder))
             seconds = NEXT_NOTICE_SECONDS
     try:
-        since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        since = datetime.now(UTC).isoformat(timespec="seconds")
         holder.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}))
         yield
     finally:

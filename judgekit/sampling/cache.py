@@ -20,8 +20,8 @@ import secrets
 import socket
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime, timezone
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,7 +135,7 @@ class GenerationCache:
 
     def _create_segment(self) -> tuple[str, int]:
         self.folder.mkdir(parents=True, exist_ok=True)
-        start = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
+        start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         name = f"{start}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.seg"
         descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
         fsync_folder(self.folder)
@@ -178,7 +178,8 @@ class GenerationCache:
 
 
 def _encode(key: str, generation: Generation) -> bytes:
-    text = json.dumps({"key": key, **asdict(generation)}, allow_nan=False).encode("ascii")
+    values = {field.name: getattr(generation, field.name) for field in fields(generation)}
+    text = json.dumps({"key": key, **values}, allow_nan=False).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 

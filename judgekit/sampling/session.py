@@ -119,9 +119,7 @@ def _run(
     return sum(len(generation.token_ids) for generation in generations)
 
 
-def _count(
-    workspace: Workspace, samples: Samples, requests: Sequence[Request], record: _Record, distinct: int
-) -> None:
+def _count(workspace: Workspace, samples: Samples, requests: Sequence[Request], record: _Record, distinct: int) -> None:
     own = [samples[requests[index].id, sample] for number in record.begun for index, sample in record.batches[number]]
     workspace.generations(sampled=len(own), cached=distinct - len(own))
     workspace.tokens(
