@@ -1,0 +1,143 @@
+"""Records as files of the run's folder: ``metrics.jsonl`` (series) and ``metrics.json`` (final numbers)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from judgekit.errors import DataError
+from judgekit.tracking.base import Number, Status
+
+SERIES = "metrics.jsonl"
+SUMMARY = "metrics.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One line of ``metrics.jsonl``.
+
+    :param time: when, ISO 8601 in UTC
+    :param values: by flat name; None stands for a number that was not finite
+    """
+
+    time: str
+    stage: str
+    step: int
+    values: Mapping[str, Number]
+
+
+def read_series(run_dir: Path) -> list[Point]:
+    """The series of a run, oldest first; a last line torn by a kill is left out.
+
+    :raises DataError: for any other line that is not a point
+    """
+    path = run_dir / SERIES
+    if not path.exists():
+        return []
+    points: list[Point] = []
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            points.append(Point(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise DataError(f"not a series point: {error}", file=path, line=number) from error
+    return points
+
+
+def read_summary(run_dir: Path) -> dict[str, Number]:
+    """The final numbers of a run so far, by flat name.
+
+    :raises DataError: when the file is not a JSON object
+    """
+    path = run_dir / SUMMARY
+    if not path.exists():
+        return {}
+    try:
+        held = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}. Delete it to start anew", file=path) from error
+    if not isinstance(held, dict):
+        raise DataError("not a JSON object. Delete it to start anew", file=path)
+    return held
+
+
+class LocalTracker:
+    """Appends the series line by line, so that a killed run keeps them, and merges the final numbers.
+
+    A stage that a resumed run does again goes on from the first step it logs: what an earlier session logged for
+    that stage from this step on is removed, so no step appears twice.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self._dir = run_dir
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._started: set[str] = set()
+        self._file = self._rewritten(read_series(run_dir))
+
+    def log(self, stage: str, step: int, values: Mapping[str, Number]) -> None:
+        """Append a line and flush it; see :class:`judgekit.tracking.base.Tracker`."""
+        if stage not in self._started:
+            self._started.add(stage)
+            self._drop_from(stage, step)
+        point = Point(datetime.now(UTC).isoformat(timespec="milliseconds"), stage, step, _finite(values))
+        self._file.write(_line(point))
+        self._file.flush()
+
+    def summary(self, values: Mapping[str, Number]) -> None:
+        """Merge into ``metrics.json``, which is replaced as a whole."""
+        merged = {**read_summary(self._dir), **_finite(values)}
+        _write(self._dir / SUMMARY, json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Nothing: the run's folder holds pairs and verdicts whole."""
+
+    def artifact(self, name: str, kind: str, folder: Path) -> None:
+        """Nothing: the folder is in or beside the run's folder already."""
+
+    def finish(self, status: Status) -> None:
+        """Close the series; calling it again does nothing."""
+        self._file.close()
+
+    def _drop_from(self, stage: str, step: int) -> None:
+        points = read_series(self._dir)
+        kept = [point for point in points if point.stage != stage or point.step < step]
+        if len(kept) < len(points):
+            self._file.close()
+            self._file = self._rewritten(kept)
+
+    def _rewritten(self, points: Iterable[Point]) -> TextIO:
+        """The series file holding exactly these points, open for more."""
+        path = self._dir / SERIES
+        _write(path, "".join(_line(point) for point in points))
+        return path.open("a", encoding="utf-8", newline="\n")
+
+
+def _line(point: Point) -> str:
+    return json.dumps(asdict(point), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Number]:
+    """Plain numbers; JSON has no NaN or infinity, so these become None."""
+    plain = {name: None if value is None else _plain(value) for name, value in values.items()}
+    return {name: value if value is None or math.isfinite(value) else None for name, value in plain.items()}
+
+
+def _plain(value: Any) -> float | int:
+    return int(value) if isinstance(value, int) else float(value)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,177 @@
+"""The offline W&B run, read back from its transaction log with W&B's own record types."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from wandb.proto import wandb_internal_pb2
+
+from judgekit.schema.config import LoggerConfig
+from judgekit.tracking import Tracker, make_tracker, read_series, read_summary, wandb_run
+
+CONFIG = {"seed": 2, "recipe": {"name": "evalplanner", "plans": 3}, "model": {"name": "tiny"}, "data": {"name": "d"}}
+KEY = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """W&B as in a new process, with no login and no server."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "no-config"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    yield
+    wandb.teardown()
+
+
+def records(run_dir: Path) -> Iterator[Any]:
+    """The records of the only current segment: LevelDB's log format after a header of 7 bytes."""
+    wandb.teardown()  # its service writes the last records after a run's finish returned
+    (path,) = run_dir.glob("wandb/offline-run-*/*.wandb")
+    data, at, held = path.read_bytes(), 7, b""
+    assert data[:4] == b":W&B"
+    while at + 7 <= len(data):
+        if (left := 32768 - at % 32768) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, at)
+        held = data[at + 7 : at + 7 + length] if kind in (1, 2) else held + data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()  # type: ignore[attr-defined,unused-ignore]
+            record.ParseFromString(held)
+            yield record
+
+
+def of_kind(run_dir: Path, kind: str) -> list[Any]:
+    return [getattr(record, kind) for record in records(run_dir) if record.WhichOneof("record_type") == kind]
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+def losses(run_dir: Path) -> list[tuple[int, float]]:
+    history = [values(record.item) for record in of_kind(run_dir, "history")]
+    return [(row["step/dpo1"], row["train/dpo1/loss"]) for row in history if "train/dpo1/loss" in row]
+
+
+def tracker_in(run_dir: Path, **settings: Any) -> Tracker:
+    return make_tracker(LoggerConfig(name="wandb", **settings), run_dir, CONFIG, "demo", "sweep-7")
+
+
+def test_the_offline_run_holds_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    adapter = tmp_path / "judge"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    run_dir = tmp_path / "run"
+    tracker = tracker_in(run_dir)
+    for step in (1, 2):
+        tracker.log("dpo1", step, {"train/dpo1/loss": 1 / step})
+    tracker.summary({"eval/dpo1/starter/accuracy": 0.5, "eval/dpo1/starter/delta_bias": None})
+    tracker.table("judgments", ["id", "verdict", "text"], [["p1", "A", "<b>"], ["p2", None, "\x1b[31m"]])
+    tracker.artifact("adapter", "model", adapter)
+    tracker.finish("finished")
+
+    (run,) = of_kind(run_dir, "run")
+    assert (run.project, run.run_group, run.job_type, run.display_name) == ("judgekit", "sweep-7", "run", "demo")
+    assert list(run.tags) == ["evalplanner", "tiny", "d"]
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert {name: config[name] for name in CONFIG} == CONFIG
+    assert losses(run_dir) == [(1, 1.0), (2, 0.5)]
+    assert ("train/dpo1/loss", "step/dpo1") in {(m.name, m.step_metric) for m in of_kind(run_dir, "metric")}
+    summary: dict[str, Any] = {}
+    for record in of_kind(run_dir, "summary"):
+        summary |= values(record.update)
+    assert summary["eval/dpo1/starter/accuracy"] == 0.5
+    assert "eval/dpo1/starter/delta_bias" not in summary
+    (table,) = run_dir.glob("wandb/offline-run-*/files/media/table/judgments*.json")
+    assert json.loads(table.read_text())["data"] == [["p1", "A", "<b>"], ["p2", None, "\x1b[31m"]]
+    (artifact,) = [a for a in of_kind(run_dir, "artifact") if a.type == "model"]
+    assert [(c.path, c.local_path) for c in artifact.manifest.contents] == [
+        ("adapter_config.json", str(adapter / "adapter_config.json"))
+    ]
+    assert of_kind(run_dir, "exit")[0].exit_code == 0
+    assert wandb.run is None
+    assert capfd.readouterr() == ("", "")
+    assert [p for p in tmp_path.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()] == []
+
+
+def test_a_resumed_run_goes_on_under_its_id_in_one_complete_segment(tmp_path: Path) -> None:
+    first = tracker_in(tmp_path)
+    first.summary({"eval/sft/starter/accuracy": 0.25})
+    first.log("sft", 1, {"train/sft/loss": 3.0})
+    for step in (1, 2, 3):
+        first.log("dpo1", step, {"train/dpo1/loss": float(step)})
+    first.finish("interrupted")
+    assert of_kind(tmp_path, "exit")[0].exit_code == 1
+    (run,) = of_kind(tmp_path, "run")
+
+    second = tracker_in(tmp_path)
+    for step in (2, 3, 4):
+        second.log("dpo1", step, {"train/dpo1/loss": step * 10.0})
+    second.finish("finished")
+    (again,) = of_kind(tmp_path, "run")
+    assert again.run_id == run.run_id
+    assert losses(tmp_path) == [(1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0)]
+    assert [v["train/sft/loss"] for h in of_kind(tmp_path, "history") if "train/sft/loss" in (v := values(h.item))] == [
+        3.0
+    ]
+    summary = [values(record.update) for record in of_kind(tmp_path, "summary")]
+    assert any(row.get("eval/sft/starter/accuracy") == 0.25 for row in summary)
+    assert len(list(tmp_path.glob("wandb/superseded/offline-run-*"))) == 1
+    assert [(p.stage, p.step) for p in read_series(tmp_path)] == [("sft", 1), *(("dpo1", s) for s in (1, 2, 3, 4))]
+
+
+def test_two_folders_are_two_runs(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tracker_in(tmp_path / name).finish("finished")
+    (one,), (other,) = of_kind(tmp_path / "a", "run"), of_kind(tmp_path / "b", "run")
+    assert one.run_id != other.run_id
+
+
+def test_a_failing_wandb_warns_once_and_the_files_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = tracker_in(tmp_path)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("service is gone")
+
+    monkeypatch.setattr(wandb.Run, "log", broken)
+    with caplog.at_level(logging.WARNING):
+        for step in (1, 2, 3):
+            tracker.log("dpo1", step, {"train/dpo1/loss": 1.0})
+        tracker.summary({"eval/dpo1/starter/accuracy": 1.0})
+        tracker.table("judgments", ["id"], [["1"]])
+        tracker.finish("finished")
+    assert [text.count("service is gone") for name, _, text in caplog.record_tuples if name.startswith("judge")] == [1]
+    assert len(read_series(tmp_path)) == 3
+    assert read_summary(tmp_path) == {"eval/dpo1/starter/accuracy": 1.0}
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["no login", "no server"])
+def test_online_falls_back_to_offline(
+    key: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setattr(wandb_run, "INIT_SECONDS", 1)
+    with caplog.at_level(logging.WARNING):
+        tracker = tracker_in(tmp_path, mode="online")
+        tracker.log("dpo1", 1, {"train/dpo1/loss": 1.0})
+        tracker.finish("finished")
+    assert "wandb sync" in caplog.text
+    assert losses(tmp_path) == [(1, 1.0)]
