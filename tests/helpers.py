@@ -1,0 +1,55 @@
+"""Stand-ins shared by tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from judgekit.randomness import digest
+from judgekit.sampling.base import Batch, Generation, Request
+
+
+def echo(request: Request, sample: int) -> str:
+    return f"{request.id}: sample {sample} at {request.params.temperature}"
+
+
+class ScriptedSampler:
+    """Answers from a script instead of a model.
+
+    :param reply: text of one sample
+    :param batch_size: samples generated together
+    :param entangled: let every reply name its whole batch, as low precision does in a subtler way
+    :param log: file that gets a line for every batch begun, over all processes
+    :param pause: seconds a batch takes
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[Request, int], str] = echo,
+        *,
+        batch_size: int = 4,
+        entangled: bool = False,
+        log: Path | None = None,
+        pause: float = 0.0,
+    ) -> None:
+        self.reply, self.batch_size, self.entangled, self.log, self.pause = reply, batch_size, entangled, log, pause
+        self.batches: list[Batch] = []
+
+    def plan(self, requests: Sequence[Request]) -> list[Batch]:
+        order = sorted(range(len(requests)), key=lambda index: (len(requests[index].prompt_ids), index))
+        items = [(index, sample) for index in order for sample in requests[index].samples]
+        return [tuple(items[start : start + self.batch_size]) for start in range(0, len(items), self.batch_size)]
+
+    def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
+        self.batches.append(batch)
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{batch}\n")
+        time.sleep(self.pause)
+        mark = f" [{digest(batch)}]" if self.entangled else ""
+        return [self._generate(requests[index], sample, mark) for index, sample in batch]
+
+    def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+        text = self.reply(request, sample) + mark
+        return Generation(text, tuple(text.encode()), "eos", prompt_tokens=len(request.prompt_ids))
