@@ -80,7 +80,7 @@ def sample_stage(root: Path, sampler: ScriptedSampler) -> Artifact:
 
 
 def sample(root: str, log: str, die_at: str = "", batch: int = 0, pause: float = 0.0) -> dict[str, Any]:
-    """Run ``sample_stage``; killed ``before``, ``within`` or ``after`` writing batch number ``batch``, or at the end."""
+    """Run ``sample_stage``; killed ``before``, ``within`` or ``after`` writing batch ``batch``, or at the ``rename``."""
     put = GenerationCache.put_batch
     calls = []
 

@@ -244,9 +244,7 @@ def raise_text(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("build", [write_to_full_device, raise_wrapped, raise_text])
-def test_a_full_disk_is_recognised_however_it_is_reported(
-    tmp_path: Path, build: Callable[[Workspace], None]
-) -> None:
+def test_a_full_disk_is_recognised_however_it_is_reported(tmp_path: Path, build: Callable[[Workspace], None]) -> None:
     with pytest.raises(StageError, match="disk is full"):
         make(Store(tmp_path), build)
 
