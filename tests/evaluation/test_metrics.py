@@ -20,6 +20,7 @@ from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.bootstrap import wilson
 from judgekit.evaluation.metrics import RATES, MetricValue, paired_difference, score
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
@@ -306,6 +307,26 @@ def test_delta_bias_counts_a_win_and_a_tie_as_biased() -> None:
     rows = [*both(0, "A", "tie"), *both(1, "tie", "B"), *both(2, "B", "tie"), *both(3, "A", None), *both(4, "A", "A")]
     assert score(pairs, rows).overall["delta_bias"] == pytest.approx(1 / 5)
     assert score(pairs, rows, invalid_as="tie").overall["delta_bias"] == pytest.approx(2 / 5)
+
+
+def test_the_interval_of_a_bias_is_one_of_its_size() -> None:
+    pairs = [pair(number, "A") for number in range(60)]
+    towards_second = [one for number in range(60) for one in both(number, *(("B", "A") if number < 40 else ("A", "A")))]
+    low, high = score(pairs, towards_second).overall["delta_bias_ci95"]  # type: ignore[misc]
+    assert 0 < low < 2 / 3 < high < 1
+    balanced = [one for number in range(60) for one in both(number, *(("B", "A") if number % 2 else ("A", "B")))]
+    overall = score(pairs, balanced).overall
+    low, high = overall["delta_bias_ci95"]  # type: ignore[misc]
+    assert overall["delta_bias"] == low == 0 < high < 0.5
+
+
+def test_a_certain_rate_is_widened_by_the_clusters_that_show_it() -> None:
+    pairs = [pair(number, "A") for number in range(50)]
+    rows = [one for number in range(50) for one in both(number, "A" if number < 2 else "tie", None)]
+    overall = score(pairs, rows).overall
+    assert overall["first_position_rate"] == 1.0
+    assert overall["first_position_rate_ci95"] == pytest.approx(list(wilson(1.0, 2)))
+    assert overall["accuracy_ba_ci95"] == pytest.approx(list(wilson(0.0, 50)))
 
 
 def test_paired_difference() -> None:
