@@ -80,7 +80,7 @@ def sample_stage(root: Path, sampler: ScriptedSampler) -> Artifact:
 
 
 def sample(root: str, log: str, die_at: str = "", batch: int = 0, pause: float = 0.0) -> dict[str, Any]:
-    """Run ``sample_stage``; killed ``before``, ``within`` or ``after`` writing batch ``batch``, or at the ``rename``."""
+    """Run ``sample_stage``; killed ``before``, ``within`` or ``after`` writing a batch, or at the ``rename``."""
     put = GenerationCache.put_batch
     calls = []
 
@@ -101,7 +101,7 @@ def sample(root: str, log: str, die_at: str = "", batch: int = 0, pause: float =
 
     GenerationCache.put_batch = put_batch  # type: ignore[method-assign]
     if die_at == "rename":
-        Path.rename = lambda self, target: die()  # type: ignore[method-assign,assignment,misc,return-value]
+        Path.rename = lambda self, target: die()  # type: ignore[method-assign,assignment,return-value]
     artifact = sample_stage(Path(root), ScriptedSampler(batch_size=3, entangled=True, log=Path(log), pause=pause))
     return {"reused": artifact.reused}
 
