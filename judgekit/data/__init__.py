@@ -1,0 +1,1 @@
+"""Sources -> rows: instructions, response pairs and the checkers that verify responses."""
