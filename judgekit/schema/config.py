@@ -35,10 +35,10 @@ class SourceConfig:
     kind: Literal["starter", "constraints", "maths", "gsm8k", "math", "jsonl", "parquet", "hub"] = setting(
         "starter", "where rows come from"
     )
-    pairs: Literal["near_miss", "noisy_instruction", "verified", "given"] = setting(
+    pairs: Literal["near_miss", "noisy_instruction", "verified", "written", "given"] = setting(
         "verified",
         "how response pairs are made: the given near miss, a modified instruction the model writes, "
-        "right against wrong by a checker, or pairs that the rows hold already",
+        "right against wrong samples by a checker, written by program (constraints), or given in the rows",
     )
     count: int | None = setting(None, "how many instructions to take; null: all", ge=1)
     path: str | None = setting(None, "file of a jsonl, parquet, gsm8k or math source", path=True)

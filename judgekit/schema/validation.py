@@ -31,17 +31,17 @@ _KINDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "
 
 def build(
     kind: type[T], mapping: Mapping[str, Any], key: str = "", sources: Sources = lambda _: None
-) -> tuple[T | None, list[Problem]]:
+) -> tuple[T, list[Problem]]:
     """Turn a mapping into a dataclass.
 
     :param kind: config dataclass
     :param mapping: its values; missing keys take the defaults
     :param key: dotted path of the mapping inside the whole configuration
     :param sources: tells where a value came from
-    :return: the dataclass, or None when there are problems; and all problems
+    :return: the dataclass, with defaults in place of wrong values; and all problems
     """
     value, problems = _Builder(sources).section(kind, mapping, key)
-    return (None, problems) if problems else (cast(T, value), [])
+    return cast(T, value), problems
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
@@ -59,6 +59,10 @@ def suggest(name: str, valid: Iterable[str], prefix: str = "") -> str:
     return f"Valid: {', '.join(names)}" if names else "There are none"
 
 
+_WRONG: Any = object()
+"""In place of a value that is wrong; its section takes the default."""
+
+
 class _Builder:
     """Carries ``sources`` through the recursion; every method returns a value and the problems found."""
 
@@ -67,7 +71,7 @@ class _Builder:
 
     def section(self, kind: type[Any], value: Any, key: str) -> tuple[Any, list[Problem]]:
         if not isinstance(value, Mapping):
-            return None, [self._wrong(key, value, "a section with keys")]
+            return kind(), [self._wrong(key, value, "a section with keys")]
         types_by_name = _field_types(kind)
         values: dict[str, Any] = {}
         problems: list[Problem] = []
@@ -80,7 +84,7 @@ class _Builder:
             hint_type, limits = types_by_name[name]
             values[name], found = self.value(hint_type, given, path, limits)
             problems += found
-        return (None, problems) if problems else (kind(**values), [])
+        return kind(**{name: value for name, value in values.items() if value is not _WRONG}), problems
 
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -103,11 +107,11 @@ class _Builder:
 
     def _recipe(self, value: Any, key: str) -> tuple[Any, list[Problem]]:
         if not isinstance(value, Mapping):
-            return None, [self._wrong(key, value, "a section with keys")]
+            return _WRONG, [self._wrong(key, value, "a section with keys")]
         name = value.get("name")
         if name not in RECIPES:
             path = _join(key, "name")
-            return None, [
+            return _WRONG, [
                 Problem(path, f"no recipe is named {name!r}", suggest(str(name), RECIPES), self._sources(path))
             ]
         return self.section(RECIPES[name], value, key)
@@ -118,30 +122,32 @@ class _Builder:
         close = nearest(str(value), [str(choice) for choice in choices])
         hint = f"Did you mean '{close}'?" if close is not None else None
         listed = ", ".join(str(choice) for choice in choices)
-        return None, [Problem(key, f"{value!r} is not one of {listed}", hint, self._sources(key))]
+        return _WRONG, [Problem(key, f"{value!r} is not one of {listed}", hint, self._sources(key))]
 
     def _sequence(
         self, origin: type[Any], arguments: tuple[Any, ...], value: Any, key: str, limits: Allowed
     ) -> tuple[Any, list[Problem]]:
         if not isinstance(value, list | tuple):
-            return None, [self._wrong(key, value, "a list")]
+            return _WRONG, [self._wrong(key, value, "a list")]
         fixed = origin is tuple and Ellipsis not in arguments
         if fixed and len(value) != len(arguments):
-            return None, [self._wrong(key, value, f"a list of {len(arguments)} values")]
+            return _WRONG, [self._wrong(key, value, f"a list of {len(arguments)} values")]
         hints = arguments if fixed else (arguments[0],) * len(value)
         pairs = [
             self.value(hint, item, f"{key}[{index}]", limits)
             for index, (hint, item) in enumerate(zip(hints, value, strict=True))
         ]
-        return origin(item for item, _ in pairs), [problem for _, found in pairs for problem in found]
+        problems = [problem for _, found in pairs for problem in found]
+        return _WRONG if problems else origin(item for item, _ in pairs), problems
 
     def _table(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         if not isinstance(value, Mapping):
-            return None, [self._wrong(key, value, "a section with keys")]
+            return _WRONG, [self._wrong(key, value, "a section with keys")]
         # An overlay can only add to a mapping, so null is how it takes an entry away.
         entries = {str(name): given for name, given in value.items() if given is not None}
         built = {name: self.value(hint, given, _join(key, name), limits) for name, given in entries.items()}
-        return {name: item for name, (item, _) in built.items()}, [p for _, found in built.values() for p in found]
+        problems = [problem for _, found in built.values() for problem in found]
+        return {name: item for name, (item, _) in built.items() if item is not _WRONG}, problems
 
     def _scalar(self, kind: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         if kind is float and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
@@ -149,9 +155,9 @@ class _Builder:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind:
-            return None, [self._wrong(key, value, _KINDS[kind])]
+            return _WRONG, [self._wrong(key, value, _KINDS[kind])]
         message = _outside(value, limits)
-        return value, [Problem(key, message, None, self._sources(key))] if message else []
+        return (_WRONG, [Problem(key, message, None, self._sources(key))]) if message else (value, [])
 
     def _wrong(self, key: str, value: Any, wanted: str) -> Problem:
         hint = None

@@ -1,0 +1,114 @@
+"""The Hydra application behind ``judgekit run``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from judgekit.errors import ConfigError, Problem
+from judgekit.randomness import digest
+from judgekit.schema.composition import Composer, conf_dir, to_config
+
+_log = logging.getLogger(__name__)
+_LONGEST = 80
+"""Characters of a folder name before it is shortened."""
+
+
+def folder_name(name: str, overrides: str) -> str:
+    """The run folder of one set of overrides: the same for the same set in any order.
+
+    The result can stand in an override without quotes. Names that had to lose something end in a digest, so
+    that different overrides never share a folder.
+
+    :param name: name of the run
+    :param overrides: sorted ``key=value`` items joined by commas; empty: the name alone
+    """
+    if not overrides:
+        return name
+    plain = re.sub(r",(?=[+~]*[A-Za-z_@/.\[\]0-9]+(=|$))", "--", overrides).replace("=", "_")
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", plain)
+    if slug != plain or len(slug) > _LONGEST:
+        slug = f"{slug[:_LONGEST].rstrip('-._')}-{digest(overrides, 8)}"
+    return f"{name}--{slug}"
+
+
+def register_resolvers() -> None:
+    """Make the folder names available to YAML."""
+    OmegaConf.register_new_resolver("judgekit.folder", folder_name, replace=True)
+    # The cache makes the jobs of a sweep agree on its folder although each sees only its own overrides.
+    OmegaConf.register_new_resolver("judgekit.sweep_folder", folder_name, use_cache=True, replace=True)
+
+
+def job(cfg: DictConfig) -> None:
+    """Run one job in the folder Hydra made for it."""
+    from judgekit.recipes import run_recipe
+
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        run_recipe(to_config(cfg), run_dir)
+    except Exception:
+        # The terminal shows one paragraph; the whole story goes to run.log.
+        _log.debug("The run stopped", exc_info=True)
+        raise
+
+
+def run(arguments: Sequence[str]) -> None:
+    """``judgekit run``: validate every job, then let Hydra launch them.
+
+    :param arguments: overrides and Hydra's own flags
+    :raises ConfigError: with every mistake in every job, before anything is launched
+    """
+    register_resolvers()
+    flags = get_args_parser().parse_args(list(arguments))
+    shows = (flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion, flags.experimental_rerun)
+    if not any(shows):
+        composer = Composer(
+            extra=Path(flags.config_dir) if flags.config_dir else None, name=flags.config_name or "config"
+        )
+        multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
+        (composer.grid if multirun else composer.job)(flags.overrides)
+    launch(arguments)
+
+
+def launch(arguments: Sequence[str]) -> None:
+    """Hand over to Hydra.
+
+    :raises ConfigError: when Hydra refuses the configuration
+    """
+    register_resolvers()
+    sys.argv = [sys.argv[0], *arguments]
+    # Otherwise Hydra prints errors itself, with a traceback, and exits with its own code.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+    except HydraException as error:
+        raise ConfigError([Problem("configuration", " ".join(str(error).split()))]) from error
+
+
+def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
+    """Shell completion: Hydra completes overrides after ``run`` and ``check``, this adds the commands.
+
+    :param arguments: Hydra's completion flags
+    :param commands: names of all commands
+    """
+    line = os.environ.get("COMP_LINE")
+    if line is not None:
+        program, _, rest = line.lstrip().partition(" ")
+        command, started, overrides = rest.lstrip().partition(" ")
+        if not started:
+            print(" ".join(commands))
+            return
+        if command not in ("run", "check"):
+            return
+        os.environ["COMP_LINE"] = f"{program} {overrides}"
+    launch(arguments)

@@ -1,0 +1,99 @@
+"""The command line. Nothing heavy is imported until a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from judgekit.errors import JudgekitError
+
+_EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit code: 0 done, 1 a bug, 2 a mistake the user can mend, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C into an exit of its own.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
+    except (JudgekitError, OSError) as error:
+        if debug:
+            raise
+        print(f"judgekit: {error}", file=sys.stderr)
+        return 2
+
+
+def _interrupted() -> int:
+    print("judgekit: interrupted; the same command resumes where it stopped", file=sys.stderr)
+    return 130
+
+
+def _dispatch(arguments: list[str]) -> int:
+    # Hydra reads the arguments of `run` itself, flags included.
+    if arguments[:1] == ["run"]:
+        from judgekit.app import run
+
+        run(arguments[1:])
+        return 0
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        from judgekit.app import complete
+
+        complete(arguments, list(_COMMANDS))
+        return 0
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    command(options)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    from judgekit.app import register_resolvers
+    from judgekit.schema.composition import Composer
+
+    register_resolvers()
+    job = Composer(extra=options.config_dir).job(options.overrides)
+
+    from judgekit.costs import print_plan
+    from judgekit.recipes import plan
+
+    print_plan(plan(job.config), job.config.name)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from judgekit.report import build_report
+
+    print(build_report(options.run_dir))
+
+
+_COMMANDS = {
+    "run": "make a judge: data, judgments, preferences, training, evaluation, report",
+    "check": "list every mistake in a configuration, or what it would run and cost",
+    "report": "write report.html of a run folder",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="judgekit", description="Train, evaluate and study LLM judges.", epilog=_EPILOG
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors (any command)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("run", help=_COMMANDS["run"], add_help=False)
+    check = commands.add_parser("check", help=_COMMANDS["check"], description=_COMMANDS["check"], epilog=_EPILOG)
+    check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
+    check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
+    check.set_defaults(command=_check)
+    report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
+    report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
+    report.set_defaults(command=_report)
+    return parser

@@ -1,0 +1,232 @@
+"""From YAML groups and command-line overrides to validated configurations, with all mistakes reported at once.
+
+Hydra composes; everything here works on its config loader, so that what is validated is what will run. This is
+the last place that sees a ``DictConfig``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import judgekit
+from judgekit.errors import ConfigError, Problem
+from judgekit.schema.checks import cross_checks
+from judgekit.schema.config import RunConfig
+from judgekit.schema.overrides import check_override, parse_override
+from judgekit.schema.validation import Sources, build
+
+MAX_VALIDATED = 64
+"""Grid points validated before a sweep starts; every single value of the sweep is among them."""
+
+
+def conf_dir() -> Path:
+    """The folder of the config groups: inside an installed package, or beside it in a source checkout."""
+    package = Path(judgekit.__file__).parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One validated run.
+
+    :param overrides: the command-line overrides that make it
+    """
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+
+
+def to_config(cfg: DictConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> RunConfig:
+    """The dataclasses of a composed configuration.
+
+    :param wrong: keys whose overrides were left out as wrong
+    :param sources: tells where a value came from
+    :raises ConfigError: with every problem of single values and of their combination
+    """
+    try:
+        # Hydra's own section only resolves inside a running job.
+        own = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
+        mapping = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError([_unreadable(error)]) from error
+    assert isinstance(mapping, dict)
+    config, problems = build(RunConfig, {str(name): value for name, value in mapping.items()}, sources=sources)
+    problems += cross_checks(config, [*wrong, *(problem.key for problem in problems)], sources)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+class Composer:
+    """Composes configurations as ``hydra.main`` does with the same folder, name and overrides."""
+
+    def __init__(self, conf: Path | None = None, extra: Path | None = None, name: str = "config") -> None:
+        """Open the config groups.
+
+        :param conf: folder of the groups; None: judgekit's own
+        :param extra: a folder searched before it (``--config-dir``)
+        :param name: the primary file, without its ending
+        """
+        search_path = create_config_search_path(str(conf or conf_dir()))
+        if extra is not None:
+            search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
+        self.loader = ConfigLoaderImpl(config_search_path=search_path)
+        self.name = name
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration with its ``hydra`` section.
+
+        :raises ConfigError: when Hydra refuses
+        """
+        try:
+            return self.loader.load_configuration(self.name, list(overrides), RunMode.RUN)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError([_unreadable(error)]) from error
+
+    def job(self, overrides: Sequence[str]) -> Job:
+        """One run.
+
+        :raises ConfigError: with every mistake in the overrides and in the values they lead to
+        """
+        return self._jobs(overrides, multirun=False)[0]
+
+    def grid(self, overrides: Sequence[str]) -> list[Job]:
+        """The runs of a multirun grid, at most ``MAX_VALIDATED`` of them.
+
+        :raises ConfigError: with every mistake of every run, each told once
+        """
+        return self._jobs(overrides, multirun=True)
+
+    def _jobs(self, overrides: Sequence[str], multirun: bool) -> list[Job]:
+        sound, problems = self._split(overrides, multirun)
+        wrong = [problem.key for problem in problems]
+        jobs = []
+        for point in self._points(sound) if multirun else [[o.input_line or "" for o in sound]]:
+            try:
+                cfg = self.compose(point)
+                jobs.append(Job(tuple(point), to_config(cfg, wrong, _Origins(self, point))))
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(list(dict.fromkeys(problems)))
+        return jobs
+
+    def _split(self, overrides: Sequence[str], multirun: bool) -> tuple[list[Override], list[Problem]]:
+        """The overrides that can be applied, and what is wrong with the others, each looked at on its own."""
+        parsed: list[Override] = []
+        problems: list[Problem] = []
+        for text in overrides:
+            override, problem = parse_override(text, self.loader)
+            if override is not None:
+                parsed.append(override)
+            elif problem is not None:
+                problems.append(problem)
+        base = self._base(parsed)
+        sound = []
+        for override in parsed:
+            problem = check_override(override, self.loader, base, multirun)
+            if problem is None:
+                sound.append(override)
+            else:
+                problems.append(problem)
+        return sound, problems
+
+    def _base(self, overrides: Iterable[Override]) -> Mapping[str, Any]:
+        """What single values may be overridden: the configuration with the group choices alone."""
+        groups = set(self.loader.list_groups(""))
+        chosen = [o.input_line or "" for o in overrides if o.key_or_group in groups and not o.is_sweep_override()]
+        for selection in (chosen, []):
+            try:
+                container = OmegaConf.to_container(self.compose(selection))
+            except ConfigError:
+                continue
+            assert isinstance(container, dict)
+            return {str(key): value for key, value in container.items() if key != "hydra"}
+        return {}
+
+    def _points(self, overrides: Sequence[Override]) -> list[list[str]]:
+        """The grid as Hydra's basic sweeper expands it, thinned so that every value stays."""
+        fixed = [o.input_line or "" for o in overrides if not o.is_sweep_override()]
+        params = OmegaConf.select(self.compose(fixed), "hydra.sweeper.params") or {}
+        parser = OverridesParser.create(config_loader=self.loader)
+        swept = [*parser.parse_overrides([f"{key}={value}" for key, value in params.items()]), *overrides]
+        if any(override.is_sweep_override() and not override.is_discrete_sweep() for override in swept):
+            return [fixed]  # only another sweeper understands intervals; what it picks is validated in each job
+        (points,) = BasicSweeper.split_arguments(swept, None)
+        return thin(points, MAX_VALIDATED)
+
+
+def thin(points: list[list[str]], limit: int) -> list[list[str]]:
+    """At most ``limit`` points, first those that show a value for the first time."""
+    seen: set[str] = set()
+    first: list[list[str]] = []
+    rest: list[list[str]] = []
+    for point in points:
+        (rest if seen.issuperset(point) else first).append(point)
+        seen.update(point)
+    return (first + rest)[:limit]
+
+
+def _unreadable(error: Exception) -> Problem:
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    key = getattr(cause, "full_key", None) or "configuration"
+    text = str(error) or str(cause)
+    return Problem(str(key), " ".join(line.strip() for line in text.splitlines() if line.strip()))
+
+
+class _Origins:
+    """Tells which override or file a value came from; files are searched only when something is wrong."""
+
+    def __init__(self, composer: Composer, overrides: Sequence[str]) -> None:
+        self._composer, self._overrides = composer, overrides
+
+    def __call__(self, key: str) -> str | None:
+        key = key.split("[")[0]
+        for text in reversed(self._overrides):
+            name = text.partition("=")[0].lstrip("+~")
+            added = text.startswith("+") and name.startswith(f"{key}.")
+            if added or f"{key}.".startswith(f"{name}."):
+                return f"override {text}"
+        for file, prefix, config in self._files:
+            inner = key.removeprefix(f"{prefix}.") if prefix else key
+            if prefix and inner == key:
+                continue
+            node = config
+            for part in inner.split("."):
+                node = node.get(part, None) if isinstance(node, Mapping) and part in node else _ABSENT
+            if node is not _ABSENT and not isinstance(node, Mapping):
+                return file
+        return None
+
+    @cached_property
+    def _files(self) -> list[tuple[str, str, Any]]:
+        """(file, package, content), the one that wins first."""
+        loader, found = self._composer.loader, []
+        defaults = loader.compute_defaults_list(self._composer.name, list(self._overrides), RunMode.RUN).defaults
+        for default in reversed(defaults):
+            loaded = loader.repository.load_config(default.config_path) if default.config_path else None
+            if loaded is None or loaded.provider in ("hydra", "schema"):
+                continue
+            file = Path(loaded.path.removeprefix("file://")) / f"{default.config_path}.yaml"
+            shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            found.append((str(shown), default.package or "", OmegaConf.to_container(loaded.config)))
+        return found
+
+
+_ABSENT: Any = object()

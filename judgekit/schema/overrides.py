@@ -1,0 +1,97 @@
+"""What is wrong with a single command-line override, before anything is composed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+
+from judgekit.errors import Problem
+from judgekit.schema.validation import suggest
+
+
+def parse_override(text: str, loader: ConfigLoader) -> tuple[Override | None, Problem | None]:
+    """Read one override in Hydra's grammar: the override, or why it cannot be read."""
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides([text])[0], None
+    except HydraException:
+        key, equals, value = text.partition("=")
+        if not equals:
+            return None, Problem(text, "not an override", "Write KEY=VALUE")
+        hint = f"Quote a value with special characters: {key}=\"'{value}'\""
+        return None, Problem(text, "cannot be read as KEY=VALUE", hint)
+
+
+def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, Any], multirun: bool) -> Problem | None:
+    """Why an override cannot be applied, None when it can (its value is checked after composing).
+
+    :param base: the configuration before single values are overridden
+    :param multirun: sweeps are allowed
+    """
+    if override.is_hydra_override() or override.package is not None:
+        return None
+    source = f"override {override.input_line}"
+    key = override.key_or_group
+    if override.is_sweep_override() and not multirun:
+        hint = f"Add -m to run a grid, or quote one value: {key}=\"'…'\", or a list: {key}=[…]"
+        return Problem(key, "several values", hint, source)
+    groups = loader.list_groups("")
+    if key in groups:
+        return _choice(override, loader, source)
+    if override.type is not OverrideType.CHANGE:
+        return None
+    return _existing(key, base, groups, source)
+
+
+def _choice(override: Override, loader: ConfigLoader, source: str) -> Problem | None:
+    group = override.key_or_group
+    if override.is_delete():
+        return None
+    options = group_options(loader, group)
+    for name in _chosen(override):
+        if name is not None and name not in options:
+            return Problem(group, f"'{name}' is not one of its choices", suggest(str(name), options), source)
+    return None
+
+
+def _chosen(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        if not override.is_discrete_sweep():
+            return []
+        values: list[Any] = [Override._convert_value(value) for value in override.sweep_iterator()]
+    else:
+        values = [override.value()]
+    return [name for value in values for name in (value if isinstance(value, list) else [value])]
+
+
+def group_options(loader: ConfigLoader, group: str) -> list[str]:
+    """All choices of a group, those in subfolders as ``folder/name``."""
+    inner = [f"{sub}/{name}" for sub in loader.list_groups(group) for name in group_options(loader, f"{group}/{sub}")]
+    return [*loader.get_group_options(group, ObjectType.CONFIG), *inner]
+
+
+def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str) -> Problem | None:
+    """A plain override changes a value that exists; ``+`` adds one."""
+    node: Any = base
+    walked = ""
+    for part in key.replace("[", ".").replace("]", "").split("."):
+        if isinstance(node, list):
+            if not part.lstrip("-").isdigit() or int(part) >= len(node):
+                return Problem(key, f"a list of {len(node)} values has no item '{part}'", None, source)
+            node = node[int(part)]
+        elif isinstance(node, Mapping):
+            if part not in node:
+                valid = set(node) if walked else {*node, *groups} - {"hydra"}
+                return Problem(key, "unknown key", suggest(part, valid, walked), source)
+            node = node[part]
+        elif node is None:
+            return None
+        else:
+            return Problem(key, f"'{walked.rstrip('.')}' is a single value without keys", None, source)
+        walked += f"{part}."
+    return None
