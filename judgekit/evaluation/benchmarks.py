@@ -37,7 +37,7 @@ def load_benchmark(
         return _spread(_read_llmbar(path), config.limit)
     from judgekit.data.sources import read_pairs
 
-    return _spread(read_pairs(path, {}), config.limit)
+    return _spread(read_pairs(path), config.limit)
 
 
 def _spread(pairs: Sequence[ResponsePair], limit: int | None) -> list[ResponsePair]:

@@ -12,7 +12,7 @@ import pytest
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
-from judgekit.rows import ResponsePair
+from judgekit.rows import ResponsePair, write_rows
 from judgekit.schema.config import BenchmarkConfig
 
 HELD_OUT = [ResponsePair(f"p{number}", f"question {number}", "one", "two", "A") for number in range(10)]
@@ -41,6 +41,12 @@ def test_a_limit_spreads_evenly(limit: int, expected: str) -> None:
 @pytest.mark.parametrize("kind", ["llmbar", "pairs"])
 def test_without_a_path_a_benchmark_is_left_out(kind: Any) -> None:
     assert load_benchmark("extra", BenchmarkConfig(kind=kind), HELD_OUT) is None
+
+
+def test_pairs_are_read_from_a_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "pairs.jsonl", HELD_OUT)
+    config = BenchmarkConfig(kind="pairs", path=str(tmp_path / "pairs.jsonl"))
+    assert load_benchmark("own", config, []) == HELD_OUT
 
 
 @pytest.mark.parametrize("inner", [".", "Dataset", "Dataset/LLMBar"])
