@@ -17,7 +17,7 @@ from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
 from judgekit.rows import Instruction
 
-__all__ = ["TASKS", "Check", "Checker", "maths_instructions", "scorer_of"]
+__all__ = ["CHECKERS", "TASKS", "Check", "Checker", "maths_instructions", "scorer_of"]
 
 GYM_PREFIX = "reasoning_gym:"
 
@@ -32,6 +32,9 @@ TASKS: dict[str, dict[str, Any]] = {
     "gsm_symbolic": {},
 }
 """reasoning-gym task -> its settings, easy enough that models under a billion parameters are sometimes right."""
+
+CHECKERS = ("gsm8k", "math", *(GYM_PREFIX + task for task in TASKS))
+"""The names ``scorer_of`` knows."""
 
 _SIZE = 100_000
 """Indices of one generator; some draw all of them at the start, so no more than anyone needs."""
@@ -94,11 +97,10 @@ def scorer_of(checker: str) -> Scorer:
 
     :raises ConfigError: for an unknown name
     """
-    known = ["gsm8k", "math", *(GYM_PREFIX + task for task in TASKS)]
-    if checker not in known:
-        nearest = difflib.get_close_matches(checker, known, n=1)
+    if checker not in CHECKERS:
+        nearest = difflib.get_close_matches(checker, CHECKERS, n=1)
         hint = f"Did you mean '{nearest[0]}'?" if nearest else None
-        raise ConfigError([Problem("checker", f"'{checker}' is not one of {', '.join(known)}", hint=hint)])
+        raise ConfigError([Problem("checker", f"'{checker}' is not one of {', '.join(CHECKERS)}", hint=hint)])
     return _symbolic_scorer() if checker in ("gsm8k", "math") else _gym_scorer(checker.removeprefix(GYM_PREFIX))
 
 

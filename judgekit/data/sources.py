@@ -1,0 +1,281 @@
+"""Outside data -> rows: the only door through which foreign rows enter.
+
+Everything is checked here, by file, line and field, so that code behind this door trusts its rows. Text is never
+altered: what the file holds is what the judge reads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from judgekit.data.answers import gsm8k_answer, last_boxed
+from judgekit.data.maths import CHECKERS, maths_instructions
+from judgekit.data.tables import read_hub, read_table
+from judgekit.errors import ConfigError, DataError, Problem
+from judgekit.randomness import digest, draw_bits
+from judgekit.rows import VERDICTS, Instruction, ResponsePair
+from judgekit.schema.config import SourceConfig
+
+__all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
+
+INSTRUCTION_FIELDS = ("id", "instruction", "category", "near_miss", "answer", "checker")
+PAIR_FIELDS = ("id", "instruction", "response_a", "response_b", "label", "reference", "subset", "group")
+SOLVED_FIELDS = {"gsm8k": ("question", "answer"), "math": ("problem", "solution", "type")}
+
+_log = logging.getLogger(__name__)
+
+Numbered = Iterable[tuple[int, dict[str, Any]]]
+Kind = TypeVar("Kind", Instruction, ResponsePair)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One foreign row and where it stands, read field by field.
+
+    :param columns: {our field: their column} where names differ
+    """
+
+    file: str | Path
+    line: int
+    values: Mapping[str, Any]
+    columns: Mapping[str, str]
+
+    def error(self, field: str, message: str) -> DataError:
+        return DataError(message, file=self.file, line=self.line, field=self.columns.get(field, field))
+
+    def text(self, field: str) -> str:
+        """Required text, unaltered; it may be empty."""
+        found = self.optional(field)
+        if found is None:
+            raise self.error(field, "is null; give a text or remove the row")
+        return found
+
+    def asked(self, field: str) -> str:
+        """Required text that says something."""
+        found = self.text(field)
+        if not found.strip():
+            raise self.error(field, "is blank; give a text or remove the row")
+        return found
+
+    def optional(self, field: str) -> str | None:
+        """Text or null; the column itself must be there."""
+        column = self.columns.get(field, field)
+        if column not in self.values:
+            raise self.error(field, f"missing; the row has {', '.join(map(repr, self.values)) or 'no fields'}. {_MAP}")
+        value = self.values[column]
+        if value is not None and not isinstance(value, str):
+            kind = type(value).__name__
+            raise self.error(field, f"holds {value!r} ({kind}) where text belongs; put text in quotes in the file")
+        if value is not None and not _encodable(value):
+            raise self.error(field, "holds half of a surrogate pair, which is not text; write the file again in UTF-8")
+        return value
+
+    def maybe(self, field: str) -> str | None:
+        """Text, or None where the row has no such column; a column the user named must exist."""
+        return None if field not in self.columns and field not in self.values else self.optional(field)
+
+    def id(self) -> str:
+        """A given id; whole numbers are common and taken as text."""
+        value = self.values.get(self.columns.get("id", "id"))
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.asked("id")
+
+
+_MAP = "Rename it, or say which column holds it with columns.FIELD=COLUMN"
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_instructions(
+    path: Path, columns: Mapping[str, str] | None = None, *, source: str = "jsonl", needed: Collection[str] = ()
+) -> list[Instruction]:
+    """Instructions of a JSON Lines, JSON list or parquet file.
+
+    Fields: ``instruction``; optional ``category``, ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids,
+    rows are named by their text, and a repeated instruction is left out.
+
+    :param columns: {our field: their column} where names differ
+    :param needed: optional fields that must be there, for example ``near_miss``
+    :raises DataError: naming file, line and field
+    """
+    return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS), columns, source, needed)
+
+
+def read_pairs(path: Path, columns: Mapping[str, str] | None = None) -> list[ResponsePair]:
+    """Response pairs of a JSON Lines, JSON list or parquet file.
+
+    Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
+    ``subset``, ``group`` and ``id``. Without ids, rows are named by their content.
+
+    :param columns: {our field: their column} where names differ
+    :raises DataError: naming file, line and field
+    """
+    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns)
+
+
+def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[ResponsePair]:
+    """The rows of one source: response pairs when the source holds them (``pairs: given``), else instructions.
+
+    ``config.count`` rows are drawn by (seed, id) and keep their order.
+
+    :raises ConfigError: when the configuration asks for what the source cannot give
+    :raises DataError: for bad rows, naming file, line and field
+    """
+    if config.kind in ("maths", "constraints"):
+        return _generated(config, seed)
+    if config.kind == "starter":
+        from judgekit.data.starter import load_instructions
+
+        return _take(load_instructions(), config, seed)
+    if config.kind in SOLVED_FIELDS:
+        return _take(_solved(config), config, seed)
+    name, columns = _name(config), config.columns
+    if config.pairs == "given":
+        return _take(_pairs(name, _rows(config, PAIR_FIELDS), columns), config, seed)
+    needed = {"near_miss": ("near_miss",), "verified": ("answer", "checker")}.get(config.pairs, ())
+    rows = _rows(config, INSTRUCTION_FIELDS)
+    return _take(_instructions(name, rows, columns, config.kind, needed), config, seed)
+
+
+def _generated(config: SourceConfig, seed: int) -> list[Instruction]:
+    if config.count is None:
+        message = f"a source of kind {config.kind} has no end, and its count is null"
+        raise ConfigError([Problem("count", message, hint="Say how many instructions to make")])
+    if config.kind == "maths":
+        return maths_instructions(config.count, seed)
+    from judgekit.data.constraints import constraint_instructions
+
+    return constraint_instructions(config.count, seed)
+
+
+def _take(rows: list[Kind], config: SourceConfig, seed: int) -> list[Kind]:
+    if config.count is None:
+        return rows
+    if config.count > len(rows):
+        message = f"{config.count} instructions are asked for, and {_name(config)} has {len(rows)}"
+        raise ConfigError([Problem("count", message, hint=f"Use at most {len(rows)}, or null for all")])
+    chosen = {row.id for row in sorted(rows, key=lambda row: draw_bits(seed, row.id, "take"))[: config.count]}
+    return [row for row in rows if row.id in chosen]
+
+
+def _name(config: SourceConfig) -> str:
+    """What to call the source in messages: the file, the data set, or the kind."""
+    return config.path or config.hub_id or config.kind
+
+
+def _table(path: Path, columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> Numbered:
+    return read_table(path, _columns(columns, fields))
+
+
+def _rows(config: SourceConfig, fields: tuple[str, ...]) -> Numbered:
+    if config.path is not None:
+        return _table(Path(config.path), config.columns, fields)
+    if config.hub_id is None or config.revision is None:
+        message = f"a source of kind {config.kind} needs path, or hub_id and revision"
+        raise ConfigError([Problem("path", message)])
+    return read_hub(config.hub_id, config.revision, config.split, _columns(config.columns, fields))
+
+
+def _columns(columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> list[str]:
+    """Names of the foreign columns that are read."""
+    unknown = sorted(set(columns or {}) - set(fields))
+    if unknown:
+        message = f"'{unknown[0]}' is not a field of these rows"
+        raise ConfigError([Problem(f"columns.{unknown[0]}", message, hint=f"Fields: {', '.join(fields)}")])
+    return [(columns or {}).get(field, field) for field in fields]
+
+
+def _instructions(
+    file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, source: str, needed: Collection[str]
+) -> list[Instruction]:
+    def build(record: _Record, row_id: str | None) -> Instruction:
+        for field in needed:
+            record.asked(field)
+        text, checker = record.asked("instruction"), record.maybe("checker")
+        if checker is not None and checker not in CHECKERS:
+            raise record.error("checker", f"'{checker}' is not one of {', '.join(CHECKERS)}")
+        return Instruction(
+            id=row_id if row_id is not None else f"{source}-{digest(text)}",
+            text=text,
+            source=source,
+            category=record.maybe("category") or source,
+            near_miss=record.maybe("near_miss"),
+            answer=record.maybe("answer"),
+            checker=checker,
+        )
+
+    return _build(file, rows, columns, build)
+
+
+def _pairs(file: str | Path, rows: Numbered, columns: Mapping[str, str] | None) -> list[ResponsePair]:
+    def build(record: _Record, row_id: str | None) -> ResponsePair:
+        instruction = record.asked("instruction")
+        a, b = record.text("response_a"), record.text("response_b")
+        label: Any = record.maybe("label")
+        if label is not None and label not in VERDICTS:
+            raise record.error("label", f"holds {label!r}; use 'A', 'B', 'tie' or null")
+        return ResponsePair(
+            id=row_id if row_id is not None else f"pair-{digest([instruction, a, b])}",
+            instruction=instruction,
+            response_a=a,
+            response_b=b,
+            label=label,
+            reference=record.maybe("reference"),
+            subset=record.maybe("subset"),
+            group=record.maybe("group"),
+        )
+
+    return _build(file, rows, columns, build)
+
+
+def _solved(config: SourceConfig) -> list[Instruction]:
+    r"""Problems with worked solutions: GSM8K (answer after ``####``) and MATH (answer in ``\boxed{}``).
+
+    :raises DataError: also where a solution states no final answer
+    """
+    kind, fields = config.kind, SOLVED_FIELDS[config.kind]
+    extract, form = (gsm8k_answer, "#### N") if kind == "gsm8k" else (last_boxed, "\\boxed{N}")
+
+    def build(record: _Record, row_id: str | None) -> Instruction:
+        text = record.asked(fields[0])
+        answer = extract(record.text(fields[1]))
+        if not answer:
+            raise record.error(fields[1], f"states no final answer in the form {form}; is this a {kind} file?")
+        category = (record.maybe("type") if kind == "math" else None) or kind
+        return Instruction(f"{kind}-{digest(text)}", text, kind, category, answer=answer, checker=kind)
+
+    return _build(_name(config), _rows(config, fields), config.columns, build)
+
+
+def _build(
+    file: str | Path,
+    rows: Numbered,
+    columns: Mapping[str, str] | None,
+    build: Callable[[_Record, str | None], Kind],
+) -> list[Kind]:
+    """Rows with unique ids: given ids may not repeat; rows named by content are kept once."""
+    built: dict[str, Kind] = {}
+    lines: dict[str, int] = {}
+    repeated, named = 0, None
+    for line, values in rows:
+        record = _Record(file, line, values, columns or {})
+        if named is None:  # the first row says whether the source names its rows
+            named = "id" in record.columns or "id" in values
+        row = build(record, record.id() if named else None)
+        if row.id in built and named:
+            raise record.error("id", f"'{row.id}' is also the id of line {lines[row.id]}; ids must be unique")
+        repeated += row.id in built
+        built.setdefault(row.id, row)
+        lines.setdefault(row.id, line)
+    if repeated:
+        _log.warning("%s: left out %d repeated rows", file, repeated)
+    return list(built.values())
