@@ -30,7 +30,6 @@ def make_tracker(
     :param run_dir: the run's folder; W&B's own files go to ``wandb/`` in it
     :param run_config: the resolved configuration as plain values
     :param group: the sweep's name, None for a single run; ``config.group`` wins over it
-    :raises MissingExtraError: when W&B is asked for and not installed
     """
     earlier = read_series(run_dir)
     local = LocalTracker(run_dir)

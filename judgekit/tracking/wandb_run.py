@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from judgekit.errors import MissingExtraError
 from judgekit.schema.config import LoggerConfig
 from judgekit.tracking.base import Number, Status
 from judgekit.tracking.local import Point, read_summary
@@ -37,7 +36,6 @@ class WandbTracker:
     numbers, and the segments it supersedes are moved to ``wandb/superseded``.
 
     :param earlier: the series that earlier sessions of this run logged
-    :raises MissingExtraError: when wandb is not installed
     """
 
     def __init__(
@@ -50,10 +48,8 @@ class WandbTracker:
         group: str | None,
         earlier: Sequence[Point] = (),
     ) -> None:
-        try:
-            import wandb
-        except ImportError as error:
-            raise MissingExtraError("wandb", "wandb") from error
+        import wandb
+
         self._wandb = wandb
         self._run: wandb.Run | None = None
         self._dir = run_dir.resolve() / "wandb"

@@ -1,0 +1,153 @@
+"""What the report shows, read from a run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from judgekit.errors import DataError
+from judgekit.report.charts import Curve, curve
+from judgekit.report.judgments import Card, sample_cards
+from judgekit.report.table import ResultRow, results_table
+from judgekit.tracking.local import Point, read_series, read_summary
+
+JUDGMENTS = 200
+"""Judgments shown when the configuration does not say how many (``logger.table_rows``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """Results on one benchmark.
+
+    :param left_out: why it was not judged, None when it was
+    """
+
+    name: str
+    rows: tuple[ResultRow, ...]
+    subsets: tuple[ResultRow, ...]
+    left_out: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One recorded number of a stage over its steps."""
+
+    label: str
+    chart: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStage:
+    """The series of one stage; ``main`` are loss and learning rate, ``others`` the rest."""
+
+    name: str
+    main: tuple[Series, ...]
+    others: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything on the page.
+
+    :param manifest: as in ``manifest.json``
+    :param seconds: wall-clock time from start to end, None while it runs
+    :param config: text of ``config.yaml``
+    """
+
+    manifest: Mapping[str, Any]
+    seconds: float | None
+    benchmarks: tuple[Benchmark, ...]
+    training: tuple[TrainingStage, ...]
+    cards: tuple[Card, ...]
+    config: str
+
+
+def read_page(run_dir: Path) -> Page:
+    """Read a run's folder; parts that a run has not come to are empty.
+
+    :raises DataError: when there is no manifest or a file cannot be read
+    """
+    manifest = _manifest(run_dir / "manifest.json")
+    config_path = run_dir / "config.yaml"
+    config = config_path.read_text(encoding="utf-8") if config_path.exists() else ""
+    judges = [str(judge) for judge in manifest.get("judges") or ()]
+    asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
+    metrics = read_summary(run_dir)
+    benchmarks = [_benchmark(metrics, judges, name, info or {}) for name, info in asked.items()]
+    judged = [benchmark.name for benchmark in benchmarks if benchmark.left_out is None]
+    per_benchmark = _table_rows(config) // max(1, 2 * len(judges) * len(judged))
+    return Page(
+        manifest=manifest,
+        seconds=_seconds(manifest),
+        benchmarks=tuple(benchmarks),
+        training=tuple(_training(read_series(run_dir))),
+        cards=tuple(card for name in judged for card in sample_cards(run_dir, name, judges, per_benchmark)),
+        config=config,
+    )
+
+
+def _manifest(path: Path) -> Mapping[str, Any]:
+    try:
+        held = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError("not there. Name the folder of a run, the one that holds manifest.json", file=path) from error
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}", file=path) from error
+    if not isinstance(held, dict):
+        raise DataError("not a JSON object", file=path)
+    return held
+
+
+def _benchmark(
+    metrics: Mapping[str, float | None], judges: Sequence[str], name: str, info: Mapping[str, Any]
+) -> Benchmark:
+    return Benchmark(
+        name=name,
+        rows=tuple(results_table(metrics, judges, [name])),
+        subsets=tuple(results_table(metrics, judges, [name], subsets=True)),
+        left_out=info.get("left_out"),
+    )
+
+
+def _table_rows(config: str) -> int:
+    try:
+        held = yaml.safe_load(config)
+        return int(held["logger"]["table_rows"])
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        return JUDGMENTS
+
+
+def _seconds(manifest: Mapping[str, Any]) -> float | None:
+    try:
+        started, finished = (datetime.fromisoformat(manifest[key]) for key in ("started", "finished"))
+        return (finished - started).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _training(points: Sequence[Point]) -> list[TrainingStage]:
+    """Charts by stage in the order in which stages began."""
+    by_stage: dict[str, dict[str, dict[int, float | None]]] = {}
+    for point in points:
+        for name, value in point.values.items():
+            by_stage.setdefault(point.stage, {}).setdefault(name, {})[point.step] = value
+    stages = []
+    for stage, by_name in by_stage.items():
+        series = {name: _series(stage, name, by_name[name]) for name in sorted(by_name)}
+        main = [s for last in ("loss", "lr") for name, s in series.items() if name.split("/")[-1] == last and s]
+        stages.append(TrainingStage(stage, tuple(main), tuple(s for s in series.values() if s and s not in main)))
+    return [stage for stage in stages if stage.main or stage.others]
+
+
+def _series(stage: str, name: str, values: Mapping[int, float | None]) -> Series | None:
+    """``train/dpo1/loss`` of stage ``dpo1`` is labelled ``train loss``."""
+    label = " ".join(part for part in name.split("/") if part != stage).replace("_", " ")
+    steps = sorted(values)
+    chart = curve(steps, [values[step] for step in steps])
+    return None if chart is None else Series(label, chart)
