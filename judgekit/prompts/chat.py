@@ -24,8 +24,13 @@ _TEMPLATE_DATE = "26 Jul 2024"
 class ChatTokenizer(Protocol):
     """What is used of a ``transformers`` tokenizer."""
 
-    chat_template: Any
-    added_tokens_decoder: Any
+    @property
+    def chat_template(self) -> Any:
+        """Jinja text, None without one."""
+
+    @property
+    def added_tokens_decoder(self) -> Any:
+        """Special and other added tokens by id."""
 
     def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
         """Render messages."""

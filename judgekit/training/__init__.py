@@ -1,0 +1,1 @@
+"""Training in Lightning: SFT and DPO on prefix-packed batches."""

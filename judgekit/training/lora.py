@@ -1,0 +1,154 @@
+"""Models with a trainable part: loading, saving, and a LoRA layer without casts.
+
+Base weights stay in the precision they are stored in (usually bf16), adapter weights are fp32.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from judgekit.errors import ModelError
+from judgekit.schema.config import TrainerConfig
+from judgekit.weights import Weights
+
+
+class _LoraLinear(torch.autograd.Function):
+    """``x Wᵀ + b + s (x Aᵀ) Bᵀ`` in the precision of x, gradients of A and B in theirs; W is frozen."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        low_down, low_up = down.to(x.dtype), (up * scale).to(x.dtype)
+        inner = flat @ low_down.T
+        out = functional.linear(flat, weight, bias).addmm_(inner, low_up.T)
+        ctx.save_for_backward(flat, weight, low_down, low_up, inner)
+        ctx.scale, ctx.dtype = scale, down.dtype
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        flat, weight, low_down, low_up, inner = ctx.saved_tensors
+        grad = gradients[0].reshape(-1, gradients[0].shape[-1])
+        inner_grad = grad @ low_up
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (grad @ weight).addmm_(inner_grad, low_down).view(*gradients[0].shape[:-1], -1)
+        grad_down = (inner_grad.T @ flat).to(ctx.dtype)
+        grad_up = (grad.T @ inner).to(ctx.dtype) * ctx.scale
+        return grad_x, None, None, grad_down, grad_up, None
+
+
+def _fast_forward(layer: Any, x: Tensor) -> Tensor:
+    base = layer.base_layer
+    (name,) = layer.active_adapters
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+    out: Tensor = _LoraLinear.apply(x, base.weight, base.bias, down, up, layer.scaling[name])  # type: ignore[no-untyped-call]
+    return out
+
+
+def speed_up(model: nn.Module) -> int:
+    """Replace the forward pass of plain LoRA layers by one that casts no activation; how many were replaced.
+
+    PEFT computes the adapter's branch in the adapter's fp32, which on a CPU takes longer than the layer itself.
+    """
+    from peft.tuners.lora.layer import Linear
+
+    count = 0
+    for layer in model.modules():
+        if isinstance(layer, Linear) and _is_plain(layer):
+            layer.forward = _fast_forward.__get__(layer)  # type: ignore[method-assign]
+            count += 1
+    return count
+
+
+def _is_plain(layer: Any) -> bool:
+    names = list(layer.active_adapters)
+    return (
+        len(names) == 1
+        and type(layer.base_layer) is nn.Linear
+        and isinstance(layer.lora_dropout[names[0]], nn.Identity)
+        and not layer.lora_variant
+        and not layer.lora_bias[names[0]]
+    )
+
+
+def load_model(start: Weights, trainer: TrainerConfig, dtype: str, seed: int) -> Any:
+    """The model to train: ``start`` with its adapter, or with a new one, or with all its weights.
+
+    :param dtype: precision of the base weights, ``auto`` for that of the files
+    :param seed: of a new adapter's initial values
+    :raises ModelError: an adapter given to full training
+    """
+    import peft
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as hub_logging
+
+    hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model = AutoModelForCausalLM.from_pretrained(
+        start.base, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+    )
+    model.config.use_cache = False
+    if trainer.adapter == "full":
+        if start.adapter is not None:
+            raise ModelError(f"{start.adapter} is an adapter. Set trainer.adapter=lora to train it on.")
+        return model
+    if start.adapter is not None:
+        adapted: Any = peft.PeftModel.from_pretrained(model, str(start.adapter), is_trainable=True)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            adapted = peft.get_peft_model(model, _lora_config(trainer))
+    speed_up(adapted)
+    return adapted
+
+
+def _lora_config(trainer: TrainerConfig) -> Any:
+    from peft import LoraConfig
+
+    names = trainer.lora_targets
+    return LoraConfig(
+        r=trainer.lora_rank,
+        lora_alpha=trainer.lora_alpha,
+        lora_dropout=trainer.lora_dropout,
+        target_modules=names if names == "all-linear" else [name.strip() for name in names.split(",")],
+        task_type="CAUSAL_LM",
+    )
+
+
+def save_model(model: Any, folder: Path, base: Path) -> None:
+    """Write an adapter alone (PEFT format), or a full model with its tokenizer.
+
+    :param base: folder of the base model
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from transformers import AutoTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(model, PeftModel):
+        logging.getLogger("transformers").setLevel(logging.ERROR)
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(folder)
+        return
+    tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        folder / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
+    settings: Any = model.peft_config["default"]
+    settings.save_pretrained(str(folder))
+    path = folder / "adapter_config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values = {key: sorted(value) if isinstance(value, list) else value for key, value in values.items()}
+    values["base_model_name_or_path"] = str(base)
+    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
