@@ -35,7 +35,7 @@ def folder_name(name: str, overrides: str) -> str:
     """
     if not overrides:
         return name
-    plain = re.sub(r",(?=[+~]*[A-Za-z_@/.\[\]0-9]+(=|$))", "--", overrides).replace("=", "_")
+    plain = re.sub(r",(?=[+~]*[\w@/.\[\]]+=)", "--", overrides).replace("=", "_")
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", plain)
     if slug != plain or len(slug) > _LONGEST:
         slug = f"{slug[:_LONGEST].rstrip('-._')}-{digest(overrides, 8)}"

@@ -117,15 +117,32 @@ class Composer:
         sound, problems = self._split(overrides, multirun)
         wrong = [problem.key for problem in problems]
         jobs = []
-        for point in self._points(sound) if multirun else [[o.input_line or "" for o in sound]]:
-            try:
-                cfg = self.compose(point)
-                jobs.append(Job(tuple(point), to_config(cfg, wrong, _Origins(self, point))))
-            except ConfigError as error:
-                problems += error.problems
+        for point in self._points(sound) if multirun else [_lines(sound)]:
+            job, found = self._validate(point, wrong)
+            problems += found
+            jobs += [job] if job is not None else []
         if problems:
             raise ConfigError(list(dict.fromkeys(problems)))
         return jobs
+
+    def _validate(self, point: Sequence[str], wrong: Iterable[str]) -> tuple[Job | None, list[Problem]]:
+        problems: list[Problem] = []
+        used = list(point)
+        try:
+            cfg = self.compose(used)
+        except ConfigError as error:
+            # What Hydra refuses is nearly always an addition, a deletion or its own setting: look at the rest as well.
+            problems += error.problems
+            used = [text for text in point if text[0] not in "+~" and not text.startswith("hydra")]
+            try:
+                cfg = self.compose(used)
+            except ConfigError:
+                return None, problems
+        try:
+            job = Job(tuple(point), to_config(cfg, wrong, _Origins(self, used)))
+        except ConfigError as error:
+            return None, problems + error.problems
+        return (None, problems) if problems else (job, [])
 
     def _split(self, overrides: Sequence[str], multirun: bool) -> tuple[list[Override], list[Problem]]:
         """The overrides that can be applied, and what is wrong with the others, each looked at on its own."""
@@ -150,7 +167,7 @@ class Composer:
     def _base(self, overrides: Iterable[Override]) -> Mapping[str, Any]:
         """What single values may be overridden: the configuration with the group choices alone."""
         groups = set(self.loader.list_groups(""))
-        chosen = [o.input_line or "" for o in overrides if o.key_or_group in groups and not o.is_sweep_override()]
+        chosen = _lines(o for o in overrides if o.key_or_group in groups and not o.is_sweep_override())
         for selection in (chosen, []):
             try:
                 container = OmegaConf.to_container(self.compose(selection))
@@ -162,14 +179,21 @@ class Composer:
 
     def _points(self, overrides: Sequence[Override]) -> list[list[str]]:
         """The grid as Hydra's basic sweeper expands it, thinned so that every value stays."""
-        fixed = [o.input_line or "" for o in overrides if not o.is_sweep_override()]
-        params = OmegaConf.select(self.compose(fixed), "hydra.sweeper.params") or {}
+        fixed = _lines(override for override in overrides if not override.is_sweep_override())
+        try:
+            params = OmegaConf.select(self.compose(fixed), "hydra.sweeper.params") or {}
+        except ConfigError:
+            params = {}  # every point of the grid will tell why
         parser = OverridesParser.create(config_loader=self.loader)
         swept = [*parser.parse_overrides([f"{key}={value}" for key, value in params.items()]), *overrides]
         if any(override.is_sweep_override() and not override.is_discrete_sweep() for override in swept):
             return [fixed]  # only another sweeper understands intervals; what it picks is validated in each job
         (points,) = BasicSweeper.split_arguments(swept, None)
         return thin(points, MAX_VALIDATED)
+
+
+def _lines(overrides: Iterable[Override]) -> list[str]:
+    return [override.input_line or "" for override in overrides]
 
 
 def thin(points: list[list[str]], limit: int) -> list[list[str]]:

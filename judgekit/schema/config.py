@@ -102,6 +102,7 @@ class WarmStartConfig:
 
     enabled: bool = setting(False, "run the warm start")
     examples: int = setting(320, "worked judgments to use", ge=1)
+    plan_every: int = setting(4, "also show the plan prompt for every n-th of them; 0: never", ge=0)
     optim: OptimConfig = setting(OptimConfig, "how it optimises")
 
 
@@ -121,6 +122,9 @@ class EvalPlannerConfig:
     )
     invalid_as_negative: bool = setting(
         False, "use chains without a valid verdict as rejected. Unstated in the paper; Self-Taught Evaluator does"
+    )
+    first_plans: Literal["prompt", "chain"] = setting(
+        "prompt", "round 1: plans from the plan prompt, or the beginnings of whole chains"
     )
     first_execution: Literal["prompt", "prefill"] = setting(
         "prompt", "round 1: executions from the execution prompt, or by continuing the judge prompt after the plan"

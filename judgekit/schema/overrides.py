@@ -33,10 +33,12 @@ def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, 
     :param base: the configuration before single values are overridden
     :param multirun: sweeps are allowed
     """
-    if override.is_hydra_override() or override.package is not None:
-        return None
     source = f"override {override.input_line}"
     key = override.key_or_group
+    if key.startswith("hydra/"):
+        return _choice(override, loader, source)
+    if override.is_hydra_override() or override.package is not None:
+        return None
     if override.is_sweep_override() and not multirun:
         hint = f"Add -m to run a grid, or quote one value: {key}=\"'…'\", or a list: {key}=[…]"
         return Problem(key, "several values", hint, source)
@@ -50,9 +52,9 @@ def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, 
 
 def _choice(override: Override, loader: ConfigLoader, source: str) -> Problem | None:
     group = override.key_or_group
-    if override.is_delete():
-        return None
     options = group_options(loader, group)
+    if override.is_delete() or override.package is not None or not options:
+        return None
     for name in _chosen(override):
         if name is not None and name not in options:
             return Problem(group, f"'{name}' is not one of its choices", suggest(str(name), options), source)
@@ -79,7 +81,7 @@ def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str)
     """A plain override changes a value that exists; ``+`` adds one."""
     node: Any = base
     walked = ""
-    for part in key.replace("[", ".").replace("]", "").split("."):
+    for part in key.split("."):
         if isinstance(node, list):
             if not part.lstrip("-").isdigit() or int(part) >= len(node):
                 return Problem(key, f"a list of {len(node)} values has no item '{part}'", None, source)

@@ -1,0 +1,112 @@
+"""Impossible combinations, each alone and none in a sound configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from judgekit.schema import checks, config
+from judgekit.schema.checks import cross_checks
+from judgekit.schema.config import RunConfig
+from judgekit.schema.validation import build
+
+SOUND: dict[str, Any] = {
+    "model": {"hub_id": "a/b", "revision": "0123abc"},
+    "data": {"sources": {"formats": {"kind": "constraints", "pairs": "verified"}}},
+    "benchmark": {"starter": {"kind": "starter"}},
+}
+
+
+def changed(changes: dict[str, Any]) -> RunConfig:
+    """The sound configuration with dotted keys replaced."""
+    values: dict[str, Any] = {name: dict(section) for name, section in SOUND.items()}
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        node = values
+        for part in path:
+            node = node.setdefault(part, {"name": "evalplanner"} if part == "recipe" else {})
+        node[last] = value
+    built, problems = build(RunConfig, values)
+    assert problems == []
+    return built
+
+
+def test_a_sound_configuration_has_no_problem() -> None:
+    assert cross_checks(changed({})) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"name": "a/b"}, "name"),
+        ({"name": ".."}, "name"),
+        ({"model": {}}, "model"),
+        ({"model": {"hub_id": "a/b"}}, "model.revision"),
+        ({"model": {"hub_id": "a/b", "revision": "main"}}, "model.revision"),
+        ({"model": {"wheel": "w==1", "wheel_file": "f"}}, "model.wheel_sha256"),
+        ({"model": {"wheel": "w", "wheel_file": "f", "wheel_sha256": "0"}}, "model.wheel"),
+        ({"prompt.name": "evalplaner"}, "prompt.name"),
+        ({"data.sources": {}}, "data.sources"),
+        ({"data.sources": {"x": {"kind": "jsonl", "pairs": "given"}}}, "data.sources.x.path"),
+        ({"data.sources": {"x": {"kind": "hub", "pairs": "given"}}}, "data.sources.x.hub_id"),
+        ({"data.sources": {"x": {"kind": "hub", "pairs": "given", "hub_id": "d/s"}}}, "data.sources.x.revision"),
+        ({"data.sources": {"x": {"kind": "starter", "pairs": "verified"}}}, "data.sources.x.pairs"),
+        ({"data.sources": {"x": {"kind": "maths", "count": 20}}}, "data"),
+        ({"data.second_round": 0}, "recipe.rounds"),
+        ({"recipe.executions": 1}, "recipe.executions"),
+        ({"sampler.temperature": 0}, "sampler.temperature"),
+        ({"data.validation": 0}, "recipe.validate"),
+        ({"bias.drop_conflicting": True, "bias.both_orders": False}, "bias.drop_conflicting"),
+        ({"recipe.dpo": {"betas": [0.9, 1.0]}}, "recipe.dpo.betas"),
+        ({"sampler.judge_tokens": 8192}, "sampler.judge_tokens"),
+        ({"sampler.batch_tokens": 1024, "sampler.execution_tokens": 8}, "sampler.judge_tokens"),
+        ({"data.response_tokens": 8192}, "data.response_tokens"),
+        ({"sampler.device": "gpu"}, "sampler.device"),
+        ({"trainer.lora_targets": " , "}, "trainer.lora_targets"),
+        ({"data.held_out": 0}, "benchmark.starter.kind"),
+    ],
+)
+def test_an_impossible_combination_is_found_alone(changes: dict[str, Any], key: str) -> None:
+    assert [problem.key for problem in cross_checks(changed(changes))] == [key]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss.name": "sft", "recipe.executions": 1, "data.second_round": 0, "sampler.temperature": 0},
+        {"recipe.rounds": 1, "data.second_round": 0},
+        {"recipe.validate": False, "data.validation": 0},
+        {"data.sources": {"x": {"kind": "maths", "count": 224}}},
+        {"trainer.adapter": "full", "trainer.lora_targets": ""},
+        {"model": {"wheel": "w==1", "wheel_file": "f", "wheel_sha256": "0"}},
+    ],
+)
+def test_what_can_work_is_left_alone(changes: dict[str, Any]) -> None:
+    assert cross_checks(changed(changes)) == []
+
+
+def test_constrained_decoding_needs_verdict_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cross_checks(changed({"sampler.verdict": "constrained"})) == []
+    monkeypatch.setitem(config.PROTOCOLS, "scores", ())
+    found = cross_checks(changed({"sampler.verdict": "constrained", "prompt.name": "scores"}))
+    assert [problem.key for problem in found] == ["sampler.verdict"]
+    assert cross_checks(changed({"prompt.name": "scores"})) == []
+
+
+@pytest.mark.parametrize("wrong", ["data.sources", "data.sources.x.count", "data"])
+def test_a_check_is_silent_about_values_already_found_wrong(wrong: str) -> None:
+    assert cross_checks(changed({"data.sources": {"x": {"kind": "maths", "count": 20}}}), [wrong]) == []
+
+
+def test_without_a_known_recipe_nothing_is_said_of_its_fields() -> None:
+    assert cross_checks(changed({"recipe.executions": 1}), ["recipe.name"]) == []
+
+
+def test_every_check_reads_keys_that_exist() -> None:
+    """A misspelt key would let a check speak about values already found wrong."""
+    for keys, _ in checks._CHECKS:
+        for key in keys:
+            node: Any = RunConfig()
+            for part in key.split("."):
+                node = getattr(node, part)
