@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from judgekit.report.judgments import OUTCOMES
 from judgekit.report.page import read_page
 from judgekit.report.table import METRICS, heading, percent
 
-LONGEST_TEXT = 8_000
+LONGEST_TEXT = 6_000
 """Characters of one text on the page; the files of the run hold it whole."""
 
 
@@ -83,9 +84,12 @@ def count(value: float | None) -> str:
 
 
 def moment(value: object) -> str:
-    """An ISO 8601 time to the second, as ``2026-11-21 18:04:05``, with its zone when it names one."""
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(Z|\+00:00)?(.*)", str(value))
-    return f"{found[1]} {found[2]}{' UTC' if found[3] else ''}{found[4]}" if found else str(value)
+    """An ISO 8601 time to the second, such as ``2026-11-21 18:04:05 UTC``; other text as it is."""
+    try:
+        held = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return f"{held:%Y-%m-%d %H:%M:%S} {held:%Z}".rstrip()
 
 
 def _environment() -> Environment:

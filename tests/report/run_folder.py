@@ -56,10 +56,11 @@ def metrics() -> dict[str, float | None]:
 def write_pairs_and_verdicts(run_dir: Path) -> None:
     (run_dir / "pairs").mkdir(exist_ok=True)
     (run_dir / "verdicts").mkdir(exist_ok=True)
+    haiku = "Write a haiku about the number {}.\nKeep to three lines. {}"
     pairs = [
         ResponsePair(
             id=f"starter-{number:03d}",
-            instruction=f"Write a haiku about the number {number}.\nKeep to three lines. {HOSTILE if number % 7 == 0 else ''}",
+            instruction=haiku.format(number, HOSTILE if number % 7 == 0 else ""),
             response_a=f"{number} apples fall,\nthe orchard counts them slowly,\nautumn keeps the sum.",
             response_b=f"Numbers are useful. {number} is one of them. {CONTROL if number % 5 == 0 else ''}",
             label="A" if number % 2 else "B",
@@ -81,7 +82,9 @@ def verdict(pair: ResponsePair, order: Order, place: int, number: int) -> Verdic
         named = None
     elif number % 4 == 1:
         named = "A" if order == "ab" else "B"
-    text = f"Requirement: three lines.\nA has three lines: match.\nB has one line: no match.\nVerdict: {named} {HOSTILE}"
+    text = (
+        f"Requirement: three lines.\nA has three lines: match.\nB has one line: no match.\nVerdict: {named} {HOSTILE}"
+    )
     return VerdictRow(pair.id, order, 0, named, "missing verdict" if named is None else None, text + CONTROL)
 
 
