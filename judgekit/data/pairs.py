@@ -1,0 +1,204 @@
+"""Response pairs of which it is known, by construction, which response is better.
+
+Three ways (EvalPlanner §3; Self-Taught Evaluators §3): a noisy instruction (the rejected response answers something
+else), verified problems (right against wrong by a checker) and format constraints (likewise, or written by program).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from judgekit.data.constraints import SOURCE as CONSTRAINTS
+from judgekit.data.constraints import constraint_pair, satisfies
+from judgekit.prompts import noisy
+from judgekit.randomness import pick
+from judgekit.rows import Instruction, Message, ResponsePair
+from judgekit.schema.config import DataConfig, SourceConfig
+
+Drop = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a model is asked while pairs are made: ``samples`` replies to a prompt."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    samples: int = 1
+    tokens: int | None = None
+
+
+Ask = Callable[[Sequence[Question]], Mapping[tuple[str, int], str]]
+"""Questions -> reply by (question id, sample). A question that cannot be asked (too long) has no reply."""
+
+Verify = Callable[[Sequence[tuple[Instruction, str]]], Sequence[bool | None]]
+"""(instruction, response) pairs -> right, wrong, or None where it could not be verified."""
+
+
+def build_pairs(
+    instructions: Sequence[Instruction],
+    source: SourceConfig,
+    data: DataConfig,
+    *,
+    seed: int,
+    ask: Ask,
+    verify: Verify,
+    drop: Drop,
+    max_chars: int | None = None,
+) -> list[ResponsePair]:
+    """One pair for each instruction that allows it, in the order of the instructions.
+
+    :param drop: called with the reason for every instruction that gives no pair
+    :param max_chars: drop pairs with a longer response, characters
+    """
+    if source.pairs == "written":
+        chosen = {row.id: constraint_pair(row, seed) for row in instructions}
+        candidates = [
+            (row, _better(chosen[row.id]), _worse(chosen[row.id])) for row in instructions if row.source == CONSTRAINTS
+        ]
+    elif source.pairs == "near_miss":
+        candidates = _near_miss(instructions, ask, drop)
+    elif source.pairs == "noisy_instruction":
+        candidates = _noisy_instruction(instructions, data, ask, drop)
+    else:
+        candidates = _verified(instructions, data, seed, ask, verify, drop)
+    pairs = []
+    for row, better, worse in candidates:
+        reason = _unusable(better, worse, max_chars)
+        if reason is not None:
+            drop(reason)
+            continue
+        pairs.append(_pair(row, better, worse, seed))
+    return pairs
+
+
+def _better(pair: ResponsePair) -> str:
+    return pair.response_a if pair.label == "A" else pair.response_b
+
+
+def _worse(pair: ResponsePair) -> str:
+    return pair.response_b if pair.label == "A" else pair.response_a
+
+
+def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:
+    """Why a pair cannot be used, None when it can."""
+    if not better.strip() or not worse.strip():
+        return "empty response"
+    if better.strip() == worse.strip():
+        return "identical responses"
+    if max_chars is not None and max(len(better), len(worse)) > max_chars:
+        return "response over bias.max_response_chars"
+    return None
+
+
+def _pair(row: Instruction, better: str, worse: str, seed: int) -> ResponsePair:
+    """Which response is called A is drawn by id, so that labels are balanced and positions carry no signal."""
+    first = pick((True, False), seed, row.id, "label")
+    return ResponsePair(
+        id=row.id,
+        instruction=row.text,
+        response_a=better if first else worse,
+        response_b=worse if first else better,
+        label="A" if first else "B",
+        reference=row.answer if row.source != CONSTRAINTS else None,
+        subset=row.source,
+        group=row.id,
+    )
+
+
+Candidate = tuple[Instruction, str, str]
+
+
+def _near_miss(instructions: Sequence[Instruction], ask: Ask, drop: Drop) -> list[Candidate]:
+    """The rejected response answers the near miss that comes with the instruction."""
+    usable = []
+    for row in instructions:
+        if row.near_miss is None:
+            drop("no near miss given")
+        else:
+            usable.append(row)
+    questions = [Question(f"{row.id}/x", noisy.answer_prompt(row.text)) for row in usable]
+    questions += [Question(f"{row.id}/noisy", noisy.answer_prompt(row.near_miss or "")) for row in usable]
+    replies = ask(questions)
+    return _both(usable, replies, drop)
+
+
+def _noisy_instruction(
+    instructions: Sequence[Instruction], data: DataConfig, ask: Ask, drop: Drop
+) -> list[Candidate]:
+    """The rejected response answers a modified instruction that the model writes itself."""
+    answers = ask([Question(f"{row.id}/x", noisy.answer_prompt(row.text)) for row in instructions])
+    answered = [row for row in instructions if (f"{row.id}/x", 0) in answers]
+    modified = ask(
+        [
+            Question(
+                f"{row.id}/modified",
+                noisy.modify_prompt(row.text, answers[f"{row.id}/x", 0]),
+                tokens=2 * data.response_tokens,
+            )
+            for row in answered
+        ]
+    )
+    replies = {key: text for key, text in answers.items()}
+    for row in answered:
+        written = noisy.read_modified(modified.get((f"{row.id}/modified", 0), ""))
+        if written is not None:
+            replies[f"{row.id}/noisy", 0] = written.answer
+    return _both(instructions, replies, drop)
+
+
+def _both(
+    instructions: Sequence[Instruction], replies: Mapping[tuple[str, int], str], drop: Drop
+) -> list[Candidate]:
+    candidates = []
+    for row in instructions:
+        better, worse = replies.get((f"{row.id}/x", 0)), replies.get((f"{row.id}/noisy", 0))
+        if better is None:
+            drop("no answer to the instruction")
+        elif worse is None:
+            drop("no answer to a modified instruction")
+        else:
+            candidates.append((row, better, worse))
+    return candidates
+
+
+def _verified(
+    instructions: Sequence[Instruction], data: DataConfig, seed: int, ask: Ask, verify: Verify, drop: Drop
+) -> list[Candidate]:
+    """Sample k solutions; a right one is chosen, a wrong one rejected, each drawn by the instruction's id."""
+    checkable = []
+    for row in instructions:
+        if row.checker is None:
+            drop("no checker")
+        else:
+            checkable.append(row)
+    replies = ask(
+        [Question(row.id, noisy.answer_prompt(row.text), samples=data.solutions) for row in checkable]
+    )
+    samples = [
+        (row, replies[row.id, index])
+        for row in checkable
+        for index in range(data.solutions)
+        if (row.id, index) in replies
+    ]
+    formats = [place for place, (row, _) in enumerate(samples) if row.source == CONSTRAINTS]
+    others = [place for place, (row, _) in enumerate(samples) if row.source != CONSTRAINTS]
+    results: dict[int, bool | None] = {place: satisfies(*samples[place]) for place in formats}
+    results |= dict(zip(others, verify([samples[place] for place in others]), strict=True))
+    right: dict[str, list[str]] = {}
+    wrong: dict[str, list[str]] = {}
+    for place, (row, text) in enumerate(samples):
+        if results[place] is not None:
+            (right if results[place] else wrong).setdefault(row.id, []).append(text)
+    candidates = []
+    for row in checkable:
+        if row.id not in right:
+            drop("no right solution" if row.id in wrong else "no solution could be verified")
+        elif row.id not in wrong:
+            drop("no wrong solution")
+        else:
+            candidates.append(
+                (row, pick(right[row.id], seed, row.id, "right"), pick(wrong[row.id], seed, row.id, "wrong"))
+            )
+    return candidates

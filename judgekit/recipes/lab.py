@@ -1,0 +1,203 @@
+"""The context a recipe works in: store, seed model, samplers, trainer and records.
+
+A recipe calls stages through a ``Lab``. While planning (``judgekit check``) the same calls build nothing and only
+collect what would run, so that a recipe describes its stages once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from judgekit.costs import PlannedStage
+from judgekit.models import find, obtain
+from judgekit.randomness import digest
+from judgekit.sampling.base import Progress, Sampler, SamplingParams
+from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.text import TextSampler
+from judgekit.schema.config import RunConfig
+from judgekit.store import Artifact, Store, Workspace, file_digest
+from judgekit.tracking.record import RunRecord
+from judgekit.weights import Weights
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = "not obtained yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A stage that is only planned: it has a digest, but files only when the store holds it."""
+
+    digest: str
+
+
+Handle = Artifact | Planned
+"""What a stage gives: while planning a ``Planned``, otherwise an ``Artifact``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model at some point of a recipe.
+
+    :param name: as in reports: ``seed``, ``warm``, ``sft``, ``dpo1`` ...
+    :param stage: training stage whose folder ``judge`` holds the adapter; None for the seed
+    """
+
+    name: str
+    stage: Handle | None
+
+
+class Lab:
+    """Everything a recipe needs beyond its own logic.
+
+    :param record: where the run's records go; None while planning
+    :param make_sampler: builds the back end for some weights
+    :param progress: title -> progress of a sampling call
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        record: RunRecord | None,
+        make_sampler: Callable[[Weights], Sampler] | None = None,
+        progress: Callable[[str], Progress] | None = None,
+    ) -> None:
+        self.config = config
+        self.store = Store(Path(config.store))
+        self.planned: list[PlannedStage] = []
+        self._record = record
+        self._make_sampler = make_sampler or self._default_sampler
+        self._progress = progress
+        self._held: tuple[str, Sampler] | None = None
+        self._base: Path | None = None
+
+    @property
+    def planning(self) -> bool:
+        """Whether stages are only planned."""
+        return self._record is None
+
+    @property
+    def record(self) -> RunRecord:
+        """Where the run's records go."""
+        assert self._record is not None, "nothing is recorded while planning"
+        return self._record
+
+    def stage(
+        self,
+        name: str,
+        version: int,
+        config: Mapping[str, Any],
+        inputs: Sequence[Handle | str],
+        build: Callable[[Workspace], None],
+        *,
+        generations: int = 0,
+        tokens: int = 0,
+        note: str = "",
+    ) -> Handle:
+        """One stage: found in the store, or built and recorded.
+
+        :param generations: how many samples it draws at most, for planning; ``tokens`` likewise, prompts included
+        :param note: what a reader of the plan should know
+        """
+        digests = [item if isinstance(item, str) else item.digest for item in inputs]
+        if self.planning:
+            key = self.store.digest_of(name, version, config, digests)
+            known = all(item != UNKNOWN for item in digests)
+            stored = known and self.store.has(name, version, config, digests)
+            self.planned.append(PlannedStage(name, generations, tokens, stored, note))
+            return Planned(key)
+        self.record.begin(name)
+        artifact = self.store.stage(name, version, config, digests, build)
+        self.record.stage(name, artifact)
+        return artifact
+
+    def base(self) -> Path:
+        """Folder of the seed model, fetched on first use."""
+        if self._base is None:
+            self._base = obtain(self.config.model)
+        return self._base
+
+    def seed_digest(self) -> str:
+        """Digest of the seed's weights as used, or ``UNKNOWN`` while planning without having them."""
+        if self.planning:
+            folder = find(self.config.model)
+            return UNKNOWN if folder is None else self._digest(Weights(folder))
+        return self._digest(Weights(self.base()))
+
+    def weights(self, judge: Judge) -> Weights:
+        """Files of a judge."""
+        if judge.stage is None:
+            return Weights(self.base())
+        assert isinstance(judge.stage, Artifact)
+        folder = judge.stage.path / "judge"
+        if (folder / "adapter_config.json").exists():
+            return Weights(self.base(), folder)
+        return Weights(folder)
+
+    def source(self, judge: Judge) -> Handle | str:
+        """What stands for a judge among a stage's inputs."""
+        return judge.stage if judge.stage is not None else self.seed_digest()
+
+    def ask(self, weights: Weights, workspace: Workspace | None) -> TextSampler:
+        """The model with these weights, ready to be asked. One model is held at a time."""
+        key = self._digest(weights)
+        if self._held is None or self._held[0] != key:
+            self.release()
+            self._held = (key, self._make_sampler(weights))
+        del workspace
+        cache = GenerationCache(self.store.root, key)
+        return TextSampler(
+            load_tokenizer(weights.base), self._held[1], cache, self.config.model.max_length, self._progress
+        )
+
+    def release(self) -> None:
+        """Give the held model's memory back, for example before training."""
+        if self._held is not None:
+            close = getattr(self._held[1], "close", None)
+            if close is not None:
+                close()
+        self._held = None
+
+    def params(self, tokens: int, stop: tuple[str, ...] = ()) -> SamplingParams:
+        """Sampling as configured, for at most ``tokens`` new tokens."""
+        sampler = self.config.sampler
+        return SamplingParams(sampler.temperature, sampler.top_p, tokens, stop, (), self.config.seed)
+
+    def greedy(self, tokens: int) -> SamplingParams:
+        """Greedy decoding of at most ``tokens`` new tokens."""
+        return SamplingParams(0.0, 1.0, tokens)
+
+    def file_inputs(self, *paths: str | None) -> list[str]:
+        """Digests of files from outside, as inputs of a stage."""
+        return [file_digest(Path(path)) for path in paths if path is not None and Path(path).is_file()]
+
+    def _digest(self, weights: Weights) -> str:
+        """Weights as used: the same files in another precision, or under another back end, write other texts."""
+        return digest([weights.digest, self.config.model.dtype, self.config.sampler.name], 32)
+
+    def _default_sampler(self, weights: Weights) -> Sampler:
+        from judgekit.sampling.hf import HfSampler
+
+        return HfSampler(weights, self.config.model, self.config.sampler)
+
+
+_TOKENIZERS: dict[Path, Any] = {}
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder, loaded once."""
+    if folder not in _TOKENIZERS:
+        from transformers import AutoTokenizer
+
+        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder)
+    return _TOKENIZERS[folder]
+
+
+def section(config: Any, *names: str) -> dict[str, Any]:
+    """The named fields of a config dataclass as JSON values: what determines a stage, and nothing else."""
+    values = asdict(config)
+    return {name: values[name] for name in names} if names else values

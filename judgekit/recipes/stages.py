@@ -1,0 +1,329 @@
+"""Stages that every recipe shares: data, training and evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from judgekit.data.checking import Checker
+from judgekit.data.pairs import Question, build_pairs
+from judgekit.data.sources import load_source
+from judgekit.data.splits import split_instructions
+from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.judging import judge_pairs
+from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.recipes.lab import Handle, Judge, Lab, section
+from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
+from judgekit.sampling.base import SamplingParams
+from judgekit.sampling.text import TextRequest
+from judgekit.schema.config import BenchmarkConfig, OptimConfig
+from judgekit.store import Artifact, Workspace
+from judgekit.weights import Weights
+
+PROMPT_TOKENS = 300
+"""Rough length of a prompt for planning: short pairs need half of it, long ones several times as much."""
+
+
+def orders(lab: Lab) -> tuple[Order, ...]:
+    """The orders responses are shown in."""
+    return ORDERS if lab.config.bias.both_orders else ORDERS[:1]
+
+
+def make_splits(lab: Lab, warm: int) -> Handle:
+    """Instructions -> response pairs -> splits (``held_out``, ``validation``, ``warm``, ``d1``, ``d2``).
+
+    :param warm: instructions set apart for a warm start
+    """
+    data, seed = lab.config.data, lab.config.seed
+    paths = lab.file_inputs(*(source.path for source in data.sources.values()))
+    sources = {name: _without_path(asdict(source)) for name, source in data.sources.items()}
+
+    def read(workspace: Workspace) -> None:
+        rows: list[Instruction] = []
+        given: list[ResponsePair] = []
+        for name, source in data.sources.items():
+            found = load_source(source, seed)
+            for row in found:
+                if isinstance(row, ResponsePair):
+                    given.append(_named(row, name))
+                rows.append(_instruction_of(row, name))
+            workspace.count(**{name: len(found)})
+        write_rows(workspace.path / "instructions.jsonl", rows)
+        write_rows(workspace.path / "given.jsonl", given)
+
+    instructions = lab.stage("instructions", 1, {"sources": sources, "seed": seed}, paths, read)
+    pairs = _pairs(lab, instructions, sources)
+    sizes = {
+        "held_out": data.held_out,
+        "validation": data.validation,
+        "warm": warm,
+        "d1": data.first_round,
+        "d2": data.second_round,
+    }
+
+    def divide(workspace: Workspace) -> None:
+        assert isinstance(pairs, Artifact) and isinstance(instructions, Artifact)
+        by_id = {pair.group: pair for pair in read_rows(pairs.file("pairs.jsonl"), ResponsePair)}
+        rows = [row for row in read_rows(instructions.file("instructions.jsonl"), Instruction) if row.id in by_id]
+        by_source = {name: [row for row in rows if row.category.startswith(f"{name}/")] for name in data.sources}
+        for split, members in split_instructions(by_source, sizes, seed).items():
+            write_rows(workspace.path / f"{split}.jsonl", [by_id[row.id] for row in members])
+            workspace.count(**{split: len(members)})
+        warm_ids = {pair.group for pair in read_rows(workspace.path / "warm.jsonl", ResponsePair)}
+        write_rows(workspace.path / "warm_instructions.jsonl", [row for row in rows if row.id in warm_ids])
+
+    return lab.stage("splits", 1, {"sizes": sizes, "seed": seed}, [instructions, pairs], divide)
+
+
+def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle:
+    """Response pairs of every instruction that allows one."""
+    data, seed = lab.config.data, lab.config.seed
+    max_chars = lab.config.bias.max_response_chars
+    sampled = [source for source in data.sources.values() if source.pairs not in ("written", "given")]
+    settings = section(data, "solutions", "solution_temperature", "response_tokens", "checker_seconds")
+    config = settings | {"sources": sources, "seed": seed, "max_chars": max_chars}
+    params = SamplingParams(data.solution_temperature, lab.config.sampler.top_p, data.response_tokens, seed=seed)
+
+    def build(workspace: Workspace) -> None:
+        assert isinstance(instructions, Artifact)
+        rows = read_rows(instructions.file("instructions.jsonl"), Instruction)
+        made = read_rows(instructions.file("given.jsonl"), ResponsePair)
+
+        def ask(questions: Sequence[Question]) -> Mapping[tuple[str, int], str]:
+            requests = [
+                TextRequest(
+                    question.id,
+                    question.prompt,
+                    params if question.tokens is None else _longer(params, question.tokens),
+                    tuple(range(question.samples)),
+                )
+                for question in questions
+            ]
+            replies = lab.ask(Weights(lab.base()), workspace).ask(requests, workspace, "responses")
+            return {key: reply.text.strip() for key, reply in replies.generations.items()}
+
+        with Checker(data.checker_seconds) as checker:
+
+            def verify(items: Sequence[tuple[Instruction, str]]) -> list[bool | None]:
+                checks = checker.check(items) if items else []
+                for reason, count in checker.reasons.items():
+                    workspace.drop(f"solution not verified: {reason}", count)
+                return [check.correct for check in checks]
+
+            for name, source in data.sources.items():
+                if source.pairs == "given":
+                    continue
+                members = [row for row in rows if row.category.startswith(f"{name}/")]
+                found = build_pairs(
+                    members, source, data, seed=seed, ask=ask, verify=verify, max_chars=max_chars,
+                    drop=lambda reason, name=name: workspace.drop(f"{name}: {reason}"),
+                )  # fmt: skip
+                made += [_named(pair, name) for pair in found]
+                workspace.count(**{name: len(found)})
+        write_rows(workspace.path / "pairs.jsonl", made)
+
+    count = sum((source.count or 0) * _samples(source.pairs, data.solutions) for source in sampled)
+    return lab.stage(
+        "pairs", 1, config, [instructions, *([lab.seed_digest()] if sampled else [])], build,
+        generations=count, tokens=count * (data.response_tokens + 64), note="at most" if count else "",
+    )  # fmt: skip
+
+
+def _samples(pairs: str, solutions: int) -> int:
+    return solutions if pairs == "verified" else 2
+
+
+def _longer(params: SamplingParams, tokens: int) -> SamplingParams:
+    return SamplingParams(params.temperature, params.top_p, tokens, seed=params.seed)
+
+
+def _without_path(source: dict[str, Any]) -> dict[str, Any]:
+    """A source without its path: the file's digest is an input instead, so moving a file changes nothing."""
+    return {name: value for name, value in source.items() if name != "path"}
+
+
+def _named(pair: ResponsePair, source: str) -> ResponsePair:
+    values = asdict(pair)
+    return ResponsePair(**values | {"subset": source, "group": pair.group or pair.id})
+
+
+def _instruction_of(row: Instruction | ResponsePair, source: str) -> Instruction:
+    """An instruction under its source's name; pairs that are given stand for their instruction."""
+    if isinstance(row, Instruction):
+        return Instruction(**asdict(row) | {"category": f"{source}/{row.category}"})
+    return Instruction(row.group or row.id, row.instruction, source, f"{source}/given")
+
+
+def train_judge(
+    lab: Lab,
+    name: str,
+    task: str,
+    rows: Handle,
+    start: Judge,
+    optim: OptimConfig,
+    validate: Callable[[Weights, Workspace], float] | None,
+    validation: Sequence[Handle] = (),
+) -> Judge:
+    """Train ``start`` on a stage's ``rows.jsonl`` and give the new judge.
+
+    :param task: ``sft`` or ``dpo``
+    :param validate: score of a checkpoint; None takes the last one
+    :param validation: stages ``validate`` reads
+    """
+    from_loss = ("beta", "nll_weight", "label_smoothing") if task == "dpo" else ()
+    config = {
+        "task": task,
+        "optim": asdict(optim),
+        "loss": {key: value for key, value in asdict(lab.config.loss).items() if key in from_loss},
+        "trainer": {key: value for key, value in asdict(lab.config.trainer).items() if key != "threads"},
+        "dtype": lab.config.model.dtype,
+        "seed": lab.config.seed,
+        "name": name,
+        "validate": validate is not None,
+    }
+
+    def build(workspace: Workspace) -> None:
+        from judgekit.training.trainer import train
+
+        assert isinstance(rows, Artifact)
+        series = workspace.scratch / "series.jsonl"
+
+        def on_step(step: int, values: dict[str, float]) -> None:
+            named = {f"train/{name}/{key}": value for key, value in values.items()}
+            with series.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, "values": named}) + "\n")
+            lab.record.tracker.log(name, step, named)
+
+        def on_checkpoint(step: int, adapter: Path) -> float:
+            assert validate is not None
+            weights = Weights(lab.base(), adapter if lab.config.trainer.adapter == "lora" else None)
+            score = validate(weights if weights.adapter else Weights(adapter), workspace)
+            lab.record.tracker.log(name, step, {f"train/{name}/validation": score})
+            return score
+
+        lab.release()
+        result = train(
+            "sft" if task == "sft" else "dpo",
+            rows.file("rows.jsonl"),
+            lab.weights(start),
+            workspace.path / "judge",
+            workspace.scratch,
+            optim,
+            lab.config.loss,
+            lab.config.trainer,
+            lab.config.seed,
+            name,
+            on_step,
+            on_checkpoint if validate is not None else None,
+            dtype=lab.config.model.dtype,
+        )
+        lab.release()
+        for reason, count in result.refused.items():
+            workspace.drop(reason, count)
+        workspace.count(rows=result.rows, steps=result.steps, chosen_step=result.chosen_step)
+        workspace.tokens(prompt=result.tokens, generated=0)
+        write_series(series, workspace.path / "series.jsonl")
+
+    handle = lab.stage(f"train/{name}", 1, config, [rows, lab.source(start), *validation], build)
+    if isinstance(handle, Artifact) and handle.reused:
+        for step, values in read_series(handle.file("series.jsonl")).items():
+            lab.record.tracker.log(name, step, values)
+    return Judge(name, handle)
+
+
+def read_series(path: Path) -> dict[int, dict[str, float]]:
+    """Values by step; where a step was done twice (after a kill) the later one counts. A torn last line is left out."""
+    found: dict[int, dict[str, float]] = {}
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            point = json.loads(line)
+            found[point["step"]] = point["values"]
+    return found
+
+
+def write_series(source: Path, target: Path) -> None:
+    """The series once more, each step once and in order: the same bytes whether or not training was interrupted."""
+    points = read_series(source)
+    lines = [json.dumps({"step": step, "values": points[step]}) + "\n" for step in sorted(points)]
+    target.write_text("".join(lines), encoding="utf-8")
+
+
+def benchmark_pairs(lab: Lab, splits: Handle) -> dict[str, Handle]:
+    """The pairs of every benchmark that has its files, by name."""
+    found: dict[str, Handle] = {}
+    for name, config in lab.config.benchmark.items():
+        if config.kind != "starter" and config.path is None:
+            if not lab.planning:
+                lab.record.manifest["benchmarks"][name] = {"left_out": "no path given"}
+                lab.record.note(f"Benchmark {name} is left out: give benchmark.{name}.path=PATH to include it.")
+            continue
+        found[name] = _benchmark(lab, name, config, splits)
+    return found
+
+
+def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> Handle:
+    def build(workspace: Workspace) -> None:
+        assert isinstance(splits, Artifact)
+        held_out = read_rows(splits.file("held_out.jsonl"), ResponsePair)
+        pairs = load_benchmark(name, config, held_out)
+        if not pairs:
+            raise StageError(f"Benchmark {name} has no pairs. Check benchmark.{name}.path and data.held_out.")
+        write_rows(workspace.path / "pairs.jsonl", pairs)
+        workspace.count(pairs=len(pairs))
+
+    inputs: list[Handle | str] = [splits] if config.kind == "starter" else path_digests(config.path)
+    return lab.stage(f"benchmark/{name}", 1, {"kind": config.kind, "limit": config.limit}, inputs, build)
+
+
+def path_digests(path: str | None) -> list[str]:
+    """Digests of a file, or of the files in a folder that benchmarks read."""
+    from judgekit.store import file_digest
+
+    if path is None:
+        return []
+    root = Path(path)
+    files = [root] if root.is_file() else sorted(root.rglob("dataset.json"))
+    return [file_digest(file) for file in files]
+
+
+def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: EvalPlanner) -> Handle:
+    """Verdicts of a judge on a benchmark, greedy, in both orders whatever the training uses."""
+    sampler = lab.config.sampler
+    config = asdict(lab.config.prompt) | section(sampler, "judge_tokens", "verdict") | {"judge": judge.name}
+
+    def build(workspace: Workspace) -> None:
+        assert isinstance(pairs, Artifact)
+        rows = read_rows(pairs.file("pairs.jsonl"), ResponsePair)
+        verdicts = judge_pairs(
+            lab.ask(lab.weights(judge), workspace),
+            protocol,
+            rows,
+            ORDERS,
+            lab.greedy(sampler.judge_tokens),
+            constrained=sampler.verdict == "constrained",
+            workspace=workspace,
+            title=f"{judge.name} on {name}",
+        )
+        write_verdicts(workspace.path / "verdicts.jsonl", verdicts)
+        workspace.count(verdicts=len(verdicts), invalid=sum(row.verdict is None for row in verdicts))
+
+    count = 2 * (lab.config.data.held_out if lab.config.benchmark[name].kind == "starter" else 200)
+    return lab.stage(
+        f"verdicts/{judge.name}/{name}", 1, config, [lab.source(judge), pairs], build,
+        generations=count, tokens=count * (PROMPT_TOKENS + sampler.judge_tokens), note="at most",
+    )  # fmt: skip
+
+
+def consistent_accuracy(pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow]) -> float:
+    """Share of pairs judged right in every order: the validation score."""
+    labels = {pair.id: pair.label for pair in pairs}
+    right = {pair.id: True for pair in pairs}
+    for row in verdicts:
+        right[row.id] = right[row.id] and row.verdict == labels[row.id]
+    return sum(right.values()) / len(right)
+

@@ -1,0 +1,260 @@
+"""``sampler=hf``: text from a ``transformers`` model on one machine, without a serving engine.
+
+The prompt of several samples is computed once; finished rows leave the batch; every sample draws from its own
+random stream, so that it does not depend on what shares its batch beyond floating-point rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from judgekit.errors import ModelError
+from judgekit.randomness import draw_bits
+from judgekit.sampling import decoding
+from judgekit.sampling.base import Batch, Generation, Item, Request
+from judgekit.schema.config import ModelConfig, SamplerConfig
+from judgekit.weights import Weights
+
+COMPACT_SHARE = 0.75
+"""Rows are dropped from the cache once fewer than this share are still being written."""
+
+PREFILL_TOKENS = 4096
+"""Prompt tokens computed in one forward pass: keeps peak memory flat, costs no speed on CPU."""
+
+
+@dataclass
+class _Row:
+    """One sample being written."""
+
+    index: int
+    request: Request
+    uniforms: np.ndarray
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    finish: str | None = None
+
+
+class HfSampler:
+    """A sampler over base weights with an optional LoRA adapter, which stays unmerged as in training."""
+
+    def __init__(self, weights: Weights, model: ModelConfig, config: SamplerConfig) -> None:
+        """Remember what to load; loading waits for the first batch, so that a full cache costs nothing."""
+        self.weights, self.model_config, self.config = weights, model, config
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    def plan(self, requests: Sequence[Request]) -> list[Batch]:
+        """Batches by falling prompt length, so that little is padded; samples of one prompt stay together."""
+        order = sorted(
+            range(len(requests)),
+            key=lambda i: (-len(requests[i].prompt_ids), requests[i].params.max_new_tokens, i),
+        )
+        batches: list[Batch] = []
+        held: list[Item] = []
+        longest = 0
+        for index, sample in ((index, sample) for index in order for sample in requests[index].samples):
+            need = max(longest, len(requests[index].prompt_ids) + requests[index].params.max_new_tokens)
+            if held and (
+                len(held) >= self.config.batch_size or need * (len(held) + 1) > self.config.batch_tokens
+            ):
+                batches.append(tuple(held))
+                held, need = [], len(requests[index].prompt_ids) + requests[index].params.max_new_tokens
+            longest = need
+            held.append((index, sample))
+        return [*batches, tuple(held)] if held else batches
+
+    def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
+        """Generate one batch; results are in the batch's order.
+
+        :raises ModelError: a prompt that does not fit the model's context
+        """
+        self._load()
+        for index, _ in batch:
+            request, limit = requests[index], self.model_config.max_length
+            if len(request.prompt_ids) + request.params.max_new_tokens > limit:
+                raise ModelError(
+                    f"Prompt of {request.id} has {len(request.prompt_ids)} tokens; with {request.params.max_new_tokens} "
+                    f"new ones it passes model.max_length={limit}."
+                )
+        rows = [
+            _Row(place, requests[index], _uniforms(requests[index], sample))
+            for place, (index, sample) in enumerate(batch)
+        ]
+        choosing = [row for row in rows if row.request.params.choices]
+        writing = [row for row in rows if not row.request.params.choices]
+        done = {row.index: result for row, result in zip(choosing, self._choose(choosing), strict=True)}
+        done |= {row.index: result for row, result in zip(writing, self._write(writing), strict=True)}
+        return [done[row.index] for row in rows]
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _load(self) -> None:
+        if self._model is None:
+            self._tokenizer, self._model = load(self.weights, self.model_config, self.config.device)
+
+    def _prefill(self, rows: Sequence[_Row], extra: int) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cache, logits (B, V), validity (B, L) and prompt lengths (B,) of the rows' prompts."""
+        places: dict[tuple[int, ...], int] = {}
+        for row in rows:
+            places.setdefault(row.request.prompt_ids, len(places))
+        prompts = list(places)
+        capacity = max(map(len, prompts)) + extra
+        ready = decoding.prefill_in_chunks(self._model, prompts, capacity, PREFILL_TOKENS)
+        index = torch.tensor([places[row.request.prompt_ids] for row in rows], device=self._model.device)
+        if len(rows) != len(prompts) or index.tolist() != list(range(len(prompts))):
+            ready.cache.select(index)
+        return ready.cache, ready.logits_UV[index], ready.valid_UL[index], ready.lengths_U[index]
+
+    def _write(self, rows: list[_Row]) -> list[Generation]:
+        """Free text: decode until every row has ended."""
+        if not rows:
+            return []
+        cache, logits, valid, positions = self._prefill(rows, max(r.request.params.max_new_tokens for r in rows))
+        device = self._model.device
+        ends = _end_tokens(self._model, self._tokenizer)
+        alive = list(rows)
+        while True:
+            temperature = torch.tensor([row.request.params.temperature for row in alive], device=device)
+            top_p = torch.tensor([row.request.params.top_p for row in alive], device=device)
+            uniform = torch.tensor([row.uniforms[len(row.ids)] for row in alive], device=device, dtype=torch.float32)
+            ids = decoding.choose_tokens(logits, temperature, top_p, uniform)
+            for row, token in zip(alive, ids.tolist(), strict=True):
+                if row.finish is None:
+                    self._advance(row, token, ends)
+            going = [place for place, row in enumerate(alive) if row.finish is None]
+            if not going:
+                break
+            if len(going) < COMPACT_SHARE * len(alive):
+                kept = torch.tensor(going, device=device)
+                cache.select(kept)
+                ids, positions, valid = ids[kept], positions[kept], valid[kept]
+                alive = [alive[place] for place in going]
+            else:
+                # A finished row that stays a while keeps its stream index in range.
+                for row in alive:
+                    if row.finish is not None:
+                        row.uniforms = np.resize(row.uniforms, len(row.ids) + 1)
+            valid = torch.cat([valid, valid.new_ones((len(alive), 1))], dim=1)
+            logits = decoding.decode_step(self._model, cache, ids, positions, valid)
+            positions = positions + 1
+        return [
+            Generation(row.text, tuple(row.ids), row.finish or "length", len(row.request.prompt_ids))  # type: ignore[arg-type]
+            for row in rows
+        ]
+
+    def _advance(self, row: _Row, token: int, ends: frozenset[int]) -> None:
+        """Append a token to a row and see whether the row has ended."""
+        params = row.request.params
+        row.ids.append(token)
+        if token in ends:
+            row.finish = "eos"
+            row.text = self._decode(row.ids[:-1])
+            return
+        if params.stop:
+            # Only the tail can hold a new stop string; 4 tokens of slack cover merges across its start.
+            width = max(map(len, params.stop)) + 4
+            if any(stop in self._decode(row.ids[-width:]) for stop in params.stop):
+                text = self._decode(row.ids)
+                places = [text.find(stop) for stop in params.stop if stop in text]
+                if places:
+                    row.finish, row.text = "stop", text[: min(places)]
+                    return
+        if len(row.ids) >= params.max_new_tokens:
+            row.finish, row.text = "length", self._decode(row.ids)
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    @torch.inference_mode()
+    def _choose(self, rows: list[_Row]) -> list[Generation]:
+        """Constrained choice: the probability of every allowed text, and one drawn (or the likeliest) of them."""
+        from judgekit.prompts.chat import encode_reply
+
+        if not rows:
+            return []
+        results: list[Generation] = []
+        for row in rows:
+            choices = [encode_reply(self._tokenizer, text, end=False) for text in row.request.params.choices]
+            scores = decoding.continuation_logprobs(self._model, row.request.prompt_ids, choices)
+            probs = torch.softmax(scores.double(), dim=0).tolist()
+            best = _draw(probs, row.request.params.temperature, float(row.uniforms[0]))
+            text = row.request.params.choices[best]
+            results.append(
+                Generation(
+                    text,
+                    tuple(choices[best]),
+                    "choice",
+                    len(row.request.prompt_ids),
+                    dict(zip(row.request.params.choices, probs, strict=True)),
+                )
+            )
+        return results
+
+
+def _draw(probs: list[float], temperature: float, uniform: float) -> int:
+    """Index drawn from probabilities sharpened by the temperature; the likeliest at 0."""
+    if temperature == 0:
+        return max(range(len(probs)), key=lambda i: probs[i])
+    powered = np.power(np.asarray(probs), 1.0 / temperature)
+    return int(np.searchsorted(np.cumsum(powered / powered.sum()), uniform, side="right").clip(0, len(probs) - 1))
+
+
+def _uniforms(request: Request, sample: int) -> np.ndarray:
+    """The random stream of one sample: a function of seed, prompt and sample index alone."""
+    length = max(1, request.params.max_new_tokens)
+    if request.params.temperature == 0:
+        return np.zeros(length, dtype=np.float32)
+    key = draw_bits("sample", request.params.seed, ",".join(map(str, request.prompt_ids)), sample)
+    return np.random.Generator(np.random.Philox(key)).random(length, dtype=np.float32)
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a reply: the chat template's end of turn and the model's own end tokens."""
+    from judgekit.prompts.chat import end_of_turn
+
+    configured = model.generation_config.eos_token_id
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset({end_of_turn(tokenizer), *(end for end in ends if end is not None)})
+
+
+def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[Any, Any]:
+    """Tokenizer and model (eval mode) of some weights.
+
+    :raises ModelError: a folder that does not load, or an architecture this sampler does not cover
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    trust = config.trust_remote_code
+    try:
+        settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)
+        layers = set(getattr(settings, "layer_types", None) or {"full_attention"})
+        if layers != {"full_attention"} or getattr(settings, "use_sliding_window", False):
+            raise ModelError(f"{weights.base}: sampler=hf covers models with full attention only, this has {layers}.")
+        tokenizer = AutoTokenizer.from_pretrained(weights.base, trust_remote_code=trust)
+        model = AutoModelForCausalLM.from_pretrained(
+            weights.base,
+            dtype=getattr(torch, config.dtype),
+            attn_implementation=decoding.ATTENTION,
+            trust_remote_code=trust,
+            use_safetensors=True,
+        )
+        if weights.adapter is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, weights.adapter).base_model.model
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{weights.base} does not load: {str(error).splitlines()[0]}") from error
+    return tokenizer, model.to(where).eval()

@@ -1,0 +1,134 @@
+"""Sampling in text: chat messages in, replies out, through the generation cache.
+
+Rows that cannot be asked (too long for the model, text that has no encoding) are refused with a reason and counted;
+they never end a run and are never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from judgekit.prompts.chat import ChatTokenizer, encode_prompt
+from judgekit.rows import Message
+from judgekit.sampling.base import Finish, Generation, Progress, Request, Sampler, SamplingParams
+from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.session import sample_all
+from judgekit.store import Workspace
+
+
+CHOICE_TOKENS = 16
+"""Room for the longest allowed verdict, tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """One prompt in text and the samples wanted of it.
+
+    :param prefill: text that already starts the reply
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    params: SamplingParams
+    samples: tuple[int, ...] = (0,)
+    prefill: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Generations by (request id, sample) and, for refused requests, the reason by request id."""
+
+    generations: Mapping[tuple[str, int], Generation]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSampler:
+    """A model that is asked in text.
+
+    :param max_length: context of the model, tokens
+    """
+
+    tokenizer: ChatTokenizer
+    sampler: Sampler
+    cache: GenerationCache
+    max_length: int
+    progress: Callable[[str], Progress] | None = None
+
+    def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str = "sampling") -> Replies:
+        """Sample all requests; refused ones are counted as dropped in the workspace.
+
+        :param title: what progress is shown under
+        """
+        encoded: list[Request] = []
+        refused: dict[str, str] = {}
+        for request in requests:
+            try:
+                ids = tuple(encode_prompt(self.tokenizer, request.prompt, request.prefill))
+            except ValueError as error:
+                refused[request.id] = str(error)
+                continue
+            if len(ids) + request.params.max_new_tokens > self.max_length:
+                refused[request.id] = f"too long: {len(ids)} prompt tokens"
+                if workspace is not None:
+                    workspace.drop(f"prompt leaves less than {request.params.max_new_tokens} of {self.max_length} tokens")
+                continue
+            encoded.append(Request(request.id, ids, request.params, request.samples))
+        if workspace is not None:
+            unencodable = sum(not reason.startswith("too long") for reason in refused.values())
+            if unencodable:
+                workspace.drop("text that cannot be encoded", unencodable)
+        progress = self.progress(title) if self.progress is not None else None
+        samples = sample_all(self.sampler, self.cache, encoded, workspace=workspace, progress=progress)
+        return Replies(samples, refused)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A reply whose verdict was chosen among allowed ones.
+
+    :param p_first: probability of the first allowed verdict; None when the reply never came to a verdict
+    """
+
+    text: str
+    finish: Finish
+    p_first: float | None = None
+
+
+def ask_for_verdict(
+    judge: TextSampler,
+    requests: Sequence[TextRequest],
+    choices: tuple[str, ...],
+    lead: str,
+    stop: tuple[str, ...],
+    workspace: Workspace | None,
+    title: str,
+) -> tuple[dict[tuple[str, int], Decided], Mapping[str, str]]:
+    """Constrained decoding: reason freely up to the verdict, then choose among the allowed verdicts.
+
+    :param lead: text between reasoning and verdict
+    :param stop: where the reasoning ends; a reply that hits its token limit instead gets no verdict
+    :return: replies by (request id, sample), and refused requests with their reasons
+    """
+    free = [replace(request, params=replace(request.params, stop=stop)) for request in requests]
+    reasoned = judge.ask(free, workspace, title)
+    follow_ups = []
+    for request in requests:
+        for sample in request.samples:
+            reply = reasoned.generations.get((request.id, sample))
+            if reply is not None and reply.finish != "length":
+                params = replace(request.params, stop=(), choices=choices, max_new_tokens=CHOICE_TOKENS)
+                prefill = request.prefill + reply.text.rstrip() + lead
+                name = f"{request.id}#{sample}"
+                follow_ups.append(TextRequest(name, request.prompt, params, (sample,), prefill))
+    chosen = judge.ask(follow_ups, workspace, f"{title}: verdicts")
+    decided = {}
+    for name, sample in reasoned.generations:
+        reply, choice = reasoned.generations[name, sample], chosen.generations.get((f"{name}#{sample}", sample))
+        if choice is None:
+            decided[name, sample] = Decided(reply.text, reply.finish)
+        else:
+            first = (choice.choice_probs or {}).get(choices[0])
+            decided[name, sample] = Decided(reply.text.rstrip() + lead + choice.text, choice.finish, first)
+    return decided, reasoned.refused
