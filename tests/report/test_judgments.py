@@ -36,7 +36,8 @@ def test_outcomes(label: Verdict | None, ab: Verdict | None, ba: Verdict | None,
 def make(run_dir: Path, right: int, wrong: int, invalid: int) -> None:
     (run_dir / "pairs").mkdir()
     (run_dir / "verdicts").mkdir()
-    named: list[Verdict | None] = [*("A",) * right, *("B",) * wrong, *(None,) * invalid]
+    counts: dict[Verdict | None, int] = {"A": right, "B": wrong, None: invalid}
+    named = [verdict for verdict, count in counts.items() for _ in range(count)]
     pairs = [ResponsePair(f"p{n}", "do it", "yes", "no", "A") for n in range(len(named))]
     write_rows(run_dir / "pairs" / "b.jsonl", pairs)
     rows = [row(f"p{n}", order, verdict) for n, verdict in enumerate(named) for order in ("ba", "ab")]
