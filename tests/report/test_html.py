@@ -95,10 +95,10 @@ def test_hostile_names_stay_text_too(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_just_begun_has_no_empty_sections(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(json.dumps({"name": "new", "status": "running"}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"name": "new", "status": "running", "current_stage": "pairs"}))
     page = Reader(build_report(tmp_path).read_text(encoding="utf-8"))
     assert not {"h2", "table", "section", "article"} & set(page.tags)
-    assert "running" in page.text
+    assert "running" in page.text and "Stagepairs" in page.text
 
 
 def test_a_failed_run_says_why(tmp_path: Path) -> None:
