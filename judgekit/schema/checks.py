@@ -17,7 +17,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
     "starter": ("near_miss", "noisy_instruction"),
-    "constraints": ("verified",),
+    "constraints": ("written", "verified"),
     "maths": ("verified",),
     "gsm8k": ("verified",),
     "math": ("verified",),

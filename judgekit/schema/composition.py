@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
@@ -96,7 +97,7 @@ class Composer:
         """
         try:
             return self.loader.load_configuration(self.name, list(overrides), RunMode.RUN)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             raise ConfigError([_unreadable(error)]) from error
 
     def job(self, overrides: Sequence[str]) -> Job:

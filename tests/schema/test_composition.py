@@ -98,6 +98,25 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: 1\nseed: 2\n", "found duplicate key seed"),
+        (b"seed: [1\n", "expected ',' or ']'"),
+        (b"name: \xff\n", "codec can't decode byte 0xff"),
+        (b"- 1\n", "mine"),
+        (b"defaults:\n  - override /model: nope\n", "model/nope"),
+        (b"seed: ${nope}\n", "Interpolation key 'nope' not found"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_bytes(b"# @package _global_\n" + content)
+    (found,) = mistakes(Composer(extra=tmp_path), ["experiment=mine"])
+    assert said in found
+    assert "\n" not in found
+
+
 def test_a_grid_is_expanded_and_every_point_validated(composer: Composer) -> None:
     jobs = composer.grid(["experiment=demo", "recipe.plans=1,2", "seed=range(0,3)"])
     assert sorted((job.config.recipe.plans, job.config.seed) for job in jobs) == [
