@@ -110,3 +110,9 @@ def test_every_check_reads_keys_that_exist() -> None:
             node: Any = RunConfig()
             for part in key.split("."):
                 node = getattr(node, part)
+
+
+def test_the_verdict_tokens_are_those_of_the_protocol() -> None:
+    from judgekit.prompts.evalplanner import EvalPlanner
+
+    assert config.PROTOCOLS == {"evalplanner": EvalPlanner.verdict_tokens}
