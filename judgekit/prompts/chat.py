@@ -88,7 +88,9 @@ def _end_of_turn(tokenizer: ChatTokenizer, template: str) -> int:
     tail = parts[-1]
     ids = _template_ids(tokenizer, tail) if isinstance(tail, str) else []
     if not ids or ids[0] not in _special_tokens(tokenizer):
-        raise ModelError("The chat template puts no special token after an assistant's message, so replies have no end.")
+        raise ModelError(
+            "The chat template puts no special token after an assistant's message, so replies have no end."
+        )
     return ids[0]
 
 

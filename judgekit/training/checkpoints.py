@@ -117,6 +117,4 @@ class Checkpoints:
 
     def publish(self, step: int, output: Path) -> None:
         """Copy the weights of a step to ``output``, without what only resuming needs."""
-        shutil.copytree(
-            self.folder(step), output, ignore=shutil.ignore_patterns(*_RESUME_FILES), dirs_exist_ok=True
-        )
+        shutil.copytree(self.folder(step), output, ignore=shutil.ignore_patterns(*_RESUME_FILES), dirs_exist_ok=True)

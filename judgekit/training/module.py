@@ -63,6 +63,10 @@ class Batches(lightning.LightningDataModule):
         """One item per optimizer step."""
         return DataLoader(_Steps(self.plan, self.first), batch_size=None, collate_fn=lambda batch: batch)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave token lists alone: each packed sequence becomes tensors when it is used."""
+        return batch
+
 
 class _Steps(Dataset[list[Packed]]):
     def __init__(self, plan: Plan, first: int) -> None:
@@ -122,11 +126,6 @@ class JudgeModule(lightning.LightningModule):
         if state is not None:
             self._restore(state.tensors)
             self.step, self.tokens = state.step, state.tokens
-        self.model.train()
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Leave token lists alone: each packed sequence becomes tensors when it is used."""
-        return batch
 
     def training_step(self, batch: list[Packed], batch_idx: int) -> None:
         """One optimizer step."""
@@ -175,6 +174,7 @@ class JudgeModule(lightning.LightningModule):
         if logps is None:
             self.model.eval()
             logps = reference.reference_logps(self.model, batches, plan.max_tokens, self.device)
+            self.model.train()
             reference.save_reference(plan.reference_file, key, logps)
         units = [unit for batch in batches for unit in batch]
         self._reference = {unit.index: row for unit, row in zip(units, logps.to(self.device), strict=True)}

@@ -26,6 +26,12 @@ from judgekit.training.lora import load_model
 from judgekit.training.module import Batches, JudgeModule, Plan, Task
 from judgekit.weights import Weights
 
+_EXPECTED_WARNINGS = (
+    "The 'train_dataloader' does not have many workers",  # packing takes milliseconds
+    "GPU available but not used",
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
+)
+
 OnStep = Callable[[int, dict[str, float]], None]
 OnCheckpoint = Callable[[int, Path], float]
 
@@ -212,7 +218,7 @@ def _fit(
         enable_model_summary=False,
         default_root_dir=checkpoints.work,
     )
-    loop.fit(JudgeModule(model, plan, checkpoints), datamodule=Batches(plan, done.step if done else 0))
+    loop.fit(JudgeModule(model.train(), plan, checkpoints), datamodule=Batches(plan, done.step if done else 0))
 
 
 @contextlib.contextmanager
@@ -234,8 +240,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            for message in ("The 'train_dataloader' does not have many workers", "GPU available but not used"):
-                warnings.filterwarnings("ignore", message=f".*{message}")
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

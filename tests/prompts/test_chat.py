@@ -25,7 +25,9 @@ def make_tokenizer(template: str = CHATML, bos: bool = False) -> PreTrainedToken
     core.decoder = decoders.ByteLevel()
     special = ["<s>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
     core.train_from_iterator(CORPUS * 8, trainer)
     options: dict[str, Any] = {"bos_token": "<s>"} if bos else {}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>", **options)

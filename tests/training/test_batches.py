@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import make_model, preferences
 from transformers import AutoTokenizer
 
 from judgekit.rows import Preference
 from judgekit.training.batches import Unit, encode_rows, epoch_batches, pack
 from judgekit.training.logprobs import tree_mask
+from tests.training.tiny import make_model, preferences
 
 SHORT = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)
 UNITS = st.lists(st.tuples(SHORT, SHORT, SHORT), min_size=1, max_size=6).map(

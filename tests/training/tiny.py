@@ -53,7 +53,7 @@ def preferences(prompts: int = 4, pairs: int = 4) -> list[Preference]:
     """Pairs that share prompts, plans and completions, as real ones do."""
     rows = []
     for prompt in range(prompts):
-        message = ({"role": "user", "content": f"Which answer is better? Question {prompt}: {'why ' * prompt}"},)
+        message = ({"role": "user", "content": f"Which answer is better? Question {prompt}: {'why ' * prompt}?"},)
         for pair in range(pairs):
             chosen = f"Plan: check each.\nA fits {prompt}{pair // 2}.\n[[A]]"
             rejected = f"Plan: check each.\nB is long {prompt}{pair % 2} {'x' * pair}.\n[[B]]"
@@ -63,6 +63,4 @@ def preferences(prompts: int = 4, pairs: int = 4) -> list[Preference]:
 
 def demonstrations(prompts: int = 12) -> list[Demonstration]:
     """One target per prompt."""
-    return [
-        Demonstration(str(row.id), row.prompt, row.chosen) for row in preferences(prompts, 1)
-    ]
+    return [Demonstration(str(row.id), row.prompt, row.chosen) for row in preferences(prompts, 1)]
