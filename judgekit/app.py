@@ -77,16 +77,18 @@ def run(arguments: Sequence[str]) -> None:
         )
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
         (composer.grid if multirun else composer.job)(flags.overrides)
-    launch(arguments)
+    launch(arguments, sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} run")
 
 
-def launch(arguments: Sequence[str]) -> None:
+def launch(arguments: Sequence[str], program: str) -> None:
     """Hand over to Hydra.
 
+    :param program: what stands before the arguments in help texts and records
     :raises ConfigError: when Hydra refuses the configuration
     """
     register_resolvers()
-    sys.argv = [sys.argv[0], *arguments]
+    # Hydra reads its arguments from here, and a run records its command from here.
+    sys.argv = [program, *arguments]
     # Otherwise Hydra prints errors itself, with a traceback, and exits with its own code.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -111,4 +113,4 @@ def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
         if command not in ("run", "check"):
             return
         os.environ["COMP_LINE"] = f"{program} {overrides}"
-    launch(arguments)
+    launch(arguments, sys.argv[0])

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    typed = sys.argv
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt:
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"judgekit: {error}", file=sys.stderr)
         return 2
+    finally:
+        sys.argv = typed
 
 
 def _interrupted() -> int:

@@ -74,6 +74,14 @@ def test_a_run_has_one_folder_for_one_set_of_overrides(
     assert not (tmp_path / "outputs" / folder / ".hydra").exists()
 
 
+def test_a_run_sees_its_command_as_typed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    monkeypatch.setattr(sys.modules["judgekit.recipes"], "run_recipe", lambda *_: seen.append(sys.argv))
+    assert main(["run", "seed=1", "--debug"]) == 0
+    assert seen == [["judgekit run", "seed=1"]]
+    assert sys.argv == ["judgekit"]
+
+
 def test_where_a_benchmark_lies_does_not_name_the_folder(runs: Runs, tmp_path: Path) -> None:
     assert main(["run", "experiment=demo", f"benchmark.llmbar.path={tmp_path}"]) == 0
     ((config, run_dir),) = runs
