@@ -193,7 +193,7 @@ def _convert_gguf(gguf: Path, output: Path) -> None:
 
     arguments: dict[str, Any] = {"gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **arguments)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.bfloat16, **arguments)
+    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.bfloat16, **arguments)
     # The weights are dequantised by now; save_pretrained would refuse while these say otherwise.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -85,7 +85,7 @@ def evalplanner(lab: Lab) -> Outcome:
 
 
 def worked_judgments(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Handle:
-    """Demonstrations a program writes for its own tasks: the judge prompt in alternating orders, and the plan prompt."""
+    """Demonstrations a program writes for its own tasks: judge prompts in alternating orders, and plan prompts."""
     every = lab.config.recipe.warm_start.plan_every
 
     def build(workspace: Workspace) -> None:
@@ -254,9 +254,7 @@ def _chain(
     return Judgment(pair.id, order, sample, verdict, reading.invalid, text, plan=plan, plan_index=plan_index)
 
 
-def select_chains(
-    lab: Lab, split: str, splits: Handle, chains: Handle, protocol: EvalPlanner
-) -> tuple[Handle, Handle]:
+def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol: EvalPlanner) -> tuple[Handle, Handle]:
     """Demonstrations (one correct chain an instruction) and preferences (correct x incorrect under the same plan)."""
     recipe, bias = lab.config.recipe, lab.config.bias
     rules = Rules(
@@ -337,4 +335,3 @@ def validation(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Callable[[Wei
         return consistent_accuracy(pairs, verdicts)
 
     return score
-

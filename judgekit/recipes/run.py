@@ -130,7 +130,18 @@ def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[Respo
         handle = outcome.verdicts[judge.name, name]
         assert isinstance(handle, Artifact)
         rows += [_table_row(name, by_id[row.id], row) for row in read_verdicts(handle.file("verdicts.jsonl"))]
-    columns = ["benchmark", "id", "order", "instruction", "response_a", "response_b", "label", "verdict", "invalid", "text"]
+    columns = [
+        "benchmark",
+        "id",
+        "order",
+        "instruction",
+        "response_a",
+        "response_b",
+        "label",
+        "verdict",
+        "invalid",
+        "text",
+    ]
     lab.record.tracker.table("judgments", columns, rows[: lab.config.logger.table_rows])
     if isinstance(judge.stage, Artifact):
         lab.record.tracker.artifact(f"judge-{judge.name}", "model", judge.stage.path / "judge")
@@ -157,7 +168,11 @@ def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
         "base_model": asdict(config.model),
         "adapter": config.trainer.adapter == "lora" and judge.stage is not None,
         "protocol": asdict(config.prompt),
-        "decoding": {"temperature": 0.0, "max_new_tokens": config.sampler.judge_tokens, "verdict": config.sampler.verdict},
+        "decoding": {
+            "temperature": 0.0,
+            "max_new_tokens": config.sampler.judge_tokens,
+            "verdict": config.sampler.verdict,
+        },
     }
     (aside / "judge.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -121,7 +122,7 @@ def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle
                 members = [row for row in rows if row.category.startswith(f"{name}/")]
                 found = build_pairs(
                     members, source, data, seed=seed, ask=ask, verify=verify, max_chars=max_chars,
-                    drop=lambda reason, name=name: workspace.drop(f"{name}: {reason}"),
+                    drop=functools.partial(_drop_from, workspace, name),
                 )  # fmt: skip
                 made += [_named(pair, name) for pair in found]
                 workspace.count(**{name: len(found)})
@@ -132,6 +133,10 @@ def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle
         "pairs", 1, config, [instructions, *([lab.seed_digest()] if sampled else [])], build,
         generations=count, tokens=count * (data.response_tokens + 64), note="at most" if count else "",
     )  # fmt: skip
+
+
+def _drop_from(workspace: Workspace, source: str, reason: str) -> None:
+    workspace.drop(f"{source}: {reason}")
 
 
 def _samples(pairs: str, solutions: int) -> int:
@@ -276,7 +281,7 @@ def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> 
         write_rows(workspace.path / "pairs.jsonl", pairs)
         workspace.count(pairs=len(pairs))
 
-    inputs: list[Handle | str] = [splits] if config.kind == "starter" else path_digests(config.path)
+    inputs: list[Handle | str] = [splits] if config.kind == "starter" else [*path_digests(config.path)]
     return lab.stage(f"benchmark/{name}", 1, {"kind": config.kind, "limit": config.limit}, inputs, build)
 
 
@@ -326,4 +331,3 @@ def consistent_accuracy(pairs: Sequence[ResponsePair], verdicts: Sequence[Verdic
     for row in verdicts:
         right[row.id] = right[row.id] and row.verdict == labels[row.id]
     return sum(right.values()) / len(right)
-

@@ -55,14 +55,16 @@ def grouped_sdpa(
 AttentionInterface.register(ATTENTION, grouped_sdpa)
 
 
-class BufferLayer(CacheLayerMixin):  # type: ignore[misc]
+class BufferLayer(CacheLayerMixin):
     """Keys and values of one layer in a buffer allocated once; appending copies only the new tokens."""
 
     is_sliding = False
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self, capacity: int) -> None:
         """Hold at most ``capacity`` tokens a row."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
         self.length = 0
 
@@ -108,16 +110,17 @@ class BufferLayer(CacheLayerMixin):  # type: ignore[misc]
             setattr(self, name, chosen)
 
 
-class KeyValueBuffer(Cache):  # type: ignore[misc]
+class KeyValueBuffer(Cache):
     """A key-value cache of fixed capacity over all layers."""
 
     def __init__(self, layers: int, capacity: int) -> None:
         """Make ``layers`` buffers of ``capacity`` tokens."""
-        super().__init__(layers=[BufferLayer(capacity) for _ in range(layers)])
+        self.buffers = [BufferLayer(capacity) for _ in range(layers)]
+        super().__init__(layers=list(self.buffers))
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep (or repeat) the given rows of the batch in every layer."""
-        for layer in self.layers:
+        for layer in self.buffers:
             layer.select(rows)
 
 
@@ -190,7 +193,7 @@ def prefill_in_chunks(model: Any, prompts: list[tuple[int, ...]], capacity: int,
         part = prefill(model, group, max(map(len, group)))
         joined = joined or _empty_like(part.cache, len(prompts), capacity)
         width = part.valid_UL.shape[1]
-        for target, source in zip(joined.layers, part.cache.layers, strict=True):
+        for target, source in zip(joined.buffers, part.cache.buffers, strict=True):
             target.keys[row : row + len(group), :, longest - width : longest] = source.keys
             target.values[row : row + len(group), :, longest - width : longest] = source.values
             target.length = longest
@@ -209,8 +212,8 @@ def prefill_in_chunks(model: Any, prompts: list[tuple[int, ...]], capacity: int,
 
 def _empty_like(cache: KeyValueBuffer, rows: int, capacity: int) -> KeyValueBuffer:
     """A zeroed buffer of the same layers for more rows (zeros: padding is read, then masked)."""
-    made = KeyValueBuffer(len(cache.layers), capacity)
-    for target, source in zip(made.layers, cache.layers, strict=True):
+    made = KeyValueBuffer(len(cache.buffers), capacity)
+    for target, source in zip(made.buffers, cache.buffers, strict=True):
         target.keys = source.keys.new_zeros((rows, source.keys.shape[1], capacity, source.keys.shape[3]))
         target.values = source.values.new_zeros((rows, source.values.shape[1], capacity, source.values.shape[3]))
         target.is_initialized = True

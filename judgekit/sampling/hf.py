@@ -16,7 +16,7 @@ import torch
 from judgekit.errors import ModelError
 from judgekit.randomness import draw_bits
 from judgekit.sampling import decoding
-from judgekit.sampling.base import Batch, Generation, Item, Request
+from judgekit.sampling.base import Batch, Finish, Generation, Item, Request
 from judgekit.schema.config import ModelConfig, SamplerConfig
 from judgekit.weights import Weights
 
@@ -36,7 +36,11 @@ class _Row:
     uniforms: np.ndarray
     ids: list[int] = field(default_factory=list)
     text: str = ""
-    finish: str | None = None
+    finish: Finish | None = None
+
+    def next_uniform(self) -> float:
+        """The number that decides the next token; rows that ended wait with their last one."""
+        return float(self.uniforms[min(len(self.ids), len(self.uniforms) - 1)])
 
 
 class HfSampler:
@@ -57,11 +61,10 @@ class HfSampler:
         batches: list[Batch] = []
         held: list[Item] = []
         longest = 0
-        for index, sample in ((index, sample) for index in order for sample in requests[index].samples):
+        items = [(index, sample) for index in order for sample in requests[index].samples]
+        for index, sample in items:
             need = max(longest, len(requests[index].prompt_ids) + requests[index].params.max_new_tokens)
-            if held and (
-                len(held) >= self.config.batch_size or need * (len(held) + 1) > self.config.batch_tokens
-            ):
+            if held and (len(held) >= self.config.batch_size or need * (len(held) + 1) > self.config.batch_tokens):
                 batches.append(tuple(held))
                 held, need = [], len(requests[index].prompt_ids) + requests[index].params.max_new_tokens
             longest = need
@@ -78,8 +81,8 @@ class HfSampler:
             request, limit = requests[index], self.model_config.max_length
             if len(request.prompt_ids) + request.params.max_new_tokens > limit:
                 raise ModelError(
-                    f"Prompt of {request.id} has {len(request.prompt_ids)} tokens; with {request.params.max_new_tokens} "
-                    f"new ones it passes model.max_length={limit}."
+                    f"Prompt of {request.id} has {len(request.prompt_ids)} tokens; with "
+                    f"{request.params.max_new_tokens} new ones it passes model.max_length={limit}."
                 )
         rows = [
             _Row(place, requests[index], _uniforms(requests[index], sample))
@@ -125,7 +128,7 @@ class HfSampler:
         while True:
             temperature = torch.tensor([row.request.params.temperature for row in alive], device=device)
             top_p = torch.tensor([row.request.params.top_p for row in alive], device=device)
-            uniform = torch.tensor([row.uniforms[len(row.ids)] for row in alive], device=device, dtype=torch.float32)
+            uniform = torch.tensor([row.next_uniform() for row in alive], device=device)
             ids = decoding.choose_tokens(logits, temperature, top_p, uniform)
             for row, token in zip(alive, ids.tolist(), strict=True):
                 if row.finish is None:
@@ -138,17 +141,11 @@ class HfSampler:
                 cache.select(kept)
                 ids, positions, valid = ids[kept], positions[kept], valid[kept]
                 alive = [alive[place] for place in going]
-            else:
-                # A finished row that stays a while keeps its stream index in range.
-                for row in alive:
-                    if row.finish is not None:
-                        row.uniforms = np.resize(row.uniforms, len(row.ids) + 1)
             valid = torch.cat([valid, valid.new_ones((len(alive), 1))], dim=1)
             logits = decoding.decode_step(self._model, cache, ids, positions, valid)
             positions = positions + 1
         return [
-            Generation(row.text, tuple(row.ids), row.finish or "length", len(row.request.prompt_ids))  # type: ignore[arg-type]
-            for row in rows
+            Generation(row.text, tuple(row.ids), row.finish or "length", len(row.request.prompt_ids)) for row in rows
         ]
 
     def _advance(self, row: _Row, token: int, ends: frozenset[int]) -> None:
@@ -235,7 +232,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     trust = config.trust_remote_code
     try:
@@ -244,7 +241,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
         if layers != {"full_attention"} or getattr(settings, "use_sliding_window", False):
             raise ModelError(f"{weights.base}: sampler=hf covers models with full attention only, this has {layers}.")
         tokenizer = AutoTokenizer.from_pretrained(weights.base, trust_remote_code=trust)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             weights.base,
             dtype=getattr(torch, config.dtype),
             attn_implementation=decoding.ATTENTION,

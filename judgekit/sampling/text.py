@@ -16,7 +16,6 @@ from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import sample_all
 from judgekit.store import Workspace
 
-
 CHOICE_TOKENS = 16
 """Room for the longest allowed verdict, tokens."""
 
@@ -72,7 +71,9 @@ class TextSampler:
             if len(ids) + request.params.max_new_tokens > self.max_length:
                 refused[request.id] = f"too long: {len(ids)} prompt tokens"
                 if workspace is not None:
-                    workspace.drop(f"prompt leaves less than {request.params.max_new_tokens} of {self.max_length} tokens")
+                    workspace.drop(
+                        f"prompt leaves less than {request.params.max_new_tokens} of {self.max_length} tokens"
+                    )
                 continue
             encoded.append(Request(request.id, ids, request.params, request.samples))
         if workspace is not None:
