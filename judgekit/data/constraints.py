@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from judgekit.randomness import pick, shuffled
-from judgekit.rows import Instruction, ResponsePair
+from judgekit.rows import Instruction
 
 SOURCE = "constraints"
 
@@ -201,7 +201,9 @@ def constraint_instructions(count: int, seed: int) -> list[Instruction]:
     if count > len(combinations):
         raise ValueError(f"data.constraints has {len(combinations)} distinct instructions, {count} were asked for")
     # Taking kinds in turn over shuffled topics keeps every kind equally frequent in any prefix.
-    by_kind = [shuffled([c for c in combinations if c[1] == kind], seed, "constraints", kind) for kind in range(len(KINDS))]
+    by_kind = [
+        shuffled([c for c in combinations if c[1] == kind], seed, "constraints", kind) for kind in range(len(KINDS))
+    ]
     order = [queue[index] for index in range(len(by_kind[0])) for queue in by_kind]
     return [_instruction(topic, KINDS[kind], phrase, seed) for topic, kind, phrase in order[:count]]
 
@@ -232,26 +234,12 @@ def satisfies(instruction: Instruction, response: str) -> bool:
     return BY_NAME[str(instruction.checker)].check(response)
 
 
-def constraint_pair(instruction: Instruction, seed: int, index: int = 0) -> ResponsePair:
-    """The instruction with a response in the right format and one in another; which is A is drawn by id.
-
-    :param index: number of the pair when several are made of one instruction
-    """
+def written_responses(instruction: Instruction, seed: int) -> tuple[str, str]:
+    """A response in the format asked for, and one with the same content in another format."""
     items = items_of(instruction)
     right = BY_NAME[str(instruction.checker)]
     others = [kind for kind in KINDS if not right.check(kind.write(items))]
-    wrong = pick(others, seed, instruction.id, "wrong kind", index)
-    chosen, rejected = right.write(items), wrong.write(items)
-    first = pick((True, False), seed, instruction.id, "label", index)
-    return ResponsePair(
-        id=instruction.id if index == 0 else f"{instruction.id}#{index}",
-        instruction=instruction.text,
-        response_a=chosen if first else rejected,
-        response_b=rejected if first else chosen,
-        label="A" if first else "B",
-        subset=SOURCE,
-        group=instruction.id,
-    )
+    return right.write(items), pick(others, seed, instruction.id, "wrong kind").write(items)
 
 
 def kind_of(response: str, items: Sequence[str]) -> Kind | None:

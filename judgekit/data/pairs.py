@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.data.constraints import SOURCE as CONSTRAINTS
-from judgekit.data.constraints import constraint_pair, satisfies
+from judgekit.data.constraints import satisfies, written_responses
 from judgekit.prompts import noisy
 from judgekit.randomness import pick
 from judgekit.rows import Instruction, Message, ResponsePair
@@ -53,10 +53,7 @@ def build_pairs(
     :param max_chars: drop pairs with a longer response, characters
     """
     if source.pairs == "written":
-        chosen = {row.id: constraint_pair(row, seed) for row in instructions}
-        candidates = [
-            (row, _better(chosen[row.id]), _worse(chosen[row.id])) for row in instructions if row.source == CONSTRAINTS
-        ]
+        candidates = [(row, *written_responses(row, seed)) for row in instructions]
     elif source.pairs == "near_miss":
         candidates = _near_miss(instructions, ask, drop)
     elif source.pairs == "noisy_instruction":
@@ -71,14 +68,6 @@ def build_pairs(
             continue
         pairs.append(_pair(row, better, worse, seed))
     return pairs
-
-
-def _better(pair: ResponsePair) -> str:
-    return pair.response_a if pair.label == "A" else pair.response_b
-
-
-def _worse(pair: ResponsePair) -> str:
-    return pair.response_b if pair.label == "A" else pair.response_a
 
 
 def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:
@@ -124,9 +113,7 @@ def _near_miss(instructions: Sequence[Instruction], ask: Ask, drop: Drop) -> lis
     return _both(usable, replies, drop)
 
 
-def _noisy_instruction(
-    instructions: Sequence[Instruction], data: DataConfig, ask: Ask, drop: Drop
-) -> list[Candidate]:
+def _noisy_instruction(instructions: Sequence[Instruction], data: DataConfig, ask: Ask, drop: Drop) -> list[Candidate]:
     """The rejected response answers a modified instruction that the model writes itself."""
     answers = ask([Question(f"{row.id}/x", noisy.answer_prompt(row.text)) for row in instructions])
     answered = [row for row in instructions if (f"{row.id}/x", 0) in answers]
@@ -148,9 +135,7 @@ def _noisy_instruction(
     return _both(instructions, replies, drop)
 
 
-def _both(
-    instructions: Sequence[Instruction], replies: Mapping[tuple[str, int], str], drop: Drop
-) -> list[Candidate]:
+def _both(instructions: Sequence[Instruction], replies: Mapping[tuple[str, int], str], drop: Drop) -> list[Candidate]:
     candidates = []
     for row in instructions:
         better, worse = replies.get((f"{row.id}/x", 0)), replies.get((f"{row.id}/noisy", 0))
@@ -173,9 +158,7 @@ def _verified(
             drop("no checker")
         else:
             checkable.append(row)
-    replies = ask(
-        [Question(row.id, noisy.answer_prompt(row.text), samples=data.solutions) for row in checkable]
-    )
+    replies = ask([Question(row.id, noisy.answer_prompt(row.text), samples=data.solutions) for row in checkable])
     samples = [
         (row, replies[row.id, index])
         for row in checkable

@@ -134,7 +134,8 @@ def sample_chains(
         for chain in chains:
             if chain.invalid is not None:
                 workspace.drop(f"chain without a verdict: {chain.invalid}")
-        workspace.count(instructions=len(pairs), plans=sum(map(len, plans.values())), chains=len(chains))
+        planned = sum(plan is not None for found in plans.values() for plan in found)
+        workspace.count(instructions=len(pairs), plans=planned, chains=len(chains))
         workspace.count(valid=sum(chain.verdict is not None for chain in chains))
         write_rows(workspace.path / "chains.jsonl", chains)
 

@@ -30,6 +30,8 @@ from judgekit.weights import Weights
 
 log = logging.getLogger(__name__)
 
+TABLE_WIDTH = 100
+
 RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner}
 
 
@@ -181,7 +183,8 @@ def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
 
 def show(outcome: Outcome, numbers: Mapping[str, Number], run_dir: Path, report: Path) -> None:
     """The table at the end."""
-    console = Console()
+    # A log file is read at any width; a narrower table would lose its intervals.
+    console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
     print_results(console, numbers, [judge.name for judge in outcome.judges], list(outcome.benchmarks))
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     sys.stdout.flush()

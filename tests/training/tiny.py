@@ -28,6 +28,7 @@ def make_model(folder: Path, dtype: torch.dtype = torch.float32, **settings: Any
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<|im_start|>", eos_token="<|im_end|>")
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
+    settings.setdefault("max_position_embeddings", 512)
     config = LlamaConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
@@ -35,7 +36,6 @@ def make_model(folder: Path, dtype: torch.dtype = torch.float32, **settings: Any
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
         bos_token_id=0,
         eos_token_id=1,
         **settings,

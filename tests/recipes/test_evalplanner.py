@@ -1,0 +1,254 @@
+"""The whole recipe on a tiny model with a scripted sampler: counts equal a table worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgekit.data.constraints import constraint_instructions
+from judgekit.data.pairs import build_pairs
+from judgekit.data.splits import split_instructions
+from judgekit.errors import StageError
+from judgekit.recipes import plan, run_recipe
+from judgekit.rows import Preference, read_rows
+from judgekit.sampling.base import Generation, Request
+from judgekit.schema.config import (
+    BenchmarkConfig,
+    DataConfig,
+    EvalPlannerConfig,
+    LoggerConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    PromptConfig,
+    RunConfig,
+    SamplerConfig,
+    SourceConfig,
+    TrainerConfig,
+    WarmStartConfig,
+)
+from judgekit.weights import Weights
+from tests.helpers import ScriptedSampler
+from tests.training.tiny import make_model
+
+SEED = 5
+SIZES = {"held_out": 2, "validation": 0, "warm": 2, "d1": 2, "d2": 2}
+STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
+
+# Replies by instruction, plan, order: R right, W wrong, M no verdict, B both verdicts.
+SCRIPT: dict[str, dict[tuple[int, str], str]] = {
+    "d1-0": {(0, "ab"): "RW", (0, "ba"): "RR", (1, "ab"): "WM", (1, "ba"): "BW"},
+    "d1-1": {(0, "ab"): "WW", (0, "ba"): "WM", (1, "ab"): "WW", (1, "ba"): "WW"},
+    # The first plan of this one never ends, see below.
+    "d2-0": {(1, "ab"): "RR", (1, "ba"): "WR"},
+    "d2-1": {(0, "ab"): "RR", (0, "ba"): "RR", (1, "ab"): "RR", (1, "ba"): "RR"},
+}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("tiny") / "model", max_position_embeddings=2048)
+
+
+def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
+    settings = {"plans": 2, "executions": 2, "validate": False, "sft": STEP, "dpo": STEP} | recipe
+    return RunConfig(
+        name="tiny",
+        seed=SEED,
+        store=str(store),
+        model=ModelConfig(name="tiny", path=str(tiny), dtype="float32", max_length=2048),
+        data=DataConfig(
+            sources={"constraints": SourceConfig(kind="constraints", pairs="written", count=8)},
+            first_round=2,
+            second_round=2,
+            validation=0,
+            held_out=2,
+        ),
+        prompt=PromptConfig(style="brief"),
+        recipe=EvalPlannerConfig(
+            first_execution="prefill",
+            second_plans="prompt",
+            warm_start=WarmStartConfig(enabled=True, examples=2, plan_every=0, optim=STEP),
+            **settings,
+        ),
+        sampler=SamplerConfig(plan_tokens=64, execution_tokens=128, judge_tokens=64),
+        trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),
+        benchmark={"starter": BenchmarkConfig(kind="starter"), "llmbar": BenchmarkConfig(kind="llmbar", path=None)},
+        logger=LoggerConfig(table_rows=4),
+    )
+
+
+class Script(ScriptedSampler):
+    """Writes what SCRIPT says; knows requests by their ids."""
+
+    def __init__(self) -> None:
+        super().__init__(batch_size=3)
+        rows = constraint_instructions(8, SEED)
+        splits = split_instructions({"constraints": rows}, SIZES, SEED)
+        self.names = {row.id: f"{split}-{place}" for split, rows in splits.items() for place, row in enumerate(rows)}
+        written = SourceConfig(kind="constraints", pairs="written")
+        pairs = build_pairs(rows, written, DataConfig(), seed=SEED, ask=dict, verify=list, drop=print)
+        self.labels = {pair.id: str(pair.label) for pair in pairs}
+        self.sampled: list[tuple[str, int]] = []
+
+    def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+        self.sampled.append((request.id, sample))
+        text, finish = self.answer(request.id, sample)
+        return Generation(text, tuple(text.encode()), finish, prompt_tokens=len(request.prompt_ids))
+
+    def answer(self, request: str, sample: int) -> tuple[str, Any]:
+        pair, *rest = request.split("/")
+        if not rest:
+            if self.names[pair] == "d2-0" and sample == 0:
+                return "a plan that never ends", "length"
+            return f"Requirement number {sample}.\n", "stop"
+        order = rest[0]
+        if len(rest) == 1:  # a judge at evaluation: always the first position
+            return "[Final Verdict]\n[[A]]", "eos"
+        kind = SCRIPT[self.names[pair]][int(rest[1]), order][sample % 100_000]
+        first = (self.labels[pair] == "A") == (order == "ab")
+        position = {"R": "AB"[not first], "W": "AB"[first], "M": "", "B": "A]] or [[B"}[kind]
+        verdict = f"[[{position}]]" if position else "undecided"
+        return f"Chain {kind} {sample}.\n[End of Plan Execution]\n[Final Verdict]\n{verdict}", "eos"
+
+
+def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
+    manifest = json.loads((run_dir / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    return {stage["name"]: stage for stage in manifest["stages"]}
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Path, Script, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("run")
+    config, script = make_config(tiny, folder / "store"), Script()
+    numbers = run_recipe(config, folder / "out", lambda weights: script)
+    return config, folder / "out", script, numbers
+
+
+def test_counts_equal_the_table_worked_out_by_hand(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
+    found = stages(run[1])
+    assert found["splits"]["rows"] == SIZES
+    # 2 instructions x 2 plans x 2 orders x 2 executions; R and W have verdicts: 5 + 7 of 8 each
+    assert found["chains/d1"]["rows"] == {"instructions": 2, "plans": 4, "chains": 16, "valid": 13}
+    assert found["chains/d1"]["dropped"] == {
+        "chain without a verdict: missing": 2,
+        "chain without a verdict: ambiguous": 1,
+    }
+    assert found["demonstrations/d1"]["rows"] == {"demonstrations": 1}
+    # d1-0: plan 0 in order ab has R and W: one pair. Its other cells lack one side. d1-1 is never right.
+    assert found["preferences/d1"]["rows"] == {"preferences": 1}
+    assert found["preferences/d1"]["dropped"] == {"instruction without a correct chain": 1}
+    # d2-0: one plan was cut off, so 1 x 2 x 2; d2-1: 2 x 2 x 2
+    assert found["chains/d2"]["rows"] == {"instructions": 2, "plans": 3, "chains": 12, "valid": 12}
+    assert found["chains/d2"]["dropped"] == {"plan truncated": 1}
+    assert found["preferences/d2"]["rows"] == {"preferences": 1}
+    assert found["preferences/d2"]["dropped"] == {
+        "instruction whose plans never gave both a right and a wrong chain": 1
+    }
+    # 4 plans and 16 executions; equal plans of one instruction would still give distinct samples
+    assert found["chains/d1"]["generations"] == {"sampled": 20, "cached": 0}
+    assert found["verdicts/seed/starter"]["rows"] == {"verdicts": 4, "invalid": 0}
+
+
+def test_a_pair_shares_its_plan_and_prompt(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
+    stage = stages(run[1])["preferences/d1"]
+    (row,) = read_rows(Path(stage["path"]) / "rows.jsonl", Preference)
+    head = "[Start of Evaluation Plan]\nRequirement number 0.\n[End of Evaluation Plan]\n[Start of Plan Execution]\n"
+    assert row.chosen.startswith(head + "Chain R 0.") and row.rejected.startswith(head + "Chain W 1.")
+    assert "[The Start of Assistant A's Answer]" in row.prompt[-1]["content"]
+
+
+def test_files_of_a_run(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
+    config, folder, _, numbers = run
+    for name in ("config.yaml", "metrics.json", "metrics.jsonl", "report.html", "judge/judge.yaml"):
+        assert (folder / name).is_file(), name
+    assert (folder / "judge" / "adapter_model.safetensors").is_file()
+    assert len((folder / "verdicts" / "dpo2.starter.jsonl").read_text().splitlines()) == 4
+    assert json.loads((folder / "metrics.json").read_text()) == numbers
+    # A judge that always names the first position is right in one order of every pair and never in both.
+    assert numbers["eval/dpo2/starter/accuracy"] == 0.5
+    assert numbers["eval/dpo2/starter/consistent_accuracy"] == 0.0
+    assert numbers["eval/dpo2/starter/first_position_rate"] == 1.0
+    assert numbers["train/dpo1/loss"] == pytest.approx(0.6931, abs=1e-3)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["judges"] == ["seed", "warm", "sft", "dpo1", "dpo2"]
+    assert manifest["benchmarks"]["llmbar"] == {"left_out": "no path given"}
+    assert "Benchmark llmbar is left out" in manifest["notes"][0]
+    assert config.seed == manifest["seed"]
+
+
+def no_sampling(weights: Weights) -> ScriptedSampler:
+    def refuse(request: Request, sample: int) -> str:
+        raise AssertionError(f"{request.id} was sampled again")
+
+    return ScriptedSampler(refuse)
+
+
+def test_the_same_run_again_does_nothing(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
+    config, folder, _, numbers = run
+    before = {path: path.read_bytes() for path in folder.rglob("*.jsonl") if path.name != "metrics.jsonl"}
+    assert run_recipe(config, folder, no_sampling) == numbers
+    assert {stage["status"] for stage in stages(folder).values()} == {"reused"}
+    assert {path: path.read_bytes() for path in before} == before
+    assert all(stage.stored for stage in plan(config))
+
+
+def test_a_sweep_over_beta_samples_nothing_before_training(
+    run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path
+) -> None:
+    script = Script()
+    run_recipe(replace(run[0], loss=LossConfig(beta=0.5)), tmp_path / "beta", lambda weights: script)
+    found = stages(tmp_path / "beta")
+    names = list(found)
+    assert {found[name]["status"] for name in names[: names.index("train/dpo1")]} == {"reused"}
+    assert found["train/dpo1"]["status"] == "computed"
+
+
+def test_fewer_plans_sample_nothing(
+    run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path, tiny: Path
+) -> None:
+    config = make_config(tiny, Path(run[0].store), plans=1, rounds=1)
+    run_recipe(config, tmp_path / "small", only(lambda request: request.id.count("/") == 1))
+    drawn = stages(tmp_path / "small")["chains/d1"]["generations"]
+    assert drawn == {"sampled": 0, "cached": 2 * 1 * (1 + 2 * 2)}
+
+
+def test_a_single_execution_gives_no_contrast_and_says_so(
+    run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path, tiny: Path
+) -> None:
+    config = make_config(tiny, Path(run[0].store), executions=1)
+    with pytest.raises(StageError, match="No preferences could be selected from the chains of d1") as error:
+        run_recipe(config, tmp_path / "single", only(lambda request: request.id.count("/") == 1))
+    assert "1 x instruction without a correct chain" in str(error.value)
+    manifest = json.loads((tmp_path / "single" / "manifest.json").read_text())
+    assert manifest["status"] == "failed" and "No preferences" in manifest["error"]
+    chains = next(stage for stage in manifest["stages"] if stage["name"] == "chains/d1")
+    assert chains["generations"]["sampled"] == 0
+
+
+def only(allowed: Callable[[Request], bool]) -> Callable[[Weights], ScriptedSampler]:
+    """A script that may judge (new judges do) but not sample chains."""
+
+    class Limited(Script):
+        def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+            assert allowed(request), request.id
+            return super()._generate(request, sample, mark)
+
+    return lambda weights: Limited()
+
+
+def test_planning_names_every_stage_of_the_run(
+    run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path
+) -> None:
+    config, folder, _, _ = run
+    fresh = plan(replace(config, store=str(tmp_path / "empty")))
+    assert [stage.name for stage in fresh] == list(stages(folder))
+    assert not any(stage.stored for stage in fresh)
+    chains = next(stage for stage in fresh if stage.name == "chains/d1")
+    assert chains.generations == 2 * 2 + 2 * 2 * 2 * 2
