@@ -19,11 +19,14 @@ CHUNK_LOGITS = 2**24
 """Logits held in fp32 at once: 64 MiB."""
 
 
-def tree_mask(ends_L: Tensor) -> Tensor:
-    """Attention mask (1, 1, L, L), True where row i may look at column j: j is i or one of its ancestors."""
+def tree_mask(ends_L: Tensor, dtype: torch.dtype) -> Tensor:
+    """Additive attention mask (1, 1, L, L): 0 where row i may look at column j, which is i or an ancestor, else −∞.
+
+    Additive in the model's precision, because attention on a CPU would convert a boolean one again in every layer.
+    """
     place_L = torch.arange(len(ends_L), device=ends_L.device)
     seen_LL = (place_L[None, :] <= place_L[:, None]) & (place_L[:, None] < ends_L[None, :])
-    return seen_LL[None, None]
+    return torch.zeros(seen_LL.shape, dtype=dtype, device=ends_L.device).masked_fill_(~seen_LL, -torch.inf)[None, None]
 
 
 def token_logps(model: Any, packed: Packed, device: torch.device) -> Tensor:
@@ -31,7 +34,7 @@ def token_logps(model: Any, packed: Packed, device: torch.device) -> Tensor:
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     hidden_LH = base.base_model(
         input_ids=torch.tensor([packed.ids], device=device),
-        attention_mask=tree_mask(torch.tensor(packed.ends, device=device)),
+        attention_mask=tree_mask(torch.tensor(packed.ends, device=device), base.get_input_embeddings().weight.dtype),
         position_ids=torch.tensor([packed.positions], device=device),
         use_cache=False,
     ).last_hidden_state[0]

@@ -29,7 +29,7 @@ def test_every_completion_sees_exactly_its_own_past(units: list[Unit], budget: i
     seen = []
     for packed in pack(units, budget):
         assert len(packed.ids) <= budget
-        mask = tree_mask(torch.tensor(packed.ends))[0, 0]
+        mask = tree_mask(torch.tensor(packed.ends), torch.float32)[0, 0] == 0
         for unit, names in zip(packed.units, packed.completions, strict=True):
             seen.append(unit.index)
             for completion, name in zip(unit.completions, names, strict=True):
