@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from judgekit.errors import ConfigError, Problem
+from judgekit.errors import ConfigError, JudgekitError, Problem, StageError
 from judgekit.randomness import digest
 from judgekit.schema.composition import Composer, conf_dir, to_config
 
@@ -49,17 +49,47 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("judgekit.sweep_folder", folder_name, use_cache=True, replace=True)
 
 
-def job(cfg: DictConfig) -> None:
-    """Run one job in the folder Hydra made for it."""
-    from judgekit.recipes import run_recipe
+class Jobs:
+    """Runs jobs and keeps what their users must mend, because Hydra prints a line of its own before it raises.
 
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    try:
-        run_recipe(to_config(cfg), run_dir)
-    except Exception:
-        # The terminal shows one paragraph; the whole story goes to run.log.
-        _log.debug("The run stopped", exc_info=True)
-        raise
+    :ivar count: jobs run so far
+    :ivar failures: error by run folder
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failures: dict[Path, JudgekitError | OSError] = {}
+        self._process = os.getpid()
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """Run one job in the folder Hydra made for it."""
+        from judgekit.recipes import run_recipe
+
+        self.count += 1
+        run_dir = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            run_recipe(to_config(cfg), run_dir)
+        except Exception as error:
+            # The terminal shows one paragraph; the whole story goes to run.log.
+            _log.debug("The run stopped", exc_info=True)
+            # A launcher may have brought this object to another process, where nobody looks at it afterwards.
+            if not isinstance(error, JudgekitError | OSError) or os.getpid() != self._process:
+                raise
+            self.failures[run_dir] = error
+
+    def report(self) -> None:
+        """Raise what failed; a grid goes on after a failure, and tells all of them at its end."""
+        if self.count == 1:
+            for error in self.failures.values():
+                raise error
+        if self.failures:
+            told = "\n".join(f"  {shown(folder)}: {error}" for folder, error in self.failures.items())
+            raise StageError(f"{len(self.failures)} of {self.count} jobs failed:\n{told}")
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be typed here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -70,11 +100,11 @@ def run(arguments: Sequence[str]) -> None:
     """
     register_resolvers()
     flags = get_args_parser().parse_args(list(arguments))
-    shows = (flags.help, flags.hydra_help, flags.cfg, flags.info, flags.shell_completion, flags.experimental_rerun)
-    if not any(shows):
-        composer = Composer(
-            extra=Path(flags.config_dir) if flags.config_dir else None, name=flags.config_name or "config"
-        )
+    composer = Composer(extra=Path(flags.config_dir) if flags.config_dir else None, name=flags.config_name or "config")
+    shows = (flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)
+    if flags.cfg:
+        composer.compose(flags.overrides)
+    elif not any(shows):
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
         (composer.grid if multirun else composer.job)(flags.overrides)
     launch(arguments, sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} run")
@@ -85,16 +115,19 @@ def launch(arguments: Sequence[str], program: str) -> None:
 
     :param program: what stands before the arguments in help texts and records
     :raises ConfigError: when Hydra refuses the configuration
+    :raises JudgekitError: when a run stops for a reason its user can mend
     """
     register_resolvers()
+    jobs = Jobs()
     # Hydra reads its arguments from here, and a run records its command from here.
     sys.argv = [program, *arguments]
     # Otherwise Hydra prints errors itself, with a traceback, and exits with its own code.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
     except HydraException as error:
         raise ConfigError([Problem("configuration", " ".join(str(error).split()))]) from error
+    jobs.report()
 
 
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
