@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.randomness import shuffled
+from judgekit.randomness import draw_bits
 from judgekit.rows import Instruction
 
 SPLITS = ("held_out", "validation", "warm", "d1", "d2")
@@ -22,16 +22,16 @@ def split_instructions(
 ) -> dict[str, list[Instruction]]:
     """Divide instructions into splits, each source in proportion to its share.
 
-    Instructions with the same text count as one. ``warm`` takes only instructions with a checker.
+    Instructions with the same text count as one. ``warm`` takes only instructions with a checker. Where an
+    instruction goes is drawn by its id, so that a row more or less in a source leaves nearly all others in place.
 
     :param sizes: instructions wanted by split, over all sources
     :raises ConfigError: when the sources hold too few
     """
-    seen: set[str] = set()
-    pools: dict[str, list[Instruction]] = {}
-    for name, rows in sources.items():
-        distinct = [row for row in rows if not (normalised(row.text) in seen or seen.add(normalised(row.text)))]  # type: ignore[func-returns-value]
-        pools[name] = shuffled(distinct, seed, "split", name)
+    pools = {
+        name: sorted(rows, key=lambda row: draw_bits(seed, "split", row.id))
+        for name, rows in _distinct(sources).items()
+    }
     total = {name: len(pool) for name, pool in pools.items()}
     splits: dict[str, list[Instruction]] = {}
     for split in SPLITS:
@@ -52,8 +52,17 @@ def split_instructions(
                     )
                 ]
             )
-        splits[split] = shuffled(chosen, seed, "split order", split)
+        splits[split] = sorted(chosen, key=lambda row: draw_bits(seed, "split order", row.id))
     return splits
+
+
+def _distinct(sources: Mapping[str, Sequence[Instruction]]) -> dict[str, list[Instruction]]:
+    """The first instruction of every text."""
+    first: dict[str, tuple[str, Instruction]] = {}
+    for name, rows in sources.items():
+        for row in rows:
+            first.setdefault(normalised(row.text), (name, row))
+    return {name: [row for owner, row in first.values() if owner == name] for name in sources}
 
 
 def _usable(split: str, pool: Sequence[Instruction]) -> bool:

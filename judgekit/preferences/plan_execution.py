@@ -38,7 +38,7 @@ class Rules:
     :param pairs_per_instruction: cap on the DPO pairs of one instruction
     :param per_order: one demonstration per order instead of per instruction
     :param invalid_as_negative: chains without a verdict may be rejected ones
-    :param drop_conflicting: use an instruction only if both orders have a correct chain
+    :param drop_conflicting: use an instruction only if every order that was judged has a correct chain
     :param balance_labels: as many demonstrations that end in A as in B (position named)
     :param max_chars: longest chosen chain, characters
     """
@@ -60,17 +60,21 @@ def select(pairs: Sequence[ResponsePair], chains: Iterable[Judgment], rules: Rul
     demonstration but no pair.
     """
     by_pair: dict[str, list[Judgment]] = {pair.id: [] for pair in pairs}
-    for chain in chains:
+    # Draws go by place, so places must not depend on the order of the input.
+    for chain in sorted(chains, key=lambda chain: (chain.order, chain.plan_index or 0, chain.sample)):
         by_pair[chain.id].append(chain)
+    orders = [order for order in ORDERS if any(chain.order == order for found in by_pair.values() for chain in found)]
     selection = Selection()
     for pair in pairs:
-        _select_one(pair, by_pair[pair.id], rules, selection)
+        _select_one(pair, by_pair[pair.id], orders, rules, selection)
     if rules.balance_labels:
         _balance(selection, rules.seed)
     return selection
 
 
-def _select_one(pair: ResponsePair, chains: list[Judgment], rules: Rules, selection: Selection) -> None:
+def _select_one(
+    pair: ResponsePair, chains: list[Judgment], orders: Sequence[Order], rules: Rules, selection: Selection
+) -> None:
     correct = [chain for chain in chains if chain.verdict is not None and chain.verdict == pair.label]
     usable = [chain for chain in correct if rules.max_chars is None or len(chain.text) <= rules.max_chars]
     selection.dropped["correct chain over bias.max_judgment_chars"] += len(correct) - len(usable)
@@ -78,7 +82,6 @@ def _select_one(pair: ResponsePair, chains: list[Judgment], rules: Rules, select
     if not usable:
         selection.dropped["instruction without a correct chain"] += 1
         return
-    orders = [order for order in ORDERS if any(chain.order == order for chain in chains)]
     if rules.drop_conflicting and any(all(chain.order != order for chain in usable) for order in orders):
         selection.dropped["instruction without a correct chain in both orders"] += 1
         return
@@ -110,7 +113,7 @@ def _contrasts(
     for chain in wrong:
         cells.setdefault((chain.order, chain.plan_index), []).append(chain)
     found = []
-    for chosen in sorted(correct, key=lambda chain: (chain.order, chain.plan_index or 0, chain.sample)):
+    for chosen in correct:
         for rejected in cells.get((chosen.order, chosen.plan_index), []):
             if rejected.text != chosen.text:
                 found.append(ChainPair(chosen, rejected))
@@ -124,15 +127,13 @@ def _position(chain: Judgment) -> str:
 
 
 def _balance(selection: Selection, seed: int) -> None:
-    """Cut the more frequent verdict among the demonstrations, drawn by id."""
+    """Cut the more frequent of A and B among the demonstrations, drawn by id; ties stay."""
     by_label = {label: [row for row in selection.demonstrations if _position(row) == label] for label in "AB"}
     keep = min(map(len, by_label.values()))
-    kept: set[tuple[str, str, int]] = set()
+    cut: set[tuple[str, str]] = set()
     for rows in by_label.values():
         ranked = sorted(rows, key=lambda row: draw_bits(seed, row.id, row.order, "balance"))
-        kept |= {(row.id, row.order, row.sample) for row in ranked[:keep]}
-    before = len(selection.demonstrations)
-    selection.demonstrations = [row for row in selection.demonstrations if (row.id, row.order, row.sample) in kept]
-    cut = before - len(selection.demonstrations)
+        cut |= {(row.id, row.order) for row in ranked[keep:]}
+    selection.demonstrations = [row for row in selection.demonstrations if (row.id, row.order) not in cut]
     if cut:
-        selection.dropped["demonstration cut to balance A and B"] += cut
+        selection.dropped["demonstration cut to balance A and B"] += len(cut)

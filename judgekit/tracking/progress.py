@@ -54,7 +54,7 @@ class SamplingProgress:
     def __init__(self, title: str, live: Progress | None) -> None:
         self._title, self._live = title, live
         self._task: TaskID | None = None
-        self._total = self._done = self._tokens = 0
+        self._total = self._done = self._drawn = self._tokens = 0
         self._began = self._logged = time.monotonic()
 
     def begin(self, samples: int, cached: int) -> None:
@@ -72,6 +72,7 @@ class SamplingProgress:
     def advance(self, samples: int, tokens: int) -> None:
         """``samples`` more are done, ``tokens`` were generated for them."""
         self._done += samples
+        self._drawn += samples
         self._tokens += tokens
         now = time.monotonic()
         rate = self._tokens / max(now - self._began, 1e-9)
@@ -81,5 +82,6 @@ class SamplingProgress:
                 self._live.remove_task(self._task)
         elif self._live is None and (now - self._logged > LOG_SECONDS or self._done >= self._total):
             self._logged = now
-            left = (now - self._began) / max(self._done, 1) * (self._total - self._done)
+            # Cached samples took no time and say nothing about the rest.
+            left = (now - self._began) / max(self._drawn, 1) * (self._total - self._done)
             log.info("%s: %d/%d, %.0f tokens/s, %.0f s left", self._title, self._done, self._total, rate, left)

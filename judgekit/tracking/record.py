@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import shlex
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ class RunRecord:
         self.manifest: dict[str, Any] = {
             "run_id": f"{config.name}-{digest([values, str(run_dir.absolute())], 8)}",
             "name": config.name,
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])]),
             "started": _now(),
             "finished": None,
             "status": "running",
@@ -123,7 +124,10 @@ def git_state() -> dict[str, Any] | None:
     if not (root / ".git").exists():
         return None
     try:
-        run = [subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True, timeout=10) for args in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))]
+        run = [
+            subprocess.run(["git", *args], cwd=root, capture_output=True, text=True, check=True, timeout=10)
+            for args in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        ]
     except (OSError, subprocess.SubprocessError):
         return None
     return {"revision": run[0].stdout.strip(), "dirty": bool(run[1].stdout.strip())}

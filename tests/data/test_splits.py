@@ -1,0 +1,124 @@
+"""Splits: disjoint, proportional, deterministic, and steady where they must be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from judgekit.data.splits import SPLITS, normalised, split_instructions
+from judgekit.errors import ConfigError
+from judgekit.rows import Instruction
+
+Sources = dict[str, list[Instruction]]
+
+
+def rows(source: str, count: int, checker: str | None = "maths") -> list[Instruction]:
+    return [
+        Instruction(f"{source}-{i}", f"Question {i} of {source}?", source, "any", checker=checker) for i in range(count)
+    ]
+
+
+def ids(found: dict[str, list[Instruction]], split: str) -> list[str]:
+    return [row.id for row in found[split]]
+
+
+def by_source(members: list[Instruction]) -> dict[str, int]:
+    return {name: sum(row.source == name for row in members) for name in sorted({row.source for row in members})}
+
+
+def test_shares_are_proportional_with_the_largest_remainder() -> None:
+    sources = {"a": rows("a", 50), "b": rows("b", 30), "c": rows("c", 20)}
+    found = split_instructions(sources, {"held_out": 10, "d1": 20, "d2": 7}, seed=1)
+    assert by_source(found["held_out"]) == {"a": 5, "b": 3, "c": 2}
+    assert by_source(found["d1"]) == {"a": 10, "b": 6, "c": 4}
+    shares = by_source(found["d2"])  # exactly 3.5, 2.1, 1.4
+    assert (sum(shares.values()), shares["b"], shares["a"] + shares["c"]) == (7, 2, 5)
+    assert found["warm"] == found["validation"] == []
+
+
+def test_a_source_that_runs_out_is_made_up_for_by_the_others() -> None:
+    sources = {"a": rows("a", 6, checker=None), "b": rows("b", 6)}
+    found = split_instructions(sources, {"warm": 5, "d1": 7}, seed=1)
+    assert by_source(found["warm"]) == {"b": 5}
+    assert by_source(found["d1"]) == {"a": 6, "b": 1}
+
+
+def test_warm_takes_instructions_with_a_checker_only() -> None:
+    mixed = [*rows("m", 4, checker=None), *rows("n", 4)]
+    with pytest.raises(ConfigError, match="'warm'"):
+        split_instructions({"free": rows("f", 10, checker=None), "mixed": mixed}, {"warm": 1}, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "split"),
+    [
+        ({"held_out": 11}, "held_out"),
+        ({"held_out": 4, "validation": 7}, "validation"),
+        ({"held_out": 4, "warm": 7}, "warm"),
+        ({"held_out": 4, "d1": 7}, "d1"),
+        ({"held_out": 4, "d1": 6, "d2": 1}, "d2"),
+    ],
+)
+def test_too_few_instructions_name_the_split(sizes: dict[str, int], split: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        split_instructions({"a": rows("a", 10)}, sizes, seed=1)
+    message = str(caught.value)
+    assert f"split '{split}' ({sizes[split]})" in message
+    assert "10 distinct instructions" in message
+    assert "data.second_round" in message
+
+
+def test_one_text_is_in_one_split_whatever_its_id_case_and_blanks() -> None:
+    texts = ["Name a river.", "name  a river.\n", "NAME A RIVER.", "Name a lake."]
+    one = [Instruction(str(i), text, "a", "any") for i, text in enumerate(texts[:2])]
+    two = [Instruction(str(i), text, "b", "any") for i, text in enumerate(texts[2:], start=2)]
+    found = split_instructions({"a": one, "b": two}, {"held_out": 1, "d1": 1}, seed=1)
+    assert sorted(normalised(row.text) for split in SPLITS for row in found[split]) == ["name a lake.", "name a river."]
+    with pytest.raises(ConfigError, match="2 distinct"):
+        split_instructions({"a": one, "b": two}, {"held_out": 1, "d1": 2}, seed=1)
+
+
+sizes_of = st.fixed_dictionaries({split: st.integers(0, 6) for split in SPLITS})
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=4), sizes_of, st.integers(0, 5))
+@settings(max_examples=80, deadline=None)
+def test_splits_are_disjoint_and_as_large_as_asked(counts: list[int], sizes: dict[str, int], seed: int) -> None:
+    sources = {f"s{i}": rows(f"s{i}", count) for i, count in enumerate(counts)}
+    if sum(sizes.values()) > sum(counts):
+        with pytest.raises(ConfigError):
+            split_instructions(sources, sizes, seed)
+        return
+    found = split_instructions(sources, sizes, seed)
+    assert {split: len(members) for split, members in found.items()} == sizes
+    everyone = [row.id for split in SPLITS for row in found[split]]
+    assert len(everyone) == len(set(everyone))
+    assert found == split_instructions(sources, sizes, seed)
+
+
+@given(sizes_of, sizes_of)
+@settings(max_examples=40, deadline=None)
+def test_what_is_held_out_does_not_move_with_the_training_sizes(one: dict[str, int], two: dict[str, int]) -> None:
+    sources = {"a": rows("a", 25), "b": rows("b", 10)}
+    two |= {"held_out": one["held_out"]}
+    first, second = (split_instructions(sources, sizes, seed=3) for sizes in (one, two))
+    assert first["held_out"] == second["held_out"]
+    if one["validation"] == two["validation"]:
+        assert first["validation"] == second["validation"]
+
+
+def test_another_seed_splits_otherwise() -> None:
+    one, two = (split_instructions({"a": rows("a", 60)}, {"held_out": 20}, seed=seed) for seed in (1, 2))
+    assert set(ids(one, "held_out")) != set(ids(two, "held_out"))
+
+
+def test_a_row_added_to_a_source_hardly_moves_the_splits() -> None:
+    """Membership is drawn by the row's id, not by its place in the file."""
+    base = rows("a", 60)
+    new = Instruction("new", "A new question?", "a", "any", checker="maths")
+    sizes = {"held_out": 20, "d1": 20}
+    before = split_instructions({"a": base}, sizes, seed=1)
+    for changed in ([new, *base], [*base, new], list(reversed(base))):
+        after = split_instructions({"a": changed}, sizes, seed=1)
+        assert len(set(ids(before, "held_out")) - set(ids(after, "held_out"))) <= 1
