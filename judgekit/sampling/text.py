@@ -127,8 +127,8 @@ def ask_for_verdict(
     decided = {}
     for name, sample in reasoned.generations:
         reply, choice = reasoned.generations[name, sample], chosen.generations.get((f"{name}#{sample}", sample))
-        if choice is None:
-            decided[name, sample] = Decided(reply.text, reply.finish)
+        if choice is None:  # cut at its limit, or so long that the verdict has no room in the context
+            decided[name, sample] = Decided(reply.text, "length")
         else:
             first = (choice.choice_probs or {}).get(choices[0])
             decided[name, sample] = Decided(reply.text.rstrip() + lead + choice.text, choice.finish, first)
