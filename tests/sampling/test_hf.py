@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, Qwen2Config
 
 from judgekit.errors import ModelError
-from judgekit.sampling import hf
+from judgekit.sampling import decoding, hf
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
 from judgekit.schema.config import ModelConfig, SamplerConfig
@@ -48,7 +48,7 @@ def sampler(folder: Path) -> HfSampler:
 
 @pytest.fixture(scope="module")
 def reference(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager")
 
 
 def ids_of(text: str) -> tuple[int, ...]:
@@ -95,13 +95,13 @@ def test_greedy_equals_generate(
         for place, request in enumerate(requests_of(GREEDY))
     ]
     widths: list[int] = []
-    step = hf.decoding.decode_step
+    step = decoding.decode_step
 
     def watched(model: Any, cache: Any, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
         widths.append(len(ids))
         return step(model, cache, ids, *rest)
 
-    monkeypatch.setattr(hf.decoding, "decode_step", watched)
+    monkeypatch.setattr(decoding, "decode_step", watched)
     found = sample(sampler, requests)
     for request in requests:
         assert found[request.id, 0].token_ids == generate(reference, request), request.id
@@ -166,7 +166,7 @@ def test_greedy_samples_are_all_alike(sampler: HfSampler) -> None:
 def force(monkeypatch: pytest.MonkeyPatch, tokenizer: Any, text: str) -> None:
     """Let the model write a given text, token by token."""
     tokens = iter(tokenizer.encode(text, add_special_tokens=False))
-    monkeypatch.setattr(hf.decoding, "choose_tokens", lambda logits, *_: torch.full((len(logits),), next(tokens)))
+    monkeypatch.setattr(decoding, "choose_tokens", lambda logits, *_: torch.full((len(logits),), next(tokens)))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def adapter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "lora_B" in name:
             parameter.data.normal_(0, 0.1, generator=generator)
     out = tmp_path_factory.mktemp("lora") / "adapter"
-    tuned.save_pretrained(out)
+    tuned.save_pretrained(str(out))
     return out
 
 
@@ -269,7 +269,7 @@ def test_an_adapter_changes_replies_and_equals_merged_weights(folder: Path, adap
     merged = merged.merge_and_unload().eval()
     for request in requests:
         assert sample(tuned, [request])[request.id, 0].token_ids == generate(merged, request)
-        ready = hf.decoding.prefill(tuned._model, [request.prompt_ids], len(request.prompt_ids))
+        ready = decoding.prefill(tuned._model, [request.prompt_ids], len(request.prompt_ids))
         with torch.inference_mode():
             expected = merged(torch.tensor([request.prompt_ids])).logits[:, -1]
         torch.testing.assert_close(ready.logits_UV, expected, rtol=1e-4, atol=1e-4)
