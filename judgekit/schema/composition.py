@@ -83,7 +83,10 @@ class Composer:
         :param conf: folder of the groups; None: judgekit's own
         :param extra: a folder searched before it (``--config-dir``)
         :param name: the primary file, without its ending
+        :raises ConfigError: when ``extra`` is not a folder
         """
+        if extra is not None and not extra.is_dir():
+            raise ConfigError([Problem("--config-dir", f"{extra} is not a folder")])
         search_path = create_config_search_path(str(conf or conf_dir()))
         if extra is not None:
             search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
