@@ -317,4 +317,5 @@ def _inverse_cdf(probs_BN: torch.Tensor, top_p_B1: torch.Tensor, uniform_B1: tor
     cumulative = kept.cumsum(dim=-1)
     target = uniform_B1 * cumulative[:, -1:]
     index = torch.searchsorted(cumulative, target, right=True)
+    # A sum computed in parallel may still grow by rounding where nothing is kept.
     return index.clamp(max=(kept > 0).sum(dim=-1, keepdim=True) - 1)

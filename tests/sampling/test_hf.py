@@ -156,6 +156,20 @@ def test_seed_and_sample_index_choose_the_text(sampler: HfSampler) -> None:
     assert len(set(texts(3) + texts(4))) == 8
 
 
+def test_streams_are_keyed_by_seed_prompt_and_sample_alone() -> None:
+    request = Request("r", ids_of("one"), DRAWN)
+    stream = hf._uniforms(request, 0).tolist()
+    assert len(stream) == DRAWN.max_new_tokens and all(0 <= number < 1 for number in stream)
+    longer = replace(request, id="other", params=replace(DRAWN, max_new_tokens=40, top_p=0.5, temperature=0.1))
+    assert hf._uniforms(longer, 0).tolist()[:24] == stream
+    others = [
+        hf._uniforms(request, 1),
+        hf._uniforms(replace(request, prompt_ids=ids_of("two")), 0),
+        hf._uniforms(replace(request, params=replace(DRAWN, seed=4)), 0),
+    ]
+    assert not any(set(stream) & set(other.tolist()) for other in others)
+
+
 def test_greedy_samples_are_all_alike(sampler: HfSampler) -> None:
     assert len({generation.text for generation in sample(sampler, requests_of(GREEDY, 3, TEXTS[:1])).values()}) == 1
 
@@ -177,6 +191,7 @@ def force(monkeypatch: pytest.MonkeyPatch, tokenizer: Any, text: str) -> None:
         ("x[Final x[Final Verdict]", ("[Final Verdict]",), "x[Final x"),
         ("überlegt 判断の終わりです続き", ("判断の終わりです",), "überlegt "),
         ("end", ("end",), ""),
+        ("so [[A]]", ("A]]", "[[A]]"), "so "),  # one byte completes both
     ],
 )
 def test_stop_strings_end_a_reply_and_are_cut_off(
