@@ -48,11 +48,13 @@ def execute(
             lab.release()
             numbers = report_numbers(lab, outcome, run_dir)
             leave_judge(lab, outcome.judges[-1], run_dir)
-    except KeyboardInterrupt:
-        record.finish("interrupted")
-        raise
     except BaseException as error:
-        record.finish("failed", f"{type(error).__name__}: {error}")
+        # Lightning turns Ctrl-C into an exit of its own.
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        if isinstance(cause, KeyboardInterrupt):
+            record.finish("interrupted")
+        else:
+            record.finish("failed", f"{type(error).__name__}: {error}")
         raise
     record.finish("finished")
     report = build_report(run_dir)

@@ -275,7 +275,7 @@ def test_another_loss_draws_nothing_before_training(reference: Place, tmp_path: 
     assert all(stage["status"] == "reused" for stage in second["stages"][: names.index("train/dpo1")])
 
 
-@pytest.mark.parametrize("pattern", ["chains/d1/*.partial", "train/warm/*.partial"])
+@pytest.mark.parametrize("pattern", ["chains/d1/*.partial", "train/dpo1/*/step-000001"])
 def test_an_interrupted_run_says_so_and_resumes(reference: Place, tmp_path: Path, pattern: str) -> None:
     place = Place(tmp_path / "place", reference.model)
     process = subprocess.Popen(
