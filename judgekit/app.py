@@ -99,7 +99,8 @@ def run(arguments: Sequence[str]) -> None:
     :raises ConfigError: with every mistake in every job, before anything is launched
     """
     register_resolvers()
-    flags = get_args_parser().parse_args(list(arguments))
+    arguments = overrides_together(arguments)
+    flags = get_args_parser().parse_args(arguments)
     composer = Composer(extra=Path(flags.config_dir) if flags.config_dir else None, name=flags.config_name or "config")
     shows = (flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)
     if flags.cfg:
@@ -108,6 +109,15 @@ def run(arguments: Sequence[str]) -> None:
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
         (composer.grid if multirun else composer.job)(flags.overrides)
     launch(arguments, sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} run")
+
+
+def overrides_together(arguments: Sequence[str]) -> list[str]:
+    """Arguments as Hydra can parse them: it refuses overrides on both sides of a flag, as in ``a=1 -m b=2``."""
+    parser = get_args_parser()
+    if not parser.parse_known_args(list(arguments))[1]:
+        return list(arguments)
+    overrides = parser.parse_intermixed_args(list(arguments)).overrides
+    return [*overrides, *(argument for argument in arguments if argument not in overrides)]
 
 
 def launch(arguments: Sequence[str], program: str) -> None:

@@ -109,6 +109,26 @@ def test_a_grid_keeps_its_jobs_together(runs: Runs, tmp_path: Path) -> None:
     assert runs[4:] == first
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["experiment=demo", "-m", "recipe.plans=1,2"],
+        ["experiment=demo", "--config-dir", "own", "recipe.plans=1,2", "-m"],
+    ],
+)
+def test_flags_may_stand_among_overrides(runs: Runs, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "own").mkdir()
+    assert main(["run", *arguments]) == 0
+    assert [(config.name, config.recipe.plans) for config, _ in runs] == [("demo", 1), ("demo", 2)]
+
+
+def test_an_unknown_flag_is_refused(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "experiment=demo", "--dry", "seed=1"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --dry" in capsys.readouterr().err
+
+
 def test_mistakes_stop_a_grid_before_anything_is_launched(
     runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
