@@ -68,12 +68,6 @@ KINDS: tuple[Kind, ...] = (
         rf"- {_ITEM}(\n- {_ITEM})+",
     ),
     Kind(
-        "star list",
-        ("Use a list with stars.", "Begin every line with a star."),
-        _lines("* "),
-        rf"\* {_ITEM}(\n\* {_ITEM})+",
-    ),
-    Kind(
         "plain lines",
         ("Write one per line, nothing else.", "Put each on its own line, without marks."),
         _lines(""),
@@ -91,12 +85,6 @@ KINDS: tuple[Kind, ...] = (
         ("Separate them with slashes.", "Put a slash between them."),
         _line(" / "),
         rf"{_ITEM}( ?/ ?{_ITEM})+",
-    ),
-    Kind(
-        "pipe list",
-        ("Separate them with vertical bars.", "Put the | sign between them."),
-        _line(" | "),
-        rf"{_ITEM}( ?\| ?{_ITEM})+",
     ),
     Kind(
         "arrow list",
@@ -129,18 +117,11 @@ KINDS: tuple[Kind, ...] = (
         rf'"{_LIST}"',
     ),
     Kind(
-        "Answer: label",
+        "answer label",
         ("Begin with the word Answer:", "Start with Answer:"),
         _line(before="Answer: "),
         r"Answer: \S[\s\S]*",
     ),
-    Kind(
-        "exclamation mark",
-        ("End with an exclamation mark.", "Finish with !"),
-        _line(after="!"),
-        r"[\s\S]*\S!",
-    ),
-    Kind("OK first", ("Begin with OK.", "Say OK first."), _line(before="OK. "), r"OK\. \S[\s\S]*"),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

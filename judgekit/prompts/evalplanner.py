@@ -134,6 +134,9 @@ class EvalPlanner:
         """
         section = text.rpartition(FINAL_VERDICT)[2] if FINAL_VERDICT in text else text.rpartition(EXECUTION_END)[2]
         found = set(re.findall(r"\[\[([AB])\]\]", section))
+        if truncated and FINAL_VERDICT not in text and EXECUTION_END not in text:
+            # Cut off while still reasoning: whatever it names so far is not its decision.
+            return Reading(None, "truncated")
         if len(found) == 1:
             return Reading("A" if found == {"A"} else "B", None)
         if found:
