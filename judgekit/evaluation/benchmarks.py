@@ -17,9 +17,7 @@ LLMBAR_RELEASE = Path("Dataset", "LLMBar")
 LLMBAR_LABELS: dict[int, Verdict] = {1: "A", 2: "B"}
 
 
-def load_benchmark(
-    name: str, config: BenchmarkConfig, held_out: Sequence[ResponsePair]
-) -> list[ResponsePair] | None:
+def load_benchmark(name: str, config: BenchmarkConfig, held_out: Sequence[ResponsePair]) -> list[ResponsePair] | None:
     """The pairs of a benchmark, None when its path is not given.
 
     :param name: the benchmark's name in the configuration

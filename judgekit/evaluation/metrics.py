@@ -217,9 +217,7 @@ def _successes(outcomes: _Outcomes, metric: PairMetric, source: str) -> list[boo
             raise DataError(f"{metric} needs verdicts of order {order}, there is none", file=source, field="order")
     wanted = outcomes.verdicts["ab"] if metric == "consistency" else outcomes.gold
     answers = zip(*(outcomes.verdicts[order] for order in needed), strict=True)
-    return [
-        all(answer == right != INVALID for answer in given) for right, given in zip(wanted, answers, strict=True)
-    ]
+    return [all(answer == right != INVALID for answer in given) for right, given in zip(wanted, answers, strict=True)]
 
 
 def _score_scope(

@@ -128,7 +128,7 @@ def sample_chains(
     def build(workspace: Workspace) -> None:
         assert isinstance(splits, Artifact)
         pairs = read_rows(splits.file(f"{split}.jsonl"), ResponsePair)
-        model = lab.ask(lab.weights(judge), workspace)
+        model = lab.ask(lab.weights(judge))
         plans = _plans(lab, model, pairs, protocol, plan_mode, workspace)
         chains = _executions(lab, model, pairs, plans, protocol, execution_mode, workspace)
         for chain in chains:
@@ -325,7 +325,7 @@ def validation(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Callable[[Wei
         assert isinstance(splits, Artifact)
         pairs = read_rows(splits.file("validation.jsonl"), ResponsePair)
         verdicts = judge_pairs(
-            lab.ask(weights, None),
+            lab.ask(weights),
             protocol,
             pairs,
             ORDERS,

@@ -72,7 +72,7 @@ class Lab:
         self._record = record
         self._make_sampler = make_sampler or self._default_sampler
         self._progress = progress
-        self._held: tuple[str, Sampler] | None = None
+        self._held: tuple[str, Sampler, GenerationCache] | None = None
         self._base: Path | None = None
 
     @property
@@ -142,22 +142,21 @@ class Lab:
         """What stands for a judge among a stage's inputs."""
         return judge.stage if judge.stage is not None else self.seed_digest()
 
-    def ask(self, weights: Weights, workspace: Workspace | None) -> TextSampler:
+    def ask(self, weights: Weights) -> TextSampler:
         """The model with these weights, ready to be asked. One model is held at a time."""
         key = self._digest(weights)
         if self._held is None or self._held[0] != key:
             self.release()
-            self._held = (key, self._make_sampler(weights))
-        del workspace
-        cache = GenerationCache(self.store.root, key)
-        return TextSampler(
-            load_tokenizer(weights.base), self._held[1], cache, self.config.model.max_length, self._progress
-        )
+            self._held = (key, self._make_sampler(weights), GenerationCache(self.store.root, key))
+        _, sampler, cache = self._held
+        return TextSampler(load_tokenizer(weights.base), sampler, cache, self.config.model.max_length, self._progress)
 
     def release(self) -> None:
-        """Give the held model's memory back, for example before training."""
+        """Give the held model's memory and files back, for example before training."""
         if self._held is not None:
-            close = getattr(self._held[1], "close", None)
+            _, sampler, cache = self._held
+            cache.close()
+            close = getattr(sampler, "close", None)
             if close is not None:
                 close()
         self._held = None

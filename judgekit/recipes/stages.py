@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -105,14 +106,14 @@ def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle
                 )
                 for question in questions
             ]
-            replies = lab.ask(Weights(lab.base()), workspace).ask(requests, workspace, "responses")
+            replies = lab.ask(Weights(lab.base())).ask(requests, workspace, "responses")
             return {key: reply.text.strip() for key, reply in replies.generations.items()}
 
         with Checker(data.checker_seconds) as checker:
 
             def verify(items: Sequence[tuple[Instruction, str]]) -> list[bool | None]:
                 checks = checker.check(items) if items else []
-                for reason, count in checker.reasons.items():
+                for reason, count in Counter(check.reason for check in checks if check.reason).items():
                     workspace.drop(f"solution not verified: {reason}", count)
                 return [check.correct for check in checks]
 
@@ -305,7 +306,7 @@ def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: 
         assert isinstance(pairs, Artifact)
         rows = read_rows(pairs.file("pairs.jsonl"), ResponsePair)
         verdicts = judge_pairs(
-            lab.ask(lab.weights(judge), workspace),
+            lab.ask(lab.weights(judge)),
             protocol,
             rows,
             ORDERS,

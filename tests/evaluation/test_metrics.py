@@ -213,9 +213,7 @@ def test_only_sample_zero_is_measured() -> None:
         ([pair(0, "A"), pair(0, "B")], [], r"gold pairs, line 2, field 'id': 'p0' appears twice"),
     ],
 )
-def test_rows_that_do_not_belong_are_refused(
-    pairs: list[ResponsePair], rows: list[VerdictRow], message: str
-) -> None:
+def test_rows_that_do_not_belong_are_refused(pairs: list[ResponsePair], rows: list[VerdictRow], message: str) -> None:
     with pytest.raises(DataError, match=message):
         score(pairs, rows)
 
@@ -228,9 +226,7 @@ def test_mirroring_the_responses_mirrors_the_orders(seed: int) -> None:
         for one in pairs
     ]
     other: dict[Order, Order] = {"ab": "ba", "ba": "ab"}
-    mirrored_rows = [
-        dataclasses.replace(one, order=other[one.order], verdict=MIRROR[one.verdict]) for one in rows
-    ]
+    mirrored_rows = [dataclasses.replace(one, order=other[one.order], verdict=MIRROR[one.verdict]) for one in rows]
     before, after = score(pairs, rows).overall, score(mirrored_pairs, mirrored_rows).overall
     assert (before["accuracy_ab"], before["accuracy_ba"]) == (after["accuracy_ba"], after["accuracy_ab"])
     assert before["accuracy_ab"] != before["accuracy_ba"]
