@@ -57,7 +57,8 @@ def evalplanner(lab: Lab) -> Outcome:
     recipe, protocol = lab.config.recipe, EvalPlanner(lab.config.prompt)
     splits = make_splits(lab, warm=recipe.warm_start.examples if recipe.warm_start.enabled else 0)
     benchmarks = benchmark_pairs(lab, splits)
-    validate = validation(lab, splits, protocol) if recipe.validate else None
+    score = validation(lab, splits, protocol)
+    validate = score if recipe.validate else None
     verdicts: dict[tuple[str, str], Handle] = {}
     judges: list[Judge] = []
 
@@ -70,7 +71,9 @@ def evalplanner(lab: Lab) -> Outcome:
     judge = measure(Judge("seed", None))
     if recipe.warm_start.enabled:
         worked = worked_judgments(lab, splits, protocol)
-        judge = measure(train_judge(lab, "warm", "sft", worked, judge, recipe.warm_start.optim, None))
+        warm, target = recipe.warm_start.optim, recipe.warm_start.stop_accuracy
+        early = score if target is not None else None
+        judge = measure(train_judge(lab, "warm", "sft", worked, judge, warm, early, [splits], target))
 
     chains = sample_chains(lab, "d1", splits, judge, protocol, recipe.first_plans, recipe.first_execution)
     demonstrations, preferences = select_chains(lab, "d1", splits, chains, protocol)
@@ -318,10 +321,10 @@ def _nothing_selected(split: str, kind: str, dropped: dict[str, int]) -> str:
     )
 
 
-def validation(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Callable[[Weights, Workspace], float]:
+def validation(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Callable[[Weights], float]:
     """Score of a checkpoint: consistent accuracy of greedy judgments on the validation split."""
 
-    def score(weights: Weights, workspace: Workspace) -> float:
+    def score(weights: Weights) -> float:
         assert isinstance(splits, Artifact)
         pairs = read_rows(splits.file("validation.jsonl"), ResponsePair)
         verdicts = judge_pairs(

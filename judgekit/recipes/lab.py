@@ -133,7 +133,10 @@ class Lab:
         if judge.stage is None:
             return Weights(self.base())
         assert isinstance(judge.stage, Artifact)
-        folder = judge.stage.path / "judge"
+        return self.trained(judge.stage.path / "judge")
+
+    def trained(self, folder: Path) -> Weights:
+        """Weights that training wrote: an adapter on the seed, or a whole model."""
         if (folder / "adapter_config.json").exists():
             return Weights(self.base(), folder)
         return Weights(folder)

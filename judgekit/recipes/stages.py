@@ -31,6 +31,10 @@ PROMPT_TOKENS = 300
 """Rough length of a prompt for planning: short pairs need half of it, long ones several times as much."""
 
 
+UNKNOWN_PAIRS = 200
+"""Pairs assumed of a benchmark that is only read when the run comes to it."""
+
+
 def orders(lab: Lab) -> tuple[Order, ...]:
     """The orders responses are shown in."""
     return ORDERS if lab.config.bias.both_orders else ORDERS[:1]
@@ -172,14 +176,16 @@ def train_judge(
     rows: Handle,
     start: Judge,
     optim: OptimConfig,
-    validate: Callable[[Weights, Workspace], float] | None,
+    validate: Callable[[Weights], float] | None,
     validation: Sequence[Handle] = (),
+    stop_at: float | None = None,
 ) -> Judge:
     """Train ``start`` on a stage's ``rows.jsonl`` and give the new judge.
 
     :param task: ``sft`` or ``dpo``
     :param validate: score of a checkpoint; None takes the last one
     :param validation: stages ``validate`` reads
+    :param stop_at: end at the first checkpoint with this score
     """
     from_loss = ("beta", "nll_weight", "label_smoothing") if task == "dpo" else ()
     config = {
@@ -191,6 +197,7 @@ def train_judge(
         "seed": lab.config.seed,
         "name": name,
         "validate": validate is not None,
+        "stop_at": stop_at,
     }
 
     def build(workspace: Workspace) -> None:
@@ -205,11 +212,10 @@ def train_judge(
                 file.write(json.dumps({"step": step, "values": named}) + "\n")
             lab.record.tracker.log(name, step, named)
 
-        def on_checkpoint(step: int, adapter: Path) -> float:
+        def on_checkpoint(step: int, folder: Path) -> float:
             assert validate is not None
-            weights = Weights(lab.base(), adapter if lab.config.trainer.adapter == "lora" else None)
-            score = validate(weights if weights.adapter else Weights(adapter), workspace)
-            lab.record.tracker.log(name, step, {f"train/{name}/validation": score})
+            score = validate(lab.trained(folder))
+            on_step(step, {"validation": score})
             return score
 
         lab.release()
@@ -227,6 +233,7 @@ def train_judge(
             on_step,
             on_checkpoint if validate is not None else None,
             dtype=lab.config.model.dtype,
+            stop_at=stop_at,
         )
         lab.release()
         for reason, count in result.refused.items():
@@ -243,12 +250,12 @@ def train_judge(
 
 
 def read_series(path: Path) -> dict[int, dict[str, float]]:
-    """Values by step; where a step was done twice (after a kill) the later one counts. A torn last line is left out."""
+    """Values by step; those of a step done twice (after a kill) count once. A torn last line is left out."""
     found: dict[int, dict[str, float]] = {}
     for line in path.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):
             point = json.loads(line)
-            found[point["step"]] = point["values"]
+            found.setdefault(point["step"], {}).update(point["values"])
     return found
 
 
@@ -318,7 +325,9 @@ def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: 
         write_verdicts(workspace.path / "verdicts.jsonl", verdicts)
         workspace.count(verdicts=len(verdicts), invalid=sum(row.verdict is None for row in verdicts))
 
-    count = 2 * (lab.config.data.held_out if lab.config.benchmark[name].kind == "starter" else 200)
+    benchmark = lab.config.benchmark[name]
+    known = lab.config.data.held_out if benchmark.kind == "starter" else UNKNOWN_PAIRS
+    count = len(ORDERS) * min(known, benchmark.limit or known)
     return lab.stage(
         f"verdicts/{judge.name}/{name}", 1, config, [lab.source(judge), pairs], build,
         generations=count, tokens=count * (PROMPT_TOKENS + sampler.judge_tokens), note="at most",

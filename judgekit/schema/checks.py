@@ -144,16 +144,19 @@ def _source(key: str, source: SourceConfig) -> list[Problem]:
     return problems
 
 
-@_reads("data.sources", "data.first_round", "data.second_round", "data.validation", "data.held_out")
+@_reads(
+    "data.sources", "data.first_round", "data.second_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
 def _counts(config: RunConfig) -> list[Problem]:
-    data = config.data
-    parts = (data.first_round, data.second_round, data.validation, data.held_out)
+    data, warm = config.data, config.recipe.warm_start
+    parts = (data.first_round, data.second_round, data.validation, data.held_out, warm.examples if warm.enabled else 0)
     given = [source.count for source in data.sources.values()]
     counts = [count for count in given if count is not None]
     if not counts or len(counts) < len(given) or sum(parts) <= sum(counts):
         return []
     message = (
-        f"first_round + second_round + validation + held_out = {' + '.join(map(str, parts))} = {sum(parts)}, "
+        f"first_round + second_round + validation + held_out + recipe.warm_start.examples = "
+        f"{' + '.join(map(str, parts))} = {sum(parts)}, "
         f"but the sources give {sum(counts)} instructions"
     )
     return [Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count")]
@@ -189,6 +192,15 @@ def _validation_split(config: RunConfig) -> list[Problem]:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
     return [Problem("recipe.validate", message, "Use recipe.validate=false or raise data.validation")]
+
+
+@_reads("recipe.warm_start", "data.validation")
+def _warm_stop(config: RunConfig) -> list[Problem]:
+    warm = config.recipe.warm_start
+    if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
+        return []
+    message = "stopping the warm start early needs a validation split, and data.validation is 0"
+    return [Problem("recipe.warm_start.stop_accuracy", message, "Use null or raise data.validation")]
 
 
 @_reads("bias.drop_conflicting", "bias.both_orders")

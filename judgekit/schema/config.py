@@ -103,6 +103,13 @@ class WarmStartConfig:
     enabled: bool = setting(False, "run the warm start")
     examples: int = setting(320, "worked judgments to use", ge=1)
     plan_every: int = setting(4, "also show the plan prompt for every n-th of them; 0: never", ge=0)
+    stop_accuracy: float | None = setting(
+        None,
+        "stop at the first checkpoint whose consistent accuracy on the validation split reaches this, so that "
+        "right and wrong chains are left to learn from; null: train all steps",
+        gt=0.0,
+        le=1.0,
+    )
     optim: OptimConfig = setting(OptimConfig, "how it optimises")
 
 

@@ -105,6 +105,10 @@ class Checkpoints:
         partial.write_text(json.dumps({**self.scores(), step: score}), encoding="utf-8")
         partial.replace(self._scores_file)
 
+    def reached(self, target: float | None) -> bool:
+        """Whether a checkpoint has scored at least ``target``; never without one."""
+        return target is not None and max(self.scores().values(), default=float("-inf")) >= target
+
     def chosen(self) -> int:
         """The step with the highest score, the earliest among equals; the last step without scores."""
         scores = self.scores()

@@ -73,6 +73,7 @@ def train(
     on_checkpoint: OnCheckpoint | None = None,
     reference_file: Path | None = None,
     dtype: str = "auto",
+    stop_at: float | None = None,
 ) -> TrainResult:
     """Train from ``start`` on a file of rows and write the weights of the chosen checkpoint to ``output``.
 
@@ -88,6 +89,7 @@ def train(
     :param reference_file: keeps DPO's reference log-probabilities, reused by a later call with the same pairs,
         weights and packing; in ``work`` when None
     :param dtype: precision of the base weights; ``auto``: as stored
+    :param stop_at: end at the first checkpoint whose score is at least this
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     if trainer.devices != 1:
@@ -102,11 +104,12 @@ def train(
     checkpoints = Checkpoints(work, key)
     _score_missing(checkpoints, on_checkpoint)
     done = checkpoints.progress()
-    if done is None or done.step < len(batches):
+    if done is None or (done.step < len(batches) and not checkpoints.reached(stop_at)):
+        recorder = _Recorder(checkpoints, start.base, on_step, on_checkpoint, stop_at)
         with _threads(trainer.threads), _quiet(), _out_of_memory(stage, trainer.max_tokens):
-            _fit(plan, checkpoints, start, trainer, dtype, _Recorder(checkpoints, start.base, on_step, on_checkpoint))
+            _fit(plan, checkpoints, start, trainer, dtype, recorder)
     done = checkpoints.progress()
-    assert done is not None and done.step == len(batches)
+    assert done is not None and (done.step == len(batches) or checkpoints.reached(stop_at))
     chosen = checkpoints.chosen()
     checkpoints.publish(chosen, output)
     return TrainResult(
@@ -173,9 +176,14 @@ class _Recorder(lightning.Callback):
     """Reports every step, saves checkpoints and has them scored."""
 
     def __init__(
-        self, checkpoints: Checkpoints, base: Path, on_step: OnStep, on_checkpoint: OnCheckpoint | None
+        self,
+        checkpoints: Checkpoints,
+        base: Path,
+        on_step: OnStep,
+        on_checkpoint: OnCheckpoint | None,
+        stop_at: float | None,
     ) -> None:
-        self.checkpoints, self.base = checkpoints, base
+        self.checkpoints, self.base, self.stop_at = checkpoints, base, stop_at
         self.on_step, self.on_checkpoint = on_step, on_checkpoint
         done = checkpoints.progress()
         self.started = time.monotonic() - (done.seconds if done else 0.0)
@@ -189,6 +197,7 @@ class _Recorder(lightning.Callback):
             progress = Progress(step, pl_module.tokens, seconds, pl_module.series["loss"])
             self.checkpoints.save(progress, pl_module.model, self.base, pl_module.state())
             _score_missing(self.checkpoints, self.on_checkpoint)
+            trainer.should_stop = self.checkpoints.reached(self.stop_at)
 
 
 def _score_missing(checkpoints: Checkpoints, on_checkpoint: OnCheckpoint | None) -> None:
