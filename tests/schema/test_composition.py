@@ -71,7 +71,8 @@ def test_all_kinds_of_mistakes_are_told_at_once(composer: Composer, tmp_path: Pa
         f"benchmark.llmbar.path (override benchmark.llmbar.path={missing}): nothing is at '{missing}'",
         "extra (override +extra=1): unknown key. Valid: benchmark, bias, data, logger, loss, model, name, "
         "prompt, recipe, sampler, seed, store, trainer",
-        "data: first_round + second_round + validation + held_out + recipe.warm_start.examples = 64 + 64 + 0 + 500 + 0 = 628, "
+        "data: first_round + second_round + validation + held_out + recipe.warm_start.examples "
+        "= 64 + 64 + 0 + 500 + 0 = 628, "
         "but the sources give 256 instructions. Ask for fewer, or raise data.sources.NAME.count",
         "recipe.validate (conf/recipe/evalplanner.yaml): choosing checkpoints needs a validation split, "
         "and data.validation is 0. Use recipe.validate=false or raise data.validation",

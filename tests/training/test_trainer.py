@@ -180,6 +180,20 @@ def test_the_best_checkpoint_is_the_output_and_the_earliest_among_equals(stage: 
     assert sorted(path.name for path in (stage.folder / "out-work").glob("step-*")) == ["step-000002", "step-000004"]
 
 
+def test_training_ends_at_the_first_checkpoint_that_is_good_enough(stage: Stage) -> None:
+    seen: list[int] = []
+
+    def judge(step: int, _: Path) -> float:
+        seen.append(step)
+        return step / 10
+
+    settings = replace(OPTIM, checkpoint_every=1)
+    result, _ = stage.train(optim=settings, on_checkpoint=judge, stop_at=0.2)
+    assert (result.steps, result.chosen_step, seen) == (2, 2, [1, 2])
+    again, _ = stage.train(optim=settings, on_checkpoint=judge, stop_at=0.2)
+    assert (again.steps, again.chosen_step, seen) == (2, 2, [1, 2])
+
+
 def test_a_run_killed_while_judging_judges_again(stage: Stage) -> None:
     seen: list[int] = []
 
