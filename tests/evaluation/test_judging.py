@@ -59,7 +59,7 @@ def test_free_verdicts_name_responses_in_the_order_of_the_pairs(tmp_path: Path) 
         "p0/ab": [("[Final Verdict]\n[[A]]", "eos"), ("[[A]] [[B]]", "eos")],
         "p0/ba": [("[Final Verdict]\n[[A]]", "eos"), ("[Final Verdict]\n[[B]]", "eos")],
         "p1/ab": [("no", "eos"), ("so the pl", "length")],
-        "p1/ba": [("[[B]]", "length"), ("", "eos")],
+        "p1/ba": [("I lean to [[B]], but", "length"), ("", "eos")],
     }
     judge, _ = judge_of(tmp_path, lambda request, sample: replies[request.id][sample])
     rows = judge_pairs(judge, PROTOCOL, PAIRS, ORDERS, PARAMS, samples=2)
@@ -71,7 +71,7 @@ def test_free_verdicts_name_responses_in_the_order_of_the_pairs(tmp_path: Path) 
         ("p0", "ba", 1, "A", None),
         ("p1", "ab", 0, None, "missing"),
         ("p1", "ab", 1, None, "truncated"),
-        ("p1", "ba", 0, "A", None),
+        ("p1", "ba", 0, None, "truncated"),
         ("p1", "ba", 1, None, "missing"),
     ]
     assert [row.text for row in rows] == [text for name in replies for text, _ in replies[name]]
