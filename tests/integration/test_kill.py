@@ -7,7 +7,6 @@ saves most of their time.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import functools
 import hashlib
@@ -105,8 +104,10 @@ class Place:
             assert time.monotonic() < deadline, "the moment never came"
             time.sleep(0.001)
         assert process.pid is not None
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # so young that it leads no group yet
+            process.kill()
         process.join(PATIENCE)
         if process.exitcode == 0:
             raise Missed
@@ -222,15 +223,17 @@ def test_a_run_killed_anywhere_gives_the_same_bytes(reference: Place, tmp_path: 
 
 def killed_at(reference: Place, tmp_path: Path, moments: Sequence[Callable[[Place], bool]]) -> Place:
     """A place where a run was killed at each of the moments; begun anew where one passed unseen."""
+    seen = 0
     for attempt in range(ATTEMPTS):
         place = Place(tmp_path / f"place-{attempt}", reference.model)
         try:
-            for moment in moments:
+            for number, moment in enumerate(moments):
+                seen = number
                 place.kill_when(functools.partial(moment, place))
             return place
         except Missed:
             continue
-    raise AssertionError(f"a moment passed unseen {ATTEMPTS} times")
+    raise AssertionError(f"a moment passed unseen {ATTEMPTS} times, the last time number {seen}")
 
 
 HOOKS = {
