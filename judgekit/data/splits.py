@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import draw_bits
@@ -18,7 +18,10 @@ def normalised(text: str) -> str:
 
 
 def split_instructions(
-    sources: Mapping[str, Sequence[Instruction]], sizes: Mapping[str, int], seed: int
+    sources: Mapping[str, Sequence[Instruction]],
+    sizes: Mapping[str, int],
+    seed: int,
+    warm_categories: Collection[str] | None = None,
 ) -> dict[str, list[Instruction]]:
     """Divide instructions into splits, each source in proportion to its share.
 
@@ -26,6 +29,7 @@ def split_instructions(
     instruction goes is drawn by its id, so that a row more or less in a source leaves nearly all others in place.
 
     :param sizes: instructions wanted by split, over all sources
+    :param warm_categories: categories ``warm`` takes from; None: all
     :raises ConfigError: when the sources hold too few
     """
     pools = {
@@ -36,22 +40,22 @@ def split_instructions(
     splits: dict[str, list[Instruction]] = {}
     for split in SPLITS:
         wanted = sizes.get(split, 0)
-        weights = {name: total[name] for name, pool in pools.items() if _usable(split, pool)}
+        usable = {name: [row for row in pool if _usable(row, split, warm_categories)] for name, pool in pools.items()}
+        weights = {name: total[name] for name, members in usable.items() if members}
         chosen: list[Instruction] = []
-        for name, count in _shares(wanted, weights, {name: len(pools[name]) for name in weights}).items():
-            chosen += pools[name][:count]
-            pools[name] = pools[name][count:]
+        for name, count in _shares(wanted, weights, {name: len(usable[name]) for name in weights}).items():
+            taken = usable[name][:count]
+            chosen += taken
+            ids = {row.id for row in taken}
+            pools[name] = [row for row in pools[name] if row.id not in ids]
         if len(chosen) < wanted:
-            have = sum(total.values())
-            raise ConfigError(
-                [
-                    Problem(
-                        "data",
-                        f"the sources hold {have} distinct instructions, not enough for split '{split}' ({wanted})",
-                        "Lower data.held_out, data.validation, data.first_round or data.second_round, or add a source",
-                    )
-                ]
+            remedy = (
+                "Lower recipe.warm_start.examples or name more recipe.warm_start.categories"
+                if split == "warm"
+                else "Lower data.held_out, data.validation, data.first_round or data.second_round, or add a source"
             )
+            have = f"the sources hold {sum(total.values())} distinct instructions, {len(chosen)} of them left for"
+            raise ConfigError([Problem("data", f"{have} split '{split}' ({wanted} wanted)", remedy)])
         splits[split] = sorted(chosen, key=lambda row: draw_bits(seed, "split order", row.id))
     return splits
 
@@ -65,8 +69,10 @@ def _distinct(sources: Mapping[str, Sequence[Instruction]]) -> dict[str, list[In
     return {name: [row for owner, row in first.values() if owner == name] for name in sources}
 
 
-def _usable(split: str, pool: Sequence[Instruction]) -> bool:
-    return bool(pool) and (split != "warm" or all(row.checker is not None for row in pool))
+def _usable(row: Instruction, split: str, warm_categories: Collection[str] | None) -> bool:
+    if split != "warm":
+        return True
+    return row.checker is not None and (warm_categories is None or row.category in warm_categories)
 
 
 def _shares(wanted: int, weights: Mapping[str, int], available: Mapping[str, int]) -> dict[str, int]:

@@ -55,7 +55,8 @@ class Outcome:
 def evalplanner(lab: Lab) -> Outcome:
     """The whole recipe."""
     recipe, protocol = lab.config.recipe, EvalPlanner(lab.config.prompt)
-    splits = make_splits(lab, warm=recipe.warm_start.examples if recipe.warm_start.enabled else 0)
+    start = recipe.warm_start
+    splits = make_splits(lab, start.examples if start.enabled else 0, start.categories)
     benchmarks = benchmark_pairs(lab, splits)
     score = validation(lab, splits, protocol)
     validate = score if recipe.validate else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,11 @@ def orders(lab: Lab) -> tuple[Order, ...]:
     return ORDERS if lab.config.bias.both_orders else ORDERS[:1]
 
 
-def make_splits(lab: Lab, warm: int) -> Handle:
+def make_splits(lab: Lab, warm: int, warm_categories: Collection[str] | None = None) -> Handle:
     """Instructions -> response pairs -> splits (``held_out``, ``validation``, ``warm``, ``d1``, ``d2``).
 
     :param warm: instructions set apart for a warm start
+    :param warm_categories: categories those are taken from; None: all
     """
     data, seed = lab.config.data, lab.config.seed
     paths = lab.file_inputs(*(source.path for source in data.sources.values()))
@@ -77,13 +78,14 @@ def make_splits(lab: Lab, warm: int) -> Handle:
         by_id = {pair.group: pair for pair in read_rows(pairs.file("pairs.jsonl"), ResponsePair)}
         rows = [row for row in read_rows(instructions.file("instructions.jsonl"), Instruction) if row.id in by_id]
         by_source = {name: [row for row in rows if row.category.startswith(f"{name}/")] for name in data.sources}
-        for split, members in split_instructions(by_source, sizes, seed).items():
+        for split, members in split_instructions(by_source, sizes, seed, warm_categories).items():
             write_rows(workspace.path / f"{split}.jsonl", [by_id[row.id] for row in members])
             workspace.count(**{split: len(members)})
         warm_ids = {pair.group for pair in read_rows(workspace.path / "warm.jsonl", ResponsePair)}
         write_rows(workspace.path / "warm_instructions.jsonl", [row for row in rows if row.id in warm_ids])
 
-    return lab.stage("splits", 1, {"sizes": sizes, "seed": seed}, [instructions, pairs], divide)
+    config = {"sizes": sizes, "seed": seed, "warm_categories": warm_categories}
+    return lab.stage("splits", 2, config, [instructions, pairs], divide)
 
 
 def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle:
