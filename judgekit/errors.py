@@ -71,7 +71,9 @@ class MissingExtraError(JudgekitError):
 
     :param package: the import that failed
     :param extra: the extra that brings it, for example ``vllm``
+    :param otherwise: another way to get it
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"'{package}' is not installed. Install it with: pip install 'judgekit-lab[{extra}]'")
+    def __init__(self, package: str, extra: str, otherwise: str = "") -> None:
+        remedy = f"Install it with: pip install 'judgekit-lab[{extra}]'"
+        super().__init__(f"'{package}' is not installed. {remedy}{'. ' if otherwise else ''}{otherwise}")

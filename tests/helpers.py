@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from judgekit.randomness import digest
-from judgekit.sampling.base import Batch, Generation, Request
+from judgekit.sampling.base import Batch, Finished, Generation, Request
 
 
 def echo(request: Request, sample: int) -> str:
@@ -40,6 +40,13 @@ class ScriptedSampler:
         order = sorted(range(len(requests)), key=lambda index: (len(requests[index].prompt_ids), index))
         items = [(index, sample) for index in order for sample in requests[index].samples]
         return [tuple(items[start : start + self.batch_size]) for start in range(0, len(items), self.batch_size)]
+
+    def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
+        for batch in batches:
+            yield list(zip(batch, self.run(requests, batch), strict=True))
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
     def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
         self.batches.append(batch)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.costs import PlannedStage
+from judgekit.errors import ModelError
 from judgekit.models import find, obtain
 from judgekit.randomness import digest
 from judgekit.sampling.base import Progress, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import RunConfig
+from judgekit.schema.config import HfConfig, RunConfig, VllmConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.record import RunRecord
 from judgekit.weights import Weights
@@ -159,9 +160,7 @@ class Lab:
         if self._held is not None:
             _, sampler, cache = self._held
             cache.close()
-            close = getattr(sampler, "close", None)
-            if close is not None:
-                close()
+            sampler.close()
         self._held = None
 
     def params(self, tokens: int, stop: tuple[str, ...] = ()) -> SamplingParams:
@@ -182,9 +181,16 @@ class Lab:
         return digest([weights.digest, self.config.model.dtype, self.config.sampler.name], 32)
 
     def _default_sampler(self, weights: Weights) -> Sampler:
-        from judgekit.sampling.hf import HfSampler
+        sampler = self.config.sampler
+        if isinstance(sampler, VllmConfig):
+            from judgekit.sampling.vllm import VllmSampler
 
-        return HfSampler(weights, self.config.model, self.config.sampler)
+            return VllmSampler(weights, self.config.model, sampler)
+        if isinstance(sampler, HfConfig):
+            from judgekit.sampling.hf import HfSampler
+
+            return HfSampler(weights, self.config.model, sampler)
+        raise ModelError(f"sampler={sampler.name} does not take weights. Use sampler=vllm or sampler=hf.")
 
 
 _TOKENIZERS: dict[Path, Any] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from judgekit.rows import Message
 
 Finish = Literal["stop", "eos", "length", "choice"]
 Item = tuple[int, int]
@@ -38,14 +40,23 @@ class Request:
     """One prompt and the samples wanted of it.
 
     :param id: names the request among the requests of one call; it does not influence what is drawn
-    :param prompt_ids: prompt token ids, special tokens included
+    :param prompt_ids: prompt token ids, special tokens included; empty where a server encodes ``messages`` itself
     :param samples: sample indices; each is a random stream of its own
+    :param messages: the prompt in text, only for back ends that take text
+    :param prefill: text that already starts the reply, likewise
     """
 
     id: str
     prompt_ids: tuple[int, ...]
     params: SamplingParams
     samples: tuple[int, ...] = (0,)
+    messages: tuple[Message, ...] = ()
+    prefill: str = ""
+
+    @property
+    def prompt(self) -> list[Any]:
+        """What the reply depends on, as JSON: token ids, or messages and prefill."""
+        return list(self.prompt_ids) or [*self.messages, self.prefill]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +77,30 @@ class Generation:
     choice_probs: dict[str, float] | None = None
 
 
-class Sampler(Protocol):
-    """A back end that turns requests into generations, one batch at a time.
+Finished = list[tuple[Item, Generation]]
+"""Samples that came back together."""
 
-    Low-precision arithmetic makes a sample depend on the other samples of its batch. Batches are therefore planned
-    first and can be run again later in the same composition.
+
+class Sampler(Protocol):
+    """A back end that turns requests into generations.
+
+    Where low-precision arithmetic makes a sample depend on the others of its batch, batches are planned first and can
+    be run again later in the same composition. A back end that batches on its own plans batches of one sample.
     """
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:
         """Split the samples of ``requests`` into batches, each sample into exactly one. Deterministic."""
         ...
 
-    def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
-        """Generate one planned batch; the generations are in the batch's order."""
+    def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
+        """Generate the batches, taking the next ones as there is room, and give samples as they finish.
+
+        A planned batch of several samples is given whole.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give memory and processes back; the next batch starts anew."""
         ...
 
 

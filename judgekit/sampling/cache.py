@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from judgekit.randomness import digest
 from judgekit.sampling.base import Generation, SamplingParams
@@ -36,17 +36,18 @@ _PREFIX = b'{"key": "'
 
 
 def generation_keys(
-    weights_digest: str, prompt_ids: Sequence[int], params: SamplingParams, samples: Sequence[int]
+    weights_digest: str, prompt: Sequence[Any], params: SamplingParams, samples: Sequence[int]
 ) -> list[str]:
     """Keys of samples of one prompt: hex digests of everything that determines a generation.
 
     :param weights_digest: of the weights themselves, never a model's name
+    :param prompt: its token ids, or its messages and prefill where a server encodes them
     :param samples: sample indices, one key each
     """
     values = asdict(params)
     # 0 and 0.0 are the same temperature but not the same JSON.
     values["temperature"], values["top_p"] = float(params.temperature), float(params.top_p)
-    prompt = digest([weights_digest, list(prompt_ids), values], KEY_LENGTH)
+    prompt = digest([weights_digest, list(prompt), values], KEY_LENGTH)
     return [digest([prompt, sample], KEY_LENGTH) for sample in samples]
 
 
@@ -79,9 +80,9 @@ class GenerationCache:
         """Whether a generation of this key is known."""
         return bytes.fromhex(key) in self._index
 
-    def keys_of(self, prompt_ids: Sequence[int], params: SamplingParams, samples: Sequence[int]) -> list[str]:
+    def keys_of(self, prompt: Sequence[Any], params: SamplingParams, samples: Sequence[int]) -> list[str]:
         """Keys of samples of one prompt under these weights."""
-        return generation_keys(self.weights_digest, prompt_ids, params, samples)
+        return generation_keys(self.weights_digest, prompt, params, samples)
 
     def refresh(self) -> None:
         """Index what other processes have appended since."""

@@ -227,38 +227,6 @@ def _empty_like(cache: KeyValueBuffer, rows: int, capacity: int) -> KeyValueBuff
 
 
 @torch.inference_mode()
-def continuation_logprobs(model: Any, prompts: list[tuple[int, ...]], choices: list[list[int]]) -> torch.Tensor:
-    """Log-probability of each choice's tokens after each prompt, (U, number of choices) in float32.
-
-    :param choices: token ids, at least one each
-    """
-    count, steps = len(choices), max(map(len, choices)) - 1
-    ready = prefill(model, prompts, max(map(len, prompts)) + steps)
-    scores = torch.log_softmax(ready.logits_UV.float(), dim=-1)[:, [choice[0] for choice in choices]]
-    if steps == 0:
-        return scores
-    device = scores.device
-    rows = torch.arange(len(prompts), device=device).repeat_interleave(count)
-    ready.cache.select(rows)
-    # Padded choices: the token after each of ``ids`` is in ``next_ids`` and counts where ``real``.
-    padded = torch.tensor([choice + [0] * (steps + 1 - len(choice)) for choice in choices], device=device)
-    real = torch.tensor([[step < len(choice) for step in range(1, steps + 1)] for choice in choices], device=device)
-    ids, next_ids = padded[:, :-1].repeat(len(prompts), 1), padded[:, 1:].repeat(len(prompts), 1)
-    causal = torch.ones((steps, steps), dtype=torch.bool, device=device).tril().expand(len(rows), 1, -1, -1)
-    past = ready.valid_UL[rows][:, None, None, :].expand(-1, -1, steps, -1)
-    logits = model(
-        input_ids=ids,
-        attention_mask=torch.cat([past, causal], dim=-1),
-        position_ids=ready.lengths_U[rows][:, None] + torch.arange(steps, device=device),
-        past_key_values=ready.cache,
-        use_cache=True,
-    ).logits.float()
-    logps = torch.log_softmax(logits, dim=-1).gather(-1, next_ids[..., None]).squeeze(-1)
-    later = (logps.view(len(prompts), count, steps) * real).sum(dim=-1)
-    return scores + later
-
-
-@torch.inference_mode()
 def decode_step(
     model: Any, cache: KeyValueBuffer, ids_B: torch.Tensor, positions_B: torch.Tensor, valid_BL: torch.Tensor
 ) -> torch.Tensor:

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from judgekit.errors import ModelError
-from judgekit.randomness import draw_bits
 from judgekit.sampling import decoding
-from judgekit.sampling.base import Batch, Finish, Generation, Item, Request
-from judgekit.schema.config import ModelConfig, SamplerConfig
+from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
+from judgekit.sampling.choices import Choices
+from judgekit.sampling.streams import uniforms
+from judgekit.schema.config import HfConfig, ModelConfig
 from judgekit.weights import Weights
 
 COMPACT_SHARE = 0.75
@@ -46,7 +47,7 @@ class _Row:
 class HfSampler:
     """A sampler over base weights with an optional LoRA adapter, which stays unmerged as in training."""
 
-    def __init__(self, weights: Weights, model: ModelConfig, config: SamplerConfig) -> None:
+    def __init__(self, weights: Weights, model: ModelConfig, config: HfConfig) -> None:
         """Remember what to load; loading waits for the first batch, so that a full cache costs nothing."""
         self.weights, self.model_config, self.config = weights, model, config
         self._model: Any = None
@@ -73,6 +74,11 @@ class HfSampler:
             prompt, reply = max(prompt, size), max(reply, limit)
         return [*batches, tuple(held)] if held else batches
 
+    def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
+        """Generate batch after batch."""
+        for batch in batches:
+            yield list(zip(batch, self.run(requests, batch), strict=True))
+
     def run(self, requests: Sequence[Request], batch: Batch) -> list[Generation]:
         """Generate one batch; results are in the batch's order.
 
@@ -87,7 +93,7 @@ class HfSampler:
                     f"{request.params.max_new_tokens} new ones it passes model.max_length={limit}."
                 )
         rows = [
-            _Row(place, requests[index], _uniforms(requests[index], sample))
+            _Row(place, requests[index], uniforms(requests[index], sample))
             for place, (index, sample) in enumerate(batch)
         ]
         choosing = [row for row in rows if row.request.params.choices]
@@ -185,35 +191,19 @@ class HfSampler:
                 done[row.index] = generation
         return [done[row.index] for row in rows]
 
-    def _choose_among(self, choices: tuple[str, ...], rows: list[_Row]) -> Iterator[Generation]:
-        from judgekit.prompts.chat import encode_reply
-
-        ids = [encode_reply(self._tokenizer, text, end=False) for text in choices]
+    def _choose_among(self, texts: tuple[str, ...], rows: list[_Row]) -> Iterator[Generation]:
+        choices = Choices.of(texts, self._tokenizer)
         prompts = [row.request.prompt_ids for row in rows]
-        chunks = decoding.in_chunks(prompts, PREFILL_TOKENS)
-        scores = torch.cat([decoding.continuation_logprobs(self._model, chunk, ids) for chunk in chunks])
-        for row, logps in zip(rows, scores.double().log_softmax(dim=1), strict=True):
-            best = _draw(logps.tolist(), row.request.params.temperature, float(row.uniforms[0]))
-            probs = dict(zip(choices, logps.exp().tolist(), strict=True))
-            yield Generation(choices[best], tuple(ids[best]), "choice", len(row.request.prompt_ids), probs)
-
-
-def _draw(logps: list[float], temperature: float, uniform: float) -> int:
-    """Index drawn from log-probabilities divided by the temperature; the likeliest at 0."""
-    if temperature == 0:
-        return max(range(len(logps)), key=lambda i: logps[i])
-    scaled = np.asarray(logps) / temperature
-    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
-    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right").clip(0, len(logps) - 1))
-
-
-def _uniforms(request: Request, sample: int) -> np.ndarray:
-    """The random stream of one sample: a function of seed, prompt and sample index alone."""
-    length = max(1, request.params.max_new_tokens)
-    if request.params.temperature == 0:
-        return np.zeros(length, dtype=np.float32)
-    key = draw_bits("sample", request.params.seed, ",".join(map(str, request.prompt_ids)), sample)
-    return np.random.Generator(np.random.Philox(key)).random(length, dtype=np.float32)
+        scores: list[dict[tuple[int, ...], list[float]]] = [{} for _ in rows]
+        for start, children in choices.branches.items():
+            known: list[list[float]] = []
+            for chunk in decoding.in_chunks([prompt + start for prompt in prompts], PREFILL_TOKENS):
+                logits = decoding.prefill(self._model, chunk, max(map(len, chunk))).logits_UV
+                known += logits[:, list(children)].double().tolist()
+            for found, values in zip(scores, known, strict=True):
+                found[start] = values
+        for row, found in zip(rows, scores, strict=True):
+            yield choices.decide(found, row.request, float(row.uniforms[0]))
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

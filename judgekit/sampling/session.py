@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,8 @@ def sample_all(
 
     The batches are planned from what was missing when the stage first began and the plan is kept in the workspace's
     scratch folder. After a kill the plan is resumed: a batch that is wholly in the cache is skipped, any other is
-    done again in its old composition, so that the same samples come out and at most one batch is repeated.
+    done again in its old composition, so that the same samples come out and at most one batch is repeated (of a back
+    end that batches on its own: what it was working on).
 
     :param requests: ids are unique; requests with equal prompt and parameters share their samples
     :param workspace: of the stage; receives the counts of generations and tokens. None: nothing to resume
@@ -74,16 +76,17 @@ def sample_all(
     planned = {items[item] for batch in record.batches for item in batch}
     if uncovered := {first[key] for key in missing if key not in planned}:
         record.extend(_plan(sampler, requests, uncovered))
-    for number, batch in enumerate(record.batches):
-        lacking = [item for item in batch if items[item] not in cache]
-        if lacking:
-            cache.refresh()
-            tokens = 0
-            if any(items[item] not in cache for item in batch):
-                record.begin(number)
-                tokens = _run(sampler, cache, requests, batch, items)
-            if progress is not None:
-                progress.advance(len(lacking), tokens)
+    numbers = {item: number for number, batch in enumerate(record.batches) for item in batch}
+    todo = _lacking(cache, record, items, progress)
+    for finished in sampler.stream(requests, todo):
+        new = sum(items[item] not in cache for item, _ in finished)
+        # Noted before it is kept: a sample found in the cache after a kill counts as this stage's own.
+        record.begin({numbers[item] for item, _ in finished})
+        cache.put_batch([(items[item], generation) for item, generation in finished])
+        if progress is not None:
+            progress.advance(new, sum(len(generation.token_ids) for _, generation in finished))
+    if unfinished := [items[item] for batch in record.batches for item in batch if items[item] not in cache]:
+        raise ValueError(f"the sampler left out {len(unfinished)} samples")
     samples = Samples(cache, keys)
     if workspace is not None:
         _count(workspace, samples, requests, record, len(first))
@@ -93,7 +96,7 @@ def sample_all(
 def _keys_by_item(cache: GenerationCache, requests: Sequence[Request]) -> dict[Item, str]:
     items: dict[Item, str] = {}
     for index, request in enumerate(requests):
-        keys = cache.keys_of(request.prompt_ids, request.params, request.samples)
+        keys = cache.keys_of(request.prompt, request.params, request.samples)
         items.update(zip(((index, sample) for sample in request.samples), keys, strict=True))
     return items
 
@@ -110,13 +113,26 @@ def _plan(sampler: Sampler, requests: Sequence[Request], wanted: set[Item]) -> l
     return batches
 
 
-def _run(
-    sampler: Sampler, cache: GenerationCache, requests: Sequence[Request], batch: Batch, items: Mapping[Item, str]
-) -> int:
-    """Generate and keep one batch; returns the number of tokens generated."""
-    generations = sampler.run(requests, batch)
-    cache.put_batch([(items[item], generation) for item, generation in zip(batch, generations, strict=True)])
-    return sum(len(generation.token_ids) for generation in generations)
+REFRESH_SECONDS = 1.0
+"""Pause between two looks at what other processes have generated meanwhile."""
+
+
+def _lacking(
+    cache: GenerationCache, record: _Record, items: Mapping[Item, str], progress: Progress | None
+) -> Iterator[Batch]:
+    """Batches that are not wholly in the cache when their turn comes."""
+    looked = float("-inf")
+    for batch in record.batches:
+        lacking = [item for item in batch if items[item] not in cache]
+        if not lacking:
+            continue
+        if time.monotonic() - looked > REFRESH_SECONDS:
+            cache.refresh()
+            looked = time.monotonic()
+        if any(items[item] not in cache for item in batch):
+            yield batch
+        elif progress is not None:
+            progress.advance(len(lacking), 0)
 
 
 def _count(workspace: Workspace, samples: Samples, requests: Sequence[Request], record: _Record, distinct: int) -> None:
@@ -151,8 +167,9 @@ class _Record:
         if self._plan_file is not None:
             write_json_atomic(self._plan_file, self.batches)
 
-    def begin(self, number: int) -> None:
-        self.begun.add(number)
-        if self._begun_file is not None:
+    def begin(self, numbers: set[int]) -> None:
+        new = sorted(numbers - self.begun)
+        self.begun.update(new)
+        if self._begun_file is not None and new:
             with storage_errors(self._begun_file.parent), self._begun_file.open("a") as file:
-                file.write(f"{number}\n")
+                file.write("".join(f"{number}\n" for number in new))

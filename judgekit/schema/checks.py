@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 
 from judgekit.errors import Problem
-from judgekit.schema.config import PROTOCOLS, RunConfig, SourceConfig
+from judgekit.schema.config import PROTOCOLS, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.validation import Sources, suggest
 
 Check = Callable[[RunConfig], list[Problem]]
@@ -224,7 +225,7 @@ def _betas(config: RunConfig) -> list[Problem]:
 
 @_reads("sampler", "model.max_length", "data.response_tokens")
 def _lengths(config: RunConfig) -> list[Problem]:
-    context, batch = config.model.max_length, config.sampler.batch_tokens
+    context, batch = config.model.max_length, getattr(config.sampler, "batch_tokens", None) or math.inf
     replies = {f"sampler.{name}": getattr(config.sampler, name) for name in _REPLY_LENGTHS}
     replies["data.response_tokens"] = config.data.response_tokens
     problems = []
@@ -243,11 +244,46 @@ _REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 @_reads("sampler.device")
 def _device(config: RunConfig) -> list[Problem]:
-    if _DEVICE.fullmatch(config.sampler.device):
+    if not isinstance(config.sampler, HfConfig) or _DEVICE.fullmatch(config.sampler.device):
         return []
     return [
         Problem("sampler.device", f"{config.sampler.device!r} is not a device", "Valid: auto, cpu, mps, cuda, cuda:N")
     ]
+
+
+@_reads("sampler")
+def _shard(config: RunConfig) -> list[Problem]:
+    sampler = config.sampler
+    if sampler.shard is None or sampler.shard < sampler.shards:
+        return []
+    message = f"there are {sampler.shards} shards, numbered from 0, and this asks for number {sampler.shard}"
+    return [Problem("sampler.shard", message, f"Use 0 to {sampler.shards - 1}, or raise sampler.shards")]
+
+
+@_reads("sampler", "model.max_length")
+def _vllm(config: RunConfig) -> list[Problem]:
+    sampler = config.sampler
+    if not isinstance(sampler, VllmConfig):
+        return []
+    problems = []
+    for name in sorted(set(sampler.options) & _OWN_OPTIONS):
+        message = "judgekit sets this engine argument itself"
+        problems.append(Problem(f"sampler.options.{name}", message, "Use the settings of model and sampler"))
+    return problems
+
+
+_OWN_OPTIONS = {
+    "model", "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "data_parallel_size", "max_num_seqs",
+    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "enable_lora", "max_lora_rank",
+}  # fmt: skip
+
+
+@_reads("sampler", "recipe")
+def _server(config: RunConfig) -> list[Problem]:
+    if not isinstance(config.sampler, OpenAIConfig):
+        return []
+    message = f"recipe {config.recipe.name} samples from judges it trains, and a server does not have their weights"
+    return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf")]
 
 
 @_reads("trainer.adapter", "trainer.lora_targets")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 from judgekit.errors import Problem
-from judgekit.schema.config import RECIPES
+from judgekit.schema.config import RECIPES, SAMPLERS
 from judgekit.schema.fields import Allowed, allowed
 
 T = TypeVar("T")
@@ -88,8 +88,8 @@ class _Builder:
 
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if _is_recipe(hint):
-            return self._recipe(value, key)
+        if (family := _family(hint)) is not None:
+            return self._named(*family, value, key)
         if dataclasses.is_dataclass(hint):
             return self.section(cast(type[Any], hint), value, key)
         if origin in (Union, types.UnionType):
@@ -105,16 +105,15 @@ class _Builder:
             return self._table(arguments[1], value, key, limits)
         return self._scalar(hint, value, key, limits)
 
-    def _recipe(self, value: Any, key: str) -> tuple[Any, list[Problem]]:
+    def _named(self, what: str, members: Mapping[str, type[Any]], value: Any, key: str) -> tuple[Any, list[Problem]]:
+        """A section whose ``name`` says which dataclass it is."""
         if not isinstance(value, Mapping):
             return _WRONG, [self._wrong(key, value, "a section with keys")]
-        name = value.get("name")
-        if name not in RECIPES:
-            path = _join(key, "name")
-            return _WRONG, [
-                Problem(path, f"no recipe is named {name!r}", suggest(str(name), RECIPES), self._sources(path))
-            ]
-        return self.section(RECIPES[name], value, key)
+        name, path = value.get("name"), _join(key, "name")
+        if not isinstance(name, str) or name not in members:
+            message = f"no {what} is named {name!r}"
+            return _WRONG, [Problem(path, message, suggest(str(name), members), self._sources(path))]
+        return self.section(members[name], value, key)
 
     def _choice(self, choices: tuple[Any, ...], value: Any, key: str) -> tuple[Any, list[Problem]]:
         if value in choices:
@@ -172,9 +171,14 @@ def _field_types(kind: type[Any]) -> dict[str, tuple[Any, Allowed]]:
     return {field.name: (hints[field.name], allowed(field)) for field in dataclasses.fields(kind)}
 
 
-def _is_recipe(hint: Any) -> bool:
+_FAMILIES: dict[str, Mapping[str, type[Any]]] = {"recipe": RECIPES, "sampler": SAMPLERS}
+
+
+def _family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:
+    """What a field is one of and its kinds by name, for fields whose section names its own dataclass."""
     members = typing.get_args(hint) or (hint,)
-    return all(member in RECIPES.values() for member in members)
+    found = (item for item in _FAMILIES.items() if all(member in item[1].values() for member in members))
+    return next(found, None)
 
 
 def _join(key: str, name: str) -> str:

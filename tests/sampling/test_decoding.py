@@ -90,17 +90,6 @@ def test_chunks_hold_every_prompt_once_within_the_limit() -> None:
     assert decoding.in_chunks(PROMPTS, 1) == [[prompt] for prompt in PROMPTS]
 
 
-@pytest.mark.parametrize("choices", [[[5], [6], [7]], [[5], [5, 6, 7], [8, 9]]])
-def test_choices_have_the_log_probability_of_their_tokens(model: Any, plain: Any, choices: list[list[int]]) -> None:
-    found = decoding.continuation_logprobs(model, PROMPTS, choices)
-    assert found.shape == (len(PROMPTS), len(choices))
-    for row, prompt in enumerate(PROMPTS):
-        for column, choice in enumerate(choices):
-            logps = logits_of(plain, (*prompt, *choice)).log_softmax(dim=-1)
-            expected = sum(float(logps[len(prompt) - 1 + place, token]) for place, token in enumerate(choice))
-            assert float(found[row, column]) == pytest.approx(expected, abs=1e-4)
-
-
 # --- choosing tokens
 
 

@@ -20,7 +20,8 @@ from judgekit.errors import ModelError
 from judgekit.sampling import decoding, hf
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
-from judgekit.schema.config import ModelConfig, SamplerConfig
+from judgekit.sampling.streams import uniforms
+from judgekit.schema.config import HfConfig, ModelConfig
 from judgekit.weights import Weights
 from tests.training.tiny import make_model
 
@@ -43,7 +44,7 @@ def tokenizer(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def sampler(folder: Path) -> HfSampler:
-    return HfSampler(Weights(folder), MODEL, SamplerConfig(batch_size=16))
+    return HfSampler(Weights(folder), MODEL, HfConfig(batch_size=16))
 
 
 @pytest.fixture(scope="module")
@@ -158,14 +159,14 @@ def test_seed_and_sample_index_choose_the_text(sampler: HfSampler) -> None:
 
 def test_streams_are_keyed_by_seed_prompt_and_sample_alone() -> None:
     request = Request("r", ids_of("one"), DRAWN)
-    stream = hf._uniforms(request, 0).tolist()
+    stream = uniforms(request, 0).tolist()
     assert len(stream) == DRAWN.max_new_tokens and all(0 <= number < 1 for number in stream)
     longer = replace(request, id="other", params=replace(DRAWN, max_new_tokens=40, top_p=0.5, temperature=0.1))
-    assert hf._uniforms(longer, 0).tolist()[:24] == stream
+    assert uniforms(longer, 0).tolist()[:24] == stream
     others = [
-        hf._uniforms(request, 1),
-        hf._uniforms(replace(request, prompt_ids=ids_of("two")), 0),
-        hf._uniforms(replace(request, params=replace(DRAWN, seed=4)), 0),
+        uniforms(request, 1),
+        uniforms(replace(request, prompt_ids=ids_of("two")), 0),
+        uniforms(replace(request, params=replace(DRAWN, seed=4)), 0),
     ]
     assert not any(set(stream) & set(other.tolist()) for other in others)
 
@@ -233,14 +234,18 @@ def test_choice_probabilities_are_those_of_the_tokens(
     found = sample(sampler, [*requests, *free])
     for request in requests:
         result = found[request.id, 0]
-        scores = []
-        for choice in choices:
-            ids = tokenizer.encode(choice, add_special_tokens=False)
+        ids = [tokenizer.encode(choice, add_special_tokens=False) for choice in choices]
+        # Step by step: a token's probability among the tokens that some choice with the same beginning has next.
+        expected = []
+        for own in ids:
             with torch.inference_mode():
-                logits = reference(torch.tensor([[*request.prompt_ids, *ids]])).logits[0].double()
-            logps = logits.log_softmax(dim=-1)[len(request.prompt_ids) - 1 : -1]
-            scores.append(float(logps.gather(1, torch.tensor(ids)[:, None]).sum()))
-        expected = torch.tensor(scores).softmax(dim=0).tolist()
+                logits = reference(torch.tensor([[*request.prompt_ids, *own]])).logits[0].double()
+            probability = 1.0
+            for step, token in enumerate(own):
+                allowed = sorted({other[step] for other in ids if other[:step] == own[:step]})
+                shares = logits[len(request.prompt_ids) - 1 + step, allowed].softmax(dim=0)
+                probability *= float(shares[allowed.index(token)])
+            expected.append(probability)
         assert result.choice_probs is not None
         assert list(result.choice_probs) == list(choices)
         assert list(result.choice_probs.values()) == pytest.approx(expected, abs=1e-5)
@@ -248,15 +253,6 @@ def test_choice_probabilities_are_those_of_the_tokens(
         assert result.finish == "choice" and result.text == choices[expected.index(max(expected))]
         assert list(result.token_ids) == tokenizer.encode(result.text, add_special_tokens=False)
     assert {found[request.id, 0].finish for request in free} == {"length"}
-
-
-def test_choices_are_drawn_by_their_sharpened_probability() -> None:
-    logps = [-1.2, -0.9, -1.4]
-    for temperature in (1.0, 0.5):
-        weights = torch.tensor(logps).div(temperature).softmax(dim=0).tolist()
-        drawn = [hf._draw(logps, temperature, (place + 0.5) / 1000) for place in range(1000)]
-        assert [drawn.count(choice) / 1000 for choice in range(3)] == pytest.approx(weights, abs=0.002)
-    assert {hf._draw(logps, temperature, uniform) for temperature in (0.0, 1e-6) for uniform in (0.0, 0.999)} == {1}
 
 
 # --- adapters and models
@@ -276,7 +272,7 @@ def adapter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_adapter_changes_replies_and_equals_merged_weights(folder: Path, adapter: Path, sampler: HfSampler) -> None:
-    tuned = HfSampler(Weights(folder, adapter), MODEL, SamplerConfig())
+    tuned = HfSampler(Weights(folder, adapter), MODEL, HfConfig())
     requests = requests_of(GREEDY)
     assert sample(tuned, requests) != sample(sampler, requests)
 
@@ -291,7 +287,7 @@ def test_an_adapter_changes_replies_and_equals_merged_weights(folder: Path, adap
 
 
 def test_loading_waits_for_the_first_batch_and_closing_frees(folder: Path) -> None:
-    lazy = HfSampler(Weights(folder), MODEL, SamplerConfig())
+    lazy = HfSampler(Weights(folder), MODEL, HfConfig())
     requests = requests_of(DRAWN)
     lazy.plan(requests)
     assert lazy._model is None
@@ -350,7 +346,7 @@ def test_weights_that_lack_a_tensor_or_are_broken_are_refused(folder: Path, tmp_
 
 @pytest.mark.parametrize(("batch_size", "batch_tokens"), [(1, 4096), (4, 4096), (64, 200), (64, 64)])
 def test_the_plan_holds_every_sample_once_within_the_limits(folder: Path, batch_size: int, batch_tokens: int) -> None:
-    config = SamplerConfig(batch_size=batch_size, batch_tokens=batch_tokens)
+    config = HfConfig(batch_size=batch_size, batch_tokens=batch_tokens)
     planner = HfSampler(Weights(folder), MODEL, config)
     requests = requests_of(GREEDY, samples=3) + [
         Request("long", ids_of("w" * 90), replace(GREEDY, max_new_tokens=2), (0, 5)),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from judgekit.errors import StageError
+from judgekit.sampling import session
 from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import sample_all
@@ -114,7 +115,10 @@ def test_a_sampler_that_leaves_something_out_is_caught(cache: GenerationCache, w
     assert len(cache) == 0
 
 
-def test_batches_that_another_process_finished_meanwhile_are_taken_over(tmp_path: Path, cache: GenerationCache) -> None:
+def test_batches_that_another_process_finished_meanwhile_are_taken_over(
+    tmp_path: Path, cache: GenerationCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "REFRESH_SECONDS", 0.0)
     requests, workspace, progress = requests_of(4), Workspace(tmp_path / "work"), Recorder()
 
     class Meanwhile(ScriptedSampler):

@@ -13,7 +13,7 @@ from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import CHOICE_TOKENS, Decided, TextRequest, TextSampler, ask_for_verdict
-from judgekit.schema.config import ModelConfig, SamplerConfig
+from judgekit.schema.config import HfConfig, ModelConfig
 from judgekit.store import Workspace
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
@@ -108,7 +108,7 @@ def test_odd_text_reaches_the_model_as_characters(tmp_path: Path, tokenizer: Any
 def test_a_real_model_is_asked_through_the_cache(tmp_path: Path, folder: Path, tokenizer: Any) -> None:
     model = ModelConfig(name="tiny", dtype="float32", max_length=500)
     cache = GenerationCache(tmp_path, "f" * 64)
-    judge = TextSampler(tokenizer, HfSampler(Weights(folder), model, SamplerConfig()), cache, 500)
+    judge = TextSampler(tokenizer, HfSampler(Weights(folder), model, HfConfig()), cache, 500)
     first = dict(judge.ask([ask_one("hello", samples=(0, 4))], None).generations)
     assert len({generation.text for generation in first.values()}) == 2
     again = TextSampler(tokenizer, Watched(echo), cache, 500)

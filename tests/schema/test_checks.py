@@ -17,6 +17,8 @@ SOUND: dict[str, Any] = {
     "benchmark": {"starter": {"kind": "starter"}},
 }
 
+NAMES = {"recipe": {"name": "evalplanner"}, "sampler": {"name": "hf"}}
+
 
 def changed(changes: dict[str, Any]) -> RunConfig:
     """The sound configuration with dotted keys replaced."""
@@ -25,7 +27,7 @@ def changed(changes: dict[str, Any]) -> RunConfig:
         *path, last = key.split(".")
         node = values
         for part in path:
-            node = node.setdefault(part, {"name": "evalplanner"} if part == "recipe" else {})
+            node = node.setdefault(part, dict(NAMES.get(part, {})))
         node[last] = value
     built, problems = build(RunConfig, values)
     assert problems == []
