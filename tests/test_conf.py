@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from judgekit.app import folder_name
 from judgekit.errors import ConfigError
 from judgekit.schema.composition import Composer, conf_dir
-from judgekit.schema.config import RunConfig, SourceConfig
+from judgekit.schema.config import SAMPLERS, RunConfig, SourceConfig
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -53,13 +53,19 @@ def test_the_groups_are_those_of_the_schema() -> None:
     assert folders == sections
 
 
-@pytest.mark.parametrize("choice", choices())
+@pytest.mark.parametrize("choice", [choice for choice in choices() if choice != "sampler=openai"])
 def test_every_file_composes_and_validates(choice: str, composer: Composer, data_paths: list[str]) -> None:
     extra = data_paths if choice in NEEDS_FILES else []
     if choice == "data=wildchat_math":
         extra = [*extra, "benchmark=[llmbar]"]
     config = composer.job([choice, *extra]).config
     assert isinstance(config, RunConfig)
+
+
+def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer) -> None:
+    with pytest.raises(ConfigError) as error:
+        composer.job(["sampler=openai"])
+    assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
 def test_a_choice_that_needs_files_says_which(composer: Composer) -> None:
@@ -88,7 +94,8 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
     assert isinstance(container, dict)
     del container["hydra"]
     written = leaves(container)
-    assert {leaf for leaf in leaves(RunConfig()) if not leaf.startswith("benchmark")} - {"data.sources"} <= written
+    wanted = leaves(RunConfig(sampler=SAMPLERS[container["sampler"]["name"]]()))
+    assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - {"data.sources"} <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written
 

@@ -20,18 +20,19 @@ def judge_pairs(
     params: SamplingParams,
     *,
     constrained: bool = False,
-    samples: int = 1,
+    samples: Sequence[int] = (0,),
     workspace: Workspace | None = None,
     title: str = "judging",
 ) -> list[VerdictRow]:
     """One verdict per pair, order and sample, in that order.
 
     :param params: decoding of the whole judgment
+    :param samples: sample indices; greedy decoding repeats itself up to rounding in other batches
     :param constrained: choose the verdict among the protocol's verdict tokens; yields ``p_a``
     """
     asked = [(pair, order) for pair in pairs for order in orders]
     requests = [
-        TextRequest(f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, tuple(range(samples)))
+        TextRequest(f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, tuple(samples))
         for pair, order in asked
     ]
     read: dict[tuple[str, int], tuple[str, bool, float | None]]
@@ -46,7 +47,7 @@ def judge_pairs(
         read = {key: (reply.text, reply.finish == "length", None) for key, reply in replies.generations.items()}
     rows = []
     for pair, order in asked:
-        for sample in range(samples):
+        for sample in samples:
             name = f"{pair.id}/{order}"
             if name in refused:
                 rows.append(VerdictRow(pair.id, order, sample, None, refused[name], ""))

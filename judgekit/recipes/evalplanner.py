@@ -7,7 +7,7 @@ it is correct when y equals the label the response pair was built with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from judgekit.data.worked import worked_judgment
 from judgekit.errors import StageError
@@ -22,6 +22,7 @@ from judgekit.recipes.stages import (
     judge_benchmark,
     make_splits,
     orders,
+    repeat_judgments,
     train_judge,
 )
 from judgekit.rows import (
@@ -45,11 +46,15 @@ EXECUTION_STRIDE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The judges a recipe made, the benchmark pairs, and verdicts by (judge, benchmark)."""
+    """The judges a recipe made, the benchmark pairs, and verdicts by (judge, benchmark).
+
+    :param repeated: verdicts once more, by (judge, benchmark), for how many flip
+    """
 
     judges: list[Judge]
     benchmarks: dict[str, Handle]
     verdicts: dict[tuple[str, str], Handle]
+    repeated: dict[tuple[str, str], Handle] = field(default_factory=dict)
 
 
 def evalplanner(lab: Lab) -> Outcome:
@@ -85,7 +90,12 @@ def evalplanner(lab: Lab) -> Outcome:
             chains = sample_chains(lab, "d2", splits, judge, protocol, recipe.second_plans, recipe.second_execution)
             _, preferences = select_chains(lab, "d2", splits, chains, protocol)
             measure(train_judge(lab, "dpo2", "dpo", preferences, judge, recipe.dpo, validate, [splits]))
-    return Outcome(judges, benchmarks, verdicts)
+    repeated = {
+        (judges[-1].name, name): repeat_judgments(lab, judges[-1], name, pairs, protocol)
+        for name, pairs in benchmarks.items()
+        if lab.config.sampler.flip_pairs
+    }
+    return Outcome(judges, benchmarks, verdicts, repeated)
 
 
 def worked_judgments(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Handle:

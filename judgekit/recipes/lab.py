@@ -7,6 +7,7 @@ collect what would run, so that a recipe describes its stages once.
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from judgekit.models import find, obtain
 from judgekit.randomness import digest
 from judgekit.sampling.base import Progress, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.config import HfConfig, RunConfig, VllmConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
@@ -75,6 +77,7 @@ class Lab:
         self._progress = progress
         self._held: tuple[str, Sampler, GenerationCache] | None = None
         self._base: Path | None = None
+        self._shard: Shard | None = None
 
     @property
     def planning(self) -> bool:
@@ -112,9 +115,25 @@ class Lab:
             self.planned.append(PlannedStage(name, generations, tokens, stored, note))
             return Planned(key)
         self.record.begin(name)
+        if generations and self.config.sampler.shard is not None and not self.store.has(name, version, config, digests):
+            self._draw_part(build)
         artifact = self.store.stage(name, version, config, digests, build)
         self.record.stage(name, artifact)
         return artifact
+
+    def _draw_part(self, build: Callable[[Workspace], None]) -> None:
+        """Draw this shard's part of a stage into the cache, from which the whole stage is then built as usual.
+
+        Shards work side by side, so this happens outside the stage's lock and its output is thrown away.
+        """
+        sampler = self.config.sampler
+        assert sampler.shard is not None
+        self._shard = Shard(sampler.shard, sampler.shards, sampler.shard_wait)
+        try:
+            with tempfile.TemporaryDirectory(prefix="judgekit-shard-") as folder:
+                build(Workspace(Path(folder)))
+        finally:
+            self._shard = None
 
     def base(self) -> Path:
         """Folder of the seed model, fetched on first use."""
@@ -153,7 +172,8 @@ class Lab:
             self.release()
             self._held = (key, self._make_sampler(weights), GenerationCache(self.store.root, key))
         _, sampler, cache = self._held
-        return TextSampler(load_tokenizer(weights.base), sampler, cache, self.config.model.max_length, self._progress)
+        length = self.config.model.max_length
+        return TextSampler(load_tokenizer(weights.base), sampler, cache, length, self._progress, self._shard)
 
     def release(self) -> None:
         """Give the held model's memory and files back, for example before training."""

@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from judgekit.evaluation.metrics import MetricValue, score
+from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
 from judgekit.recipes.evalplanner import Outcome, evalplanner
 from judgekit.recipes.lab import Judge, Lab
@@ -94,9 +95,26 @@ def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numbe
         for subset, values in scores.subsets.items():
             numbers |= flatten(f"eval/{judge}/{name}/{subset}", values)
         numbers[f"eval/{judge}/{name}/judgment_chars"] = sum(len(row.text) for row in verdicts) / len(verdicts)
+    numbers |= flip_numbers(lab, outcome, run_dir)
     numbers |= last_losses(outcome)
     lab.record.summary(numbers)
     _record_judgments(lab, outcome, pairs)
+    return numbers
+
+
+def flip_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Number]:
+    """How many greedy verdicts differ on repetition, and a note that says so."""
+    numbers: dict[str, Number] = {}
+    for (judge, name), handle in outcome.repeated.items():
+        assert isinstance(handle, Artifact)
+        first = read_verdicts(run_dir / "verdicts" / f"{judge}.{name}.jsonl")
+        rate, (low, high), count = flip_rate(first, read_verdicts(handle.file("verdicts.jsonl")), lab.config.seed)
+        values: dict[str, MetricValue] = {"flip_rate": rate, "flip_rate_ci95": [low, high], "flip_n": count}
+        numbers |= flatten(f"eval/{judge}/{name}", values)
+        lab.record.note(
+            f"Judged again, {100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {count} greedy verdicts of "
+            f"{judge} on {name} flip (rounding differs with what shares a batch)."
+        )
     return numbers
 
 

@@ -336,6 +336,29 @@ def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: 
     )  # fmt: skip
 
 
+def repeat_judgments(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: EvalPlanner) -> Handle:
+    """Verdicts on some of a benchmark's pairs once more, generated in other company (see ``flip_rate``)."""
+    sampler = lab.config.sampler
+    count = sampler.flip_pairs
+    config = asdict(lab.config.prompt) | section(sampler, "judge_tokens", "verdict", "flip_pairs")
+
+    def build(workspace: Workspace) -> None:
+        assert isinstance(pairs, Artifact)
+        rows = read_rows(pairs.file("pairs.jsonl"), ResponsePair)[:count]
+        verdicts = judge_pairs(
+            lab.ask(lab.weights(judge)), protocol, rows, ORDERS, lab.greedy(sampler.judge_tokens), samples=(1,),
+            constrained=sampler.verdict == "constrained", workspace=workspace, title=f"{judge.name} on {name}, again",
+        )  # fmt: skip
+        write_verdicts(workspace.path / "verdicts.jsonl", verdicts)
+        workspace.count(verdicts=len(verdicts))
+
+    total = count * len(ORDERS)
+    return lab.stage(
+        f"repeated/{judge.name}/{name}", 1, config | {"judge": judge.name}, [lab.source(judge), pairs], build,
+        generations=total, tokens=total * (PROMPT_TOKENS + sampler.judge_tokens), note="at most",
+    )  # fmt: skip
+
+
 def consistent_accuracy(pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow]) -> float:
     """Share of pairs judged right in every order: the validation score."""
     labels = {pair.id: pair.label for pair in pairs}

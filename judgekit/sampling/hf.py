@@ -54,11 +54,17 @@ class HfSampler:
         self._tokenizer: Any = None
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:
-        """Batches by falling prompt length, so that little is padded; samples of one prompt stay together."""
+        """Batches by falling prompt length, so that little is padded; samples of one prompt stay together.
+
+        They do not depend on the order of the requests.
+        """
         order = sorted(
             range(len(requests)),
-            key=lambda i: (-len(requests[i].prompt_ids), requests[i].params.max_new_tokens, i),
-        )
+            key=lambda i: (
+                -len(requests[i].prompt_ids), requests[i].params.max_new_tokens, requests[i].prompt_ids,
+                requests[i].samples,
+            ),
+        )  # fmt: skip
         batches: list[Batch] = []
         held: list[Item] = []
         prompt = reply = 0  # longest of the batch, tokens

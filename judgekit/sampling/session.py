@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from judgekit.errors import StageError
@@ -13,6 +13,28 @@ from judgekit.randomness import digest
 from judgekit.sampling.base import Batch, Generation, Item, Progress, Request, Sampler
 from judgekit.sampling.cache import GenerationCache
 from judgekit.store import Workspace, storage_errors, write_json_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several processes that share the work of a sampling stage.
+
+    :param index: 0-based
+    :param wait: seconds it waits for the others after its own part; None: as long as it takes
+    """
+
+    index: int
+    count: int
+    wait: float | None = None
+
+    def takes(self, number: int, batches: int) -> bool:
+        """Whether batch ``number`` of so many is this shard's: short runs of neighbours, which share beginnings."""
+        run = max(1, batches // (self.count * RUNS_PER_SHARD))
+        return (number // run) % self.count == self.index
+
+
+RUNS_PER_SHARD = 8
+"""Runs of neighbouring batches a shard gets at least, so that all shards get long and short ones."""
 
 
 class Samples(Mapping[tuple[str, int], Generation]):
@@ -51,6 +73,7 @@ def sample_all(
     *,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
+    shard: Shard | None = None,
 ) -> Samples:
     """All samples of all requests, drawing those that the cache lacks.
 
@@ -60,7 +83,12 @@ def sample_all(
     end that batches on its own: what it was working on).
 
     :param requests: ids are unique; requests with equal prompt and parameters share their samples
+    A shard plans all samples, whether or not they are cached, so that all shards have the same plan and the result
+    does not depend on their number; it draws its own batches and waits until the others have drawn theirs.
+
     :param workspace: of the stage; receives the counts of generations and tokens. None: nothing to resume
+    :param shard: draw only this part
+    :raises StageError: other shards have not drawn their part in time
     :raises ValueError: when a sample is asked for twice or the sampler breaks its protocol
     """
     items = _keys_by_item(cache, requests)
@@ -74,19 +102,23 @@ def sample_all(
         progress.begin(len(first), len(first) - len(missing))
     record = _Record(workspace.scratch if workspace else None, digest(list(items.values())))
     planned = {items[item] for batch in record.batches for item in batch}
-    if uncovered := {first[key] for key in missing if key not in planned}:
+    wanted = first if shard is not None else missing
+    if uncovered := {first[key] for key in wanted if key not in planned}:
         record.extend(_plan(sampler, requests, uncovered))
     numbers = {item: number for number, batch in enumerate(record.batches) for item in batch}
-    todo = _lacking(cache, record, items, progress)
-    for finished in sampler.stream(requests, todo):
+    count = len(record.batches)
+    own = [batch for number, batch in enumerate(record.batches) if shard is None or shard.takes(number, count)]
+    for finished in sampler.stream(requests, _lacking(cache, own, items, progress)):
         new = sum(items[item] not in cache for item, _ in finished)
         # Noted before it is kept: a sample found in the cache after a kill counts as this stage's own.
         record.begin({numbers[item] for item, _ in finished})
         cache.put_batch([(items[item], generation) for item, generation in finished])
         if progress is not None:
             progress.advance(new, sum(len(generation.token_ids) for _, generation in finished))
-    if unfinished := [items[item] for batch in record.batches for item in batch if items[item] not in cache]:
+    if unfinished := [items[item] for batch in own for item in batch if items[item] not in cache]:
         raise ValueError(f"the sampler left out {len(unfinished)} samples")
+    if shard is not None:
+        _await_others(cache, [key for key in first if key not in cache], shard)
     samples = Samples(cache, keys)
     if workspace is not None:
         _count(workspace, samples, requests, record, len(first))
@@ -117,12 +149,35 @@ REFRESH_SECONDS = 1.0
 """Pause between two looks at what other processes have generated meanwhile."""
 
 
+def _await_others(cache: GenerationCache, missing: list[str], shard: Shard) -> None:
+    """Wait until other shards have drawn what is missing.
+
+    :raises StageError: not in time
+    """
+    started, pause = time.monotonic(), 0.05
+    while missing:
+        waited = time.monotonic() - started
+        if shard.wait is not None and waited >= shard.wait:
+            raise StageError(
+                f"Shard {shard.index} of {shard.count} has drawn its part; {len(missing)} samples of other shards are "
+                f"missing. Run those shards, or the same command without sampler.shard to draw the rest here."
+            )
+        time.sleep(pause if shard.wait is None else min(pause, shard.wait - waited))
+        pause = min(2 * pause, LONGEST_PAUSE)
+        cache.refresh()
+        missing = [key for key in missing if key not in cache]
+
+
+LONGEST_PAUSE = 10.0
+"""Seconds between two looks for what other shards have drawn, at most."""
+
+
 def _lacking(
-    cache: GenerationCache, record: _Record, items: Mapping[Item, str], progress: Progress | None
+    cache: GenerationCache, batches: Sequence[Batch], items: Mapping[Item, str], progress: Progress | None
 ) -> Iterator[Batch]:
     """Batches that are not wholly in the cache when their turn comes."""
     looked = float("-inf")
-    for batch in record.batches:
+    for batch in batches:
         lacking = [item for item in batch if items[item] not in cache]
         if not lacking:
             continue

@@ -13,7 +13,7 @@ from judgekit.prompts.chat import ChatTokenizer, encode_prompt
 from judgekit.rows import Message
 from judgekit.sampling.base import Finish, Generation, Progress, Request, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
-from judgekit.sampling.session import sample_all
+from judgekit.sampling.session import Shard, sample_all
 from judgekit.store import Workspace
 
 CHOICE_TOKENS = 16
@@ -47,6 +47,7 @@ class TextSampler:
     """A model that is asked in text.
 
     :param max_length: context of the model, tokens
+    :param shard: draw only this part of every call
     """
 
     tokenizer: ChatTokenizer
@@ -54,6 +55,7 @@ class TextSampler:
     cache: GenerationCache
     max_length: int
     progress: Callable[[str], Progress] | None = None
+    shard: Shard | None = None
 
     def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str = "sampling") -> Replies:
         """Sample all requests; refused ones are counted as dropped in the workspace.
@@ -81,7 +83,9 @@ class TextSampler:
             if unencodable:
                 workspace.drop("text that cannot be encoded", unencodable)
         progress = self.progress(title) if self.progress is not None else None
-        samples = sample_all(self.sampler, self.cache, encoded, workspace=workspace, progress=progress)
+        samples = sample_all(
+            self.sampler, self.cache, encoded, workspace=workspace, progress=progress, shard=self.shard
+        )
         return Replies(samples, refused)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,9 +47,22 @@ def test_a_source_that_runs_out_is_made_up_for_by_the_others() -> None:
 
 
 def test_warm_takes_instructions_with_a_checker_only() -> None:
-    mixed = [*rows("m", 4, checker=None), *rows("n", 4)]
+    sources = {"free": rows("f", 10, checker=None), "mixed": [*rows("m", 4, checker=None), *rows("n", 4)]}
+    found = split_instructions(sources, {"warm": 4, "d1": 14}, seed=1)
+    assert sorted(ids(found, "warm")) == ["n-0", "n-1", "n-2", "n-3"]
     with pytest.raises(ConfigError, match="'warm'"):
-        split_instructions({"free": rows("f", 10, checker=None), "mixed": mixed}, {"warm": 1}, seed=1)
+        split_instructions(sources, {"warm": 5}, seed=1)
+
+
+def test_warm_takes_the_chosen_categories_only_and_the_others_all() -> None:
+    members = [replace(row, category="taught" if int(row.id[2:]) < 6 else "left") for row in rows("a", 12)]
+    sizes = {"held_out": 2, "warm": 4, "d1": 6}
+    found = split_instructions({"a": members}, sizes, seed=1, warm_categories=["taught"])
+    assert {row.category for row in found["warm"]} == {"taught"}
+    assert len(found["d1"]) == 6
+    assert ids(found, "held_out") == ids(split_instructions({"a": members}, sizes, seed=1), "held_out")
+    with pytest.raises(ConfigError, match="name more recipe.warm_start.categories"):
+        split_instructions({"a": members}, {"warm": 7}, seed=1, warm_categories=["taught"])
 
 
 @pytest.mark.parametrize(
@@ -64,9 +79,9 @@ def test_too_few_instructions_name_the_split(sizes: dict[str, int], split: str) 
     with pytest.raises(ConfigError) as caught:
         split_instructions({"a": rows("a", 10)}, sizes, seed=1)
     message = str(caught.value)
-    assert f"split '{split}' ({sizes[split]})" in message
+    assert f"split '{split}' ({sizes[split]} wanted)" in message
     assert "10 distinct instructions" in message
-    assert "data.second_round" in message
+    assert ("recipe.warm_start.examples" if split == "warm" else "data.second_round") in message
 
 
 def test_one_text_is_in_one_split_whatever_its_id_case_and_blanks() -> None:

@@ -62,7 +62,7 @@ def test_free_verdicts_name_responses_in_the_order_of_the_pairs(tmp_path: Path) 
         "p1/ba": [("I lean to [[B]], but", "length"), ("", "eos")],
     }
     judge, _ = judge_of(tmp_path, lambda request, sample: replies[request.id][sample])
-    rows = judge_pairs(judge, PROTOCOL, PAIRS, ORDERS, PARAMS, samples=2)
+    rows = judge_pairs(judge, PROTOCOL, PAIRS, ORDERS, PARAMS, samples=(0, 1))
     found = [(row.id, row.order, row.sample, row.verdict, row.invalid) for row in rows]
     assert found == [
         ("p0", "ab", 0, "A", None),
@@ -125,7 +125,9 @@ def test_pairs_that_cannot_be_asked_become_invalid_rows(tmp_path: Path, constrai
     ]
     workspace = Workspace(tmp_path / "work")
     judge, _ = judge_of(tmp_path, lambda request, sample: ("[Final Verdict]\n[[A]]", "stop"))
-    rows = judge_pairs(judge, PROTOCOL, pairs, ORDERS, PARAMS, constrained=constrained, samples=2, workspace=workspace)
+    rows = judge_pairs(
+        judge, PROTOCOL, pairs, ORDERS, PARAMS, constrained=constrained, samples=(0, 1), workspace=workspace
+    )
     assert [row.id for row in rows] == [pair.id for pair in pairs for _ in range(4)]
     assert all(row.verdict is not None for row in rows[:4])
     for row in rows[4:8]:
