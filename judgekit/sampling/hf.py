@@ -221,6 +221,11 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset({end_of_turn(tokenizer), *(end for end in ends if end is not None)})
 
 
+def device_of(setting: str) -> str:
+    """The torch device a setting means."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if setting == "auto" else setting
+
+
 def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[Any, Any]:
     """Tokenizer and model (eval mode) of some weights.
 
@@ -231,7 +236,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    where = device_of(device)
     trust = config.trust_remote_code
     try:
         settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)

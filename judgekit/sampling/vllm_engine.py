@@ -12,19 +12,37 @@ import queue
 import signal
 import sys
 import threading
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any, BinaryIO, Protocol
 
 Commands = queue.SimpleQueue[dict[str, Any]]
 
 
-def main() -> None:
-    """Start the engine, then serve until the parent closes its pipe."""
+class Served(Protocol):
+    """An engine that takes requests one by one and finishes them in steps."""
+
+    def busy(self) -> bool:
+        """Whether requests are under way."""
+        ...
+
+    def add(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        """Take a request; an answer that says why it cannot be served, if so."""
+        ...
+
+    def step(self) -> list[dict[str, Any]]:
+        """One step; what it finished."""
+        ...
+
+
+def serve(start: Callable[[dict[str, Any]], Served]) -> None:
+    """Start an engine, then serve until the parent closes its pipe."""
     source = os.fdopen(int(sys.argv[1]), "rb")
     results = os.fdopen(int(sys.argv[2]), "wb", buffering=0)
     settings = json.loads(source.readline())
     commands: Commands = queue.SimpleQueue()
+    # Commands are read at all times: a parent that is sending some does not read answers meanwhile.
     threading.Thread(target=_read, args=(source, commands), daemon=True).start()
-    engine = Engine(settings)
+    engine = start(settings)
     _write(results, ["ready"])
     while True:
         wait = not engine.busy()
@@ -113,4 +131,4 @@ class Engine:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Engine)

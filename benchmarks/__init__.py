@@ -1,0 +1,1 @@
+"""Speed comparisons against peers; each module is a command that prints JSON."""
