@@ -80,11 +80,11 @@ def test_a_limit_keeps_the_share_of_every_subset(shared_data: Callable[[str], Pa
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        ({"label": 3}, "label", "must be 1 or 2, not 3"),
-        ({"label": True}, "label", "must be 1 or 2, not true"),
-        ({"label": "1"}, "label", "must be 1 or 2"),
-        ({"output_2": None}, "output_2", "must be a text"),
-        ({"input": 5}, "input", "must be a text"),
+        ({"label": 3}, "label", "holds 3; it must be 1 or 2"),
+        ({"label": True}, "label", "holds True; it must be 1 or 2"),
+        ({"label": "1"}, "label", "it must be 1 or 2"),
+        ({"output_2": None}, "output_2", "is null; give a text"),
+        ({"input": 5}, "input", "where text belongs"),
     ],
 )
 def test_faults_name_file_row_and_field(tmp_path: Path, change: dict[str, Any], field: str, message: str) -> None:

@@ -21,7 +21,8 @@ from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
 from judgekit.evaluation.bootstrap import wilson
-from judgekit.evaluation.metrics import RATES, MetricValue, paired_difference, score
+from judgekit.evaluation.compare import paired_difference
+from judgekit.evaluation.metrics import RATES, MetricValue, score
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
 from judgekit.schema.config import BenchmarkConfig
@@ -359,7 +360,7 @@ def test_paired_difference_refuses_what_it_cannot_compare() -> None:
         paired_difference(pairs, both(0, "A", "A"), [row(0, "ab", "A")])
     with pytest.raises(DataError, match="no pair has a label"):
         paired_difference([pair(0, None)], both(0, "A", "A"), both(0, "A", "A"))
-    with pytest.raises(ValueError, match="not a share of pairs"):
+    with pytest.raises(ValueError, match="not a mean over pairs"):
         paired_difference(pairs, [], [], "cohen_kappa")  # type: ignore[arg-type]
 
 
