@@ -296,11 +296,11 @@ def _spread(items: Sequence[_Item], resamples: int, seed: int) -> Estimate:
     )  # fmt: skip
     tables = np.concatenate([clusters.total_C[None], resample(clusters, resamples, seed)])
     count, sum_h, square_h, sum_j, square_j = tables.T
-    variance_h, variance_j = (
-        np.maximum(square / count - (total / count) ** 2, 0.0)
-        for total, square in ((sum_h, square_h), (sum_j, square_j))
-    )
+    variances = [np.maximum(square / count - (total / count) ** 2, 0.0)
+                 for total, square in ((sum_h, square_h), (sum_j, square_j))]  # fmt: skip
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.sqrt(variance_j / variance_h)
-    ends = np.quantile(ratio[1:][np.isfinite(ratio[1:])], (0.025, 0.975))
-    return Estimate(float(ratio[0]), (float(ends[0]), float(ends[1])), len(items))
+        ratio = np.sqrt(variances[1] / variances[0])
+    defined = ratio[1:][np.isfinite(ratio[1:])]
+    low, high = np.quantile(defined, (0.025, 0.975)) if defined.size else (np.nan, np.nan)
+    ends = (float(low), float(high)) if defined.size else None
+    return Estimate(float(ratio[0]), ends, len(items))

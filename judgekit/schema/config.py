@@ -284,6 +284,10 @@ class BenchmarkConfig:
     limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
 
 
+POINTWISE = ("roscoe", "newsroom")
+"""Kinds of benchmark that hold single scored responses and no pairs."""
+
+
 @dataclass(frozen=True)
 class LoggerConfig:
     """``logger``: where records go beside the local files."""
