@@ -21,7 +21,7 @@ def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
     question, response_a = _turns(record, "conversation_a", turn)
     _, response_b = _turns(record, "conversation_b", turn)
     yield ResponsePair(
-        id=f"mt_bench/{folder}/{record.line - 1}",
+        id=f"mt_bench/{record.line - 1}",
         instruction=question,
         response_a=response_a,
         response_b=response_b,
