@@ -116,7 +116,8 @@ SCORED_ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "roscoe": (
         "roscoe-gsm8k-overall.json",
         [{"id": 1, "instance": "Read.\n\nCONTEXT:\nQuestion: 1+1?\n\nGENERATED RESPONSE:\nStep 1 - 2\n"
-          "Judge the generated response:\n", "annotations": {"Fluency": {"individual_human_scores": ["4", "5"]}, "Missing": {}}}],
+          "Judge the generated response:\n",
+          "annotations": {"Fluency": {"individual_human_scores": ["4", "5"]}, "Missing": {}}}],
     ),
     "newsroom": (
         "newsroom.json",
