@@ -34,7 +34,7 @@ def score_files(
     """
     from judgekit.data.sources import read_pairs
 
-    pairs = read_pairs(gold)
+    pairs = read_pairs(gold, blank_instructions=True)
     rows: Iterable[VerdictRow] = iter_verdicts(verdicts, texts=False)
     if majority:
         rows = vote(rows)

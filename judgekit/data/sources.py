@@ -58,16 +58,19 @@ def read_instructions(
     return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS), columns, source, needed)
 
 
-def read_pairs(path: Path, columns: Mapping[str, str] | None = None) -> list[ResponsePair]:
+def read_pairs(
+    path: Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
+) -> list[ResponsePair]:
     """Response pairs of a JSON Lines, JSON list or parquet file.
 
     Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
     ``subset``, ``group``, ``model_a``, ``model_b`` and ``id``. Without ids, rows are named by their content.
 
     :param columns: {our field: their column} where names differ
+    :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
     :raises DataError: naming file, line and field
     """
-    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns)
+    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
 
 
 def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[ResponsePair]:
@@ -164,9 +167,11 @@ def _instructions(
     return _build(file, rows, columns, build)
 
 
-def _pairs(file: str | Path, rows: Numbered, columns: Mapping[str, str] | None) -> list[ResponsePair]:
+def _pairs(
+    file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, blank_instructions: bool = False
+) -> list[ResponsePair]:
     def build(record: Record, row_id: str | None) -> ResponsePair:
-        instruction = record.asked("instruction")
+        instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
         a, b = record.text("response_a"), record.text("response_b")
         label: Any = record.maybe("label")
         if label is not None and label not in VERDICTS:

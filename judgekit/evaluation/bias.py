@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.evaluation.bootstrap import Z95, Estimate, FloatArray, estimate_ratio
+from judgekit.evaluation.bootstrap import NO_WIDTH, Z95, Estimate, FloatArray, estimate_ratio
 from judgekit.evaluation.outcomes import collect
 from judgekit.evaluation.rates import INVALID, A, B
 from judgekit.evaluation.verdicts import VerdictRow
@@ -89,7 +89,8 @@ def fit_logistic(x_NK: FloatArray, y_N: FloatArray, names: Sequence[str]) -> lis
     """Effects of K covariates by logistic regression without intercept.
 
     Maximum likelihood by Newton's method; variances by the cluster sandwich with the usual small-sample factor
-    G/(G-1) · (N-1)/(N-K). Columns of zeros are left out of the fit and have no effect.
+    G/(G-1) · (N-1)/(N-K), or where that is 0 those of independent rows. Columns of zeros are left out of the fit and
+    have no effect.
 
     :param y_N: 0 or 1
     :param names: the cluster of each row
@@ -107,8 +108,11 @@ def fit_logistic(x_NK: FloatArray, y_N: FloatArray, names: Sequence[str]) -> lis
     scores_GK = np.zeros((clusters, used.size))
     np.add.at(scores_GK, inverse_N, x_NK * error_N[:, None])
     factor = clusters / (clusters - 1) * (len(y_N) - 1) / (len(y_N) - used.size)
-    variance_KK = factor * inverse_KK @ (scores_GK.T @ scores_GK) @ inverse_KK
-    for column, value, half in zip(used, beta_K, Z95 * np.sqrt(np.diag(variance_KK)), strict=True):
+    robust_K = np.diag(factor * inverse_KK @ (scores_GK.T @ scores_GK) @ inverse_KK)
+    plain_K = np.diag(inverse_KK)
+    # Clusters that all say the same (a judge never moved by the order) leave no spread to see.
+    half_K = Z95 * np.sqrt(np.where(robust_K > NO_WIDTH * plain_K, robust_K, plain_K))
+    for column, value, half in zip(used, beta_K, half_K, strict=True):
         found[column] = Effect(float(value), (float(value - half), float(value + half)), len(y_N))
     return found
 

@@ -118,6 +118,19 @@ def score_pointwise(
     )
 
 
+def central_tendency(
+    rows: Iterable[ScoredResponse],
+    scores: Mapping[str, float | None],
+    scale: tuple[float, float] | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """``PointwiseScores.central_tendency`` alone; None where people's scores have no scale."""
+    items, low, high = _items(list(rows), scores)
+    return _central(items, (low, high), scale if scale is not None else (low, high), resamples, seed)
+
+
 def _items(
     rows: Sequence[ScoredResponse], scores: Mapping[str, float | None]
 ) -> tuple[list[_Item], float | None, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from judgekit.evaluation.verdicts import VerdictRow
@@ -32,4 +33,34 @@ def random_data(seed: int, count: int = 60, clusters: int = 20) -> tuple[list[Re
         pairs.append(pair(number, label, f"g{draw.randrange(clusters)}", draw.choice(["easy", "hard"])))
         for order in ORDERS:
             rows.append(row(number, order, label if draw.random() < 0.6 else draw.choice(CHOICES)))
+    return pairs, rows
+
+
+def biased_judge(
+    seed: int,
+    *,
+    quality: float = 1.0,
+    position: float = 0.0,
+    length: float = 0.0,
+    own: float = 0.0,
+    count: int = 150,
+    tied: float = 0.1,
+) -> tuple[list[ResponsePair], list[VerdictRow]]:
+    """A judge whose log odds for A are those of ``bias.effects`` with these coefficients; some verdicts are ties."""
+    draw = random.Random(f"{seed} judge")
+    pairs, rows = [], []
+    for number in range(count):
+        sizes = [draw.randrange(20, 200) for _ in range(2)]
+        models = draw.sample(["me", "you", "them"], 2)
+        one = ResponsePair(
+            f"p{number}", f"instruction {number // 2}", "x" * sizes[0], "y" * sizes[1], draw.choice(("A", "B")),
+            model_a=models[0], model_b=models[1],
+        )  # fmt: skip
+        pairs.append(one)
+        for order in ORDERS:
+            odds = quality * (1 if one.label == "A" else -1) + position * (1 if order == "ab" else -1)
+            odds += length * math.log(sizes[0] / sizes[1])
+            odds += own * ((models[0] == "me") - (models[1] == "me"))
+            verdict: Verdict = "A" if draw.random() < 1 / (1 + math.exp(-odds)) else "B"
+            rows.append(VerdictRow(one.id, order, 0, "tie" if draw.random() < tied else verdict, None, ""))
     return pairs, rows

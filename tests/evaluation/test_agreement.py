@@ -11,7 +11,6 @@ from sklearn.metrics import cohen_kappa_score
 
 from judgekit.evaluation.agreement import cohen_kappa, krippendorff_alpha, tie_agreement
 from judgekit.evaluation.metrics import score
-from judgekit.rows import ORDERS
 from tests.evaluation.judges import both, pair, random_data
 
 
@@ -88,4 +87,3 @@ def test_all_ties_and_all_invalid() -> None:
     invalid = tie_agreement(pairs, [one for number in range(4) for one in both(number, None, None)])
     assert invalid.tie_half.value is invalid.ties_dropped.value is None
     assert tie_agreement([], []).tie_half.value is None
-    assert len(ORDERS) == 2

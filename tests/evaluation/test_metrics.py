@@ -278,7 +278,7 @@ def test_the_recorded_judge_on_pandalm_has_its_reported_numbers(shared_data: Cal
     assert as_released.invalid_reasons == {"garbage": 25}
     assert as_released.overall["invalid_rate"] == 25 / 999
     strict = score(pairs, rows, resamples=50).overall
-    assert strict["accuracy"] == as_released.overall["accuracy_low"] == 708 / 999 or strict["accuracy"] < 0.7107
+    assert strict["accuracy"] == as_released.overall["accuracy_low"] != as_released.overall["accuracy"]
 
     always = [VerdictRow(one.id, "ab", 0, "B", None, "") for one in pairs]
     overall = score(pairs, always, resamples=50).overall
