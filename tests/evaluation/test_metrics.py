@@ -18,6 +18,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
+from judgekit.evaluation.agreement import cohen_kappa
 from judgekit.evaluation.benchmarks import load_benchmark
 from judgekit.evaluation.bootstrap import wilson
 from judgekit.evaluation.metrics import RATES, MetricValue, score
@@ -261,6 +262,9 @@ def test_recorded_judges_have_their_published_numbers(
     labels = [one.label for one in pairs for _ in ORDERS]
     assert overall["cohen_kappa"] == pytest.approx(cohen_kappa_score(labels, [one.verdict for one in rows]))
     assert overall["tie_rate"] is None and overall["invalid_rate"] == 0.0
+    # Agreement of the two orders with each other is published too, and needs no labels.
+    by_order = [[one.verdict for one in rows if one.order == order] for order in ORDERS]
+    assert cohen_kappa(*by_order) == pytest.approx(published["kappa_agreement"], abs=1e-12)
 
 
 def test_the_recorded_judge_on_pandalm_has_its_reported_numbers(shared_data: Callable[[str], Path]) -> None:
