@@ -275,7 +275,7 @@ class BenchmarkConfig:
     kind: Literal[
         "starter", "pairs", "llmbar", "pandalm", "judgebench", "rm_bench", "evalbiasbench", "finegrained_rlhf", "oasst",
         "rewardbench", "mt_bench", "autoj", "judgelm", "alignbench", "roscoe", "newsroom",
-    ] = setting("starter", "loader")  # fmt: skip
+    ] = setting("pairs", "loader")  # fmt: skip
     path: str | None = setting(None, "file or folder; null leaves the benchmark out, and the run says so", path=True)
     hub_id: str | None = setting(None, "hub data set, read where no path is given")
     revision: str | None = setting(None, "data set commit; required with hub_id")

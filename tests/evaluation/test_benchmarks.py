@@ -26,14 +26,14 @@ def llmbar(path: Path, limit: int | None = None) -> list[ResponsePair]:
 
 
 def test_starter_is_the_held_out_pairs() -> None:
-    assert load_benchmark("starter", BenchmarkConfig(), HELD_OUT) == HELD_OUT
+    assert load_benchmark("starter", BenchmarkConfig(kind="starter"), HELD_OUT) == HELD_OUT
 
 
 @pytest.mark.parametrize(
     ("limit", "expected"), [(1, "5"), (2, "27"), (3, "158"), (10, "0123456789"), (99, "0123456789")]
 )
 def test_a_limit_spreads_evenly(limit: int, expected: str) -> None:
-    found = load_benchmark("starter", BenchmarkConfig(limit=limit), HELD_OUT)
+    found = load_benchmark("starter", BenchmarkConfig(kind="starter", limit=limit), HELD_OUT)
     assert found is not None
     assert [pair.id[1:] for pair in found] == list(expected)
 

@@ -288,4 +288,4 @@ def test_kinds_say_what_they_hold(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"autoj has no scored responses.*roscoe, newsroom, oasst, alignbench"):
         load_scored("x", config("autoj", tmp_path))
     assert load_scored("x", config("roscoe")) is None
-    assert benchmark_files("x", config("roscoe")) == benchmark_files("x", BenchmarkConfig()) == []
+    assert benchmark_files("x", config("roscoe")) == benchmark_files("x", config("starter")) == []
