@@ -177,9 +177,8 @@ def compare_hf(base: Path, model: ModelConfig, rounds: Sequence[Phases], device:
     """``sampler=hf`` against plain ``generate`` at its best batch size."""
     ours = HfSampler(Weights(base), model, HfConfig(device=device))
     tokenizer = AutoTokenizer.from_pretrained(base)
-    plain: Any = (
-        AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, model.dtype)).eval().to(device_of(device))
-    )
+    plain: Any = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, model.dtype))
+    plain = plain.eval().to(device_of(device))
     trial = [rounds[0][1][::4]]
     tried = {}
     for batch_size in (8, 16, 32, 64, 128):

@@ -13,6 +13,11 @@ from judgekit.errors import JudgekitError
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
 
 
+# Written out, because the modules that define them import numpy.
+_MERGE_RULES = ("none", "panda", "both_agree", "judgebench", "average_score", "average_probability")
+_AGGREGATED = ("rewardbench", "rm_bench")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0 done, 1 a bug, 2 a mistake the user can mend, 130 interrupted."""
     # Threads that wait by spinning halve the speed as soon as another process wants a core.
@@ -81,9 +86,27 @@ def _report(options: argparse.Namespace) -> None:
     print(build_report(options.run_dir))
 
 
+def _score(options: argparse.Namespace) -> None:
+    from judgekit.commands.score import print_scores, score_files
+
+    print_scores(
+        score_files(
+            options.gold,
+            options.verdicts,
+            invalid_as=options.invalid_as,
+            merge=options.merge,
+            majority=options.majority,
+            benchmark=options.benchmark,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+    )
+
+
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "check": "list every mistake in a configuration, or what it would run and cost",
+    "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
 }
 
@@ -99,7 +122,28 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
     check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
     check.set_defaults(command=_check)
+    _add_score(commands)
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
     return parser
+
+
+def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    score = commands.add_parser("score", help=_COMMANDS["score"], description=_COMMANDS["score"])
+    score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines, JSON list or parquet)")
+    score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
+    score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
+    score.add_argument("--merge", choices=_MERGE_RULES, default="none", help="one verdict out of both orders")
+    score.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
+    score.add_argument("--benchmark", choices=_AGGREGATED, help="add the benchmark's own aggregation")
+    score.add_argument("--resamples", type=_positive, default=1000, help="bootstrap resamples (default: 1000)")
+    score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
+    score.set_defaults(command=_score)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number

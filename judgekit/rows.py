@@ -53,6 +53,7 @@ class ResponsePair:
     """Two responses to one instruction; ``label`` names the better response, not a position.
 
     :param group: rows of one group share an instruction; intervals resample groups
+    :param model_a: who wrote response_a, where that is known; likewise ``model_b``
     """
 
     id: str
@@ -63,11 +64,38 @@ class ResponsePair:
     reference: str | None = None
     subset: str | None = None
     group: str | None = None
+    model_a: str | None = None
+    model_b: str | None = None
 
     @property
     def cluster(self) -> str:
         """The unit the bootstrap resamples: the group, by default the instruction."""
         return self.group if self.group is not None else self.instruction
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredResponse:
+    """One response with a human score.
+
+    :param score: mean of the human scores; higher is better
+    :param low: worst score of the scale, None where there is no scale (rankings); ``high`` the best
+    :param group: responses of one group answer the same instruction
+    :param system: who wrote the response, None where that is not known
+    :param criterion: what was scored, as the human raters were asked; None: overall quality
+    :param subset: the criterion's name or another division of the benchmark
+    """
+
+    id: str
+    instruction: str
+    response: str
+    score: float
+    low: float | None
+    high: float | None
+    group: str
+    system: str | None = None
+    criterion: str | None = None
+    reference: str | None = None
+    subset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +145,7 @@ class Preference:
     rejected: str
 
 
-Row = TypeVar("Row", Instruction, ResponsePair, Judgment, Demonstration, Preference)
+Row = TypeVar("Row", Instruction, ResponsePair, ScoredResponse, Judgment, Demonstration, Preference)
 
 
 def to_json(row: Any) -> str:

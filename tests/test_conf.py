@@ -6,7 +6,7 @@ import dataclasses
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from judgekit.app import folder_name
 from judgekit.errors import ConfigError
+from judgekit.evaluation.benchmarks import PAIRS, SCORED
 from judgekit.schema.composition import Composer, conf_dir
-from judgekit.schema.config import SAMPLERS, RunConfig, SourceConfig
+from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, RunConfig, SourceConfig
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -98,6 +99,28 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
     assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - {"data.sources"} <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "benchmark").glob("*.yaml")), ids=lambda file: file.stem)
+def test_benchmarks_write_out_every_field_and_may_lie_anywhere(file: Path) -> None:
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert list(values) == [file.stem]
+    assert set(values[file.stem]) == {field.name for field in dataclasses.fields(BenchmarkConfig)}
+    assert values[file.stem]["path"] is None and values[file.stem]["hub_id"] is None
+    excluded = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["hydra"]["job"]["config"]
+    keys = excluded["override_dirname"]["exclude_keys"]
+    assert file.stem == "starter" or f"benchmark.{file.stem}.path" in keys
+
+
+def test_every_kind_of_benchmark_has_a_file() -> None:
+    kinds = {
+        values["kind"]
+        for file in (CONF / "benchmark").glob("*.yaml")
+        for values in yaml.safe_load(file.read_text(encoding="utf-8")).values()
+    }
+    assert kinds == set(get_args(get_type_hints(BenchmarkConfig)["kind"]))
+    assert kinds == {"starter", "pairs", *PAIRS, *SCORED}
+    assert set(POINTWISE) == set(SCORED) - set(PAIRS)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))

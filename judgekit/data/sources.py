@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from judgekit.data.answers import gsm8k_answer, last_boxed
 from judgekit.data.maths import CHECKERS, maths_instructions
+from judgekit.data.records import Record
 from judgekit.data.tables import read_hub, read_table
-from judgekit.errors import ConfigError, DataError, Problem
+from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
 from judgekit.rows import VERDICTS, Instruction, ResponsePair
 from judgekit.schema.config import SourceConfig
@@ -23,76 +23,24 @@ from judgekit.schema.config import SourceConfig
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
 
 INSTRUCTION_FIELDS = ("id", "instruction", "category", "near_miss", "answer", "checker")
-PAIR_FIELDS = ("id", "instruction", "response_a", "response_b", "label", "reference", "subset", "group")
+PAIR_FIELDS = (
+    "id",
+    "instruction",
+    "response_a",
+    "response_b",
+    "label",
+    "reference",
+    "subset",
+    "group",
+    "model_a",
+    "model_b",
+)
 SOLVED_FIELDS = {"gsm8k": ("question", "answer"), "math": ("problem", "solution", "type")}
 
 _log = logging.getLogger(__name__)
 
 Numbered = Iterable[tuple[int, dict[str, Any]]]
 Kind = TypeVar("Kind", Instruction, ResponsePair)
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One foreign row and where it stands, read field by field.
-
-    :param columns: {our field: their column} where names differ
-    """
-
-    file: str | Path
-    line: int
-    values: Mapping[str, Any]
-    columns: Mapping[str, str]
-
-    def error(self, field: str, message: str) -> DataError:
-        return DataError(message, file=self.file, line=self.line, field=self.columns.get(field, field))
-
-    def text(self, field: str) -> str:
-        """Required text, unaltered; it may be empty."""
-        found = self.optional(field)
-        if found is None:
-            raise self.error(field, "is null; give a text or remove the row")
-        return found
-
-    def asked(self, field: str) -> str:
-        """Required text that says something."""
-        found = self.text(field)
-        if not found.strip():
-            raise self.error(field, "is blank; give a text or remove the row")
-        return found
-
-    def optional(self, field: str) -> str | None:
-        """Text or null; the column itself must be there."""
-        column = self.columns.get(field, field)
-        if column not in self.values:
-            raise self.error(field, f"missing; the row has {', '.join(map(repr, self.values)) or 'no fields'}. {_MAP}")
-        value = self.values[column]
-        if value is not None and not isinstance(value, str):
-            kind = type(value).__name__
-            raise self.error(field, f"holds {value!r} ({kind}) where text belongs; put text in quotes in the file")
-        if value is not None and not _encodable(value):
-            raise self.error(field, "holds half of a surrogate pair, which is not text; write the file again in UTF-8")
-        return value
-
-    def maybe(self, field: str) -> str | None:
-        """Text, or None where the row has no such column; a column the user named must exist."""
-        return None if field not in self.columns and field not in self.values else self.optional(field)
-
-    def id(self) -> str:
-        """A given id; whole numbers are common and taken as text."""
-        value = self.values.get(self.columns.get("id", "id"))
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.asked("id")
-
-
-_MAP = "Rename it, or say which column holds it with columns.FIELD=COLUMN"
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_instructions(
@@ -110,16 +58,19 @@ def read_instructions(
     return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS), columns, source, needed)
 
 
-def read_pairs(path: Path, columns: Mapping[str, str] | None = None) -> list[ResponsePair]:
+def read_pairs(
+    path: Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
+) -> list[ResponsePair]:
     """Response pairs of a JSON Lines, JSON list or parquet file.
 
     Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
-    ``subset``, ``group`` and ``id``. Without ids, rows are named by their content.
+    ``subset``, ``group``, ``model_a``, ``model_b`` and ``id``. Without ids, rows are named by their content.
 
     :param columns: {our field: their column} where names differ
+    :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
     :raises DataError: naming file, line and field
     """
-    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns)
+    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
 
 
 def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[ResponsePair]:
@@ -197,7 +148,7 @@ def _columns(columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> list
 def _instructions(
     file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, source: str, needed: Collection[str]
 ) -> list[Instruction]:
-    def build(record: _Record, row_id: str | None) -> Instruction:
+    def build(record: Record, row_id: str | None) -> Instruction:
         for field in needed:
             record.asked(field)
         text, checker = record.asked("instruction"), record.maybe("checker")
@@ -216,9 +167,11 @@ def _instructions(
     return _build(file, rows, columns, build)
 
 
-def _pairs(file: str | Path, rows: Numbered, columns: Mapping[str, str] | None) -> list[ResponsePair]:
-    def build(record: _Record, row_id: str | None) -> ResponsePair:
-        instruction = record.asked("instruction")
+def _pairs(
+    file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, blank_instructions: bool = False
+) -> list[ResponsePair]:
+    def build(record: Record, row_id: str | None) -> ResponsePair:
+        instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
         a, b = record.text("response_a"), record.text("response_b")
         label: Any = record.maybe("label")
         if label is not None and label not in VERDICTS:
@@ -232,6 +185,8 @@ def _pairs(file: str | Path, rows: Numbered, columns: Mapping[str, str] | None) 
             reference=record.maybe("reference"),
             subset=record.maybe("subset"),
             group=record.maybe("group"),
+            model_a=record.maybe("model_a"),
+            model_b=record.maybe("model_b"),
         )
 
     return _build(file, rows, columns, build)
@@ -245,7 +200,7 @@ def _solved(config: SourceConfig) -> list[Instruction]:
     kind, fields = config.kind, SOLVED_FIELDS[config.kind]
     extract, form = (gsm8k_answer, "#### N") if kind == "gsm8k" else (last_boxed, "\\boxed{N}")
 
-    def build(record: _Record, row_id: str | None) -> Instruction:
+    def build(record: Record, row_id: str | None) -> Instruction:
         text = record.asked(fields[0])
         answer = extract(record.text(fields[1]))
         if not answer:
@@ -260,14 +215,14 @@ def _build(
     file: str | Path,
     rows: Numbered,
     columns: Mapping[str, str] | None,
-    build: Callable[[_Record, str | None], Kind],
+    build: Callable[[Record, str | None], Kind],
 ) -> list[Kind]:
     """Rows with unique ids: given ids may not repeat; rows named by content are kept once."""
     built: dict[str, Kind] = {}
     lines: dict[str, int] = {}
     repeated, named = 0, None
     for line, values in rows:
-        record = _Record(file, line, values, columns or {})
+        record = Record(file, line, values, columns or {})
         if named is None:  # the first row says whether the source names its rows
             named = "id" in record.columns or "id" in values
         row = build(record, record.id() if named else None)

@@ -30,6 +30,16 @@ def read_table(path: Path, columns: Collection[str] | None = None) -> Iterator[t
         raise DataError("holds no rows; give a file with at least one", file=path)
 
 
+def read_json(path: Path) -> Any:
+    """The one JSON value a file holds, for formats that are no tables.
+
+    :raises DataError: for a file that is missing, not UTF-8 or not JSON
+    """
+    if not path.is_file():
+        raise DataError("does not exist; correct the path", file=path)
+    return _parse(path.read_bytes(), path, None)
+
+
 def read_hub(
     hub_id: str, revision: str, split: str, columns: Collection[str] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:

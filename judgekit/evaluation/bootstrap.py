@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,60 @@ def resample(clusters: Clusters, resamples: int, seed: int) -> FloatArray:
         # Sums of whole numbers are exact in float64 and, unlike integer products, go through BLAS.
         parts.append(weights.astype(np.float64) @ clusters.types_TC)
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    :param value: None where it is undefined, and so is the interval
+    :param n: rows (or groups) it rests on
+    """
+
+    value: float | None
+    ci95: tuple[float, float] | None
+    n: int
+
+
+def sum_clusters(names: Iterable[str], values_NC: FloatArray) -> Clusters:
+    """Sum the numbers of rows within clusters; the order of rows changes no bit.
+
+    :param names: the cluster of each row
+    :param values_NC: C numbers of each of N rows
+    """
+    _, inverse = np.unique(np.array(list(names), dtype=object).astype(str), return_inverse=True)
+    values_NC = np.asarray(values_NC, dtype=np.float64)
+    order = np.lexsort((*values_NC.T, inverse))
+    starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
+    sums = np.add.reduceat(values_NC[order], starts, axis=0)
+    types, counts = np.unique(sums, axis=0, return_counts=True)
+    return Clusters(types, counts.astype(np.int64))
+
+
+def estimate_ratio(
+    names: Sequence[str],
+    numerators: Iterable[float],
+    denominators: Iterable[float],
+    resamples: int = 1000,
+    seed: int = 0,
+    *,
+    signed: bool = False,
+) -> Estimate:
+    """Sum of numerators over sum of denominators: a mean over rows in clusters, of magnitude at most 1.
+
+    :param names: the cluster of each row
+    :param denominators: weight of each row, 0 for a row that does not count
+    """
+    values = np.column_stack([np.fromiter(numerators, np.float64), np.fromiter(denominators, np.float64)])
+    if not len(values) or values[:, 1].sum() == 0:
+        return Estimate(None, None, 0)
+    clusters = sum_clusters(names, values)
+    total, tables = clusters.total_C, resample(clusters, resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        replicates = tables[:, 0] / tables[:, 1]
+    value = float(total[0] / total[1])
+    counted = int(clusters.multiplicity_T[clusters.types_TC[:, 1] > 0].sum())
+    return Estimate(value, interval(value, replicates, counted, signed), int(np.count_nonzero(values[:, 1])))
 
 
 def interval(value: float, replicates_R: FloatArray, clusters: int, signed: bool = False) -> tuple[float, float]:

@@ -67,14 +67,24 @@ def read_verdicts(path: Path) -> list[VerdictRow]:
 
     :raises DataError: naming line and field, for rows that are not as ``VerdictRow`` says
     """
+    return list(iter_verdicts(path))
+
+
+def iter_verdicts(path: Path, texts: bool = True) -> Iterator[VerdictRow]:
+    """Yield what ``read_verdicts`` reads.
+
+    :param texts: keep the judge's replies; metrics do not look at them
+    """
     try:
         with path.open("rb") as file:
-            return [_parse(line, path, number) for number, line in enumerate(file, start=1) if line.strip()]
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _parse(line, path, number, texts)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise DataError("there is no such verdict file", file=path) from error
 
 
-def _parse(line: bytes, path: Path, number: int) -> VerdictRow:
+def _parse(line: bytes, path: Path, number: int, texts: bool) -> VerdictRow:
     try:
         values = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -93,7 +103,7 @@ def _parse(line: bytes, path: Path, number: int) -> VerdictRow:
         sample=values.get("sample", 0),
         verdict=values["verdict"],
         invalid=values.get("invalid"),
-        text=values.get("text", ""),
+        text=values.get("text", "") if texts else "",
         **{name: values.get(name) for name in OPTIONAL},
     )
 

@@ -15,7 +15,7 @@ from judgekit.data.pairs import Question, build_pairs
 from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
-from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks import benchmark_files, has_source, load_benchmark
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.prompts.evalplanner import EvalPlanner
@@ -272,7 +272,7 @@ def benchmark_pairs(lab: Lab, splits: Handle) -> dict[str, Handle]:
     """The pairs of every benchmark that has its files, by name."""
     found: dict[str, Handle] = {}
     for name, config in lab.config.benchmark.items():
-        if config.kind != "starter" and config.path is None:
+        if not has_source(config):
             if not lab.planning:
                 lab.record.manifest["benchmarks"][name] = {"left_out": "no path given"}
                 lab.record.note(f"Benchmark {name} is left out: give benchmark.{name}.path=PATH to include it.")
@@ -291,19 +291,20 @@ def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> 
         write_rows(workspace.path / "pairs.jsonl", pairs)
         workspace.count(pairs=len(pairs))
 
-    inputs: list[Handle | str] = [splits] if config.kind == "starter" else [*path_digests(config.path)]
-    return lab.stage(f"benchmark/{name}", 1, {"kind": config.kind, "limit": config.limit}, inputs, build)
+    inputs: list[Handle | str] = [splits] if config.kind == "starter" else [*_digests(name, config)]
+    settings: dict[str, Any] = {"kind": config.kind, "limit": config.limit}
+    if config.kind != "starter" and config.path is None:
+        settings |= section(config, "hub_id", "revision", "split")
+    if config.columns:
+        settings["columns"] = config.columns
+    return lab.stage(f"benchmark/{name}", 1, settings, inputs, build)
 
 
-def path_digests(path: str | None) -> list[str]:
-    """Digests of a file, or of the files in a folder that benchmarks read."""
+def _digests(name: str, config: BenchmarkConfig) -> list[str]:
+    """Digests of the files a benchmark is read from."""
     from judgekit.store import file_digest
 
-    if path is None:
-        return []
-    root = Path(path)
-    files = [root] if root.is_file() else sorted(root.rglob("dataset.json"))
-    return [file_digest(file) for file in files]
+    return [file_digest(file) for file in benchmark_files(name, config)]
 
 
 def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: EvalPlanner) -> Handle:

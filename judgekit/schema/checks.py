@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from judgekit.errors import Problem
-from judgekit.schema.config import PROTOCOLS, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
+from judgekit.schema.config import POINTWISE, PROTOCOLS, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.validation import Sources, suggest
 
 Check = Callable[[RunConfig], list[Problem]]
@@ -301,3 +301,19 @@ def _held_out(config: RunConfig) -> list[Problem]:
         for name, benchmark in config.benchmark.items()
         if benchmark.kind == "starter" and config.data.held_out == 0
     ]
+
+
+@_reads("benchmark")
+def _benchmark_source(config: RunConfig) -> list[Problem]:
+    problems = []
+    for name, benchmark in config.benchmark.items():
+        key = f"benchmark.{name}"
+        if benchmark.columns and benchmark.kind != "pairs":
+            message = f"a benchmark of kind {benchmark.kind} knows the names of its columns"
+            problems.append(Problem(f"{key}.columns", message, f"Use {{}}, or {key}.kind=pairs"))
+        if benchmark.path is None and benchmark.hub_id is not None:
+            problems += _commit(f"{key}.revision", benchmark.revision, benchmark.hub_id)
+        if benchmark.kind in POINTWISE and (benchmark.path is not None or benchmark.hub_id is not None):
+            message = f"{benchmark.kind} scores single responses, and the judges of this recipe compare two"
+            problems.append(Problem(f"{key}.kind", message, f"Use {key}=null"))
+    return problems

@@ -272,9 +272,20 @@ class TrainerConfig:
 class BenchmarkConfig:
     """``benchmark.NAME``: one evaluation set."""
 
-    kind: Literal["starter", "llmbar", "pairs"] = setting("starter", "loader")
+    kind: Literal[
+        "starter", "pairs", "llmbar", "pandalm", "judgebench", "rm_bench", "evalbiasbench", "finegrained_rlhf", "oasst",
+        "rewardbench", "mt_bench", "autoj", "judgelm", "alignbench", "roscoe", "newsroom",
+    ] = setting("pairs", "loader")  # fmt: skip
     path: str | None = setting(None, "file or folder; null leaves the benchmark out, and the run says so", path=True)
+    hub_id: str | None = setting(None, "hub data set, read where no path is given")
+    revision: str | None = setting(None, "data set commit; required with hub_id")
+    split: str = setting("test", "split of the hub data set")
+    columns: dict[str, str] = setting({}, "kind pairs: names of the file's columns, {our field: their column}")
     limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
+
+
+POINTWISE = ("roscoe", "newsroom")
+"""Kinds of benchmark that hold single scored responses and no pairs."""
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,14 @@ def llmbar(path: Path, limit: int | None = None) -> list[ResponsePair]:
 
 
 def test_starter_is_the_held_out_pairs() -> None:
-    assert load_benchmark("starter", BenchmarkConfig(), HELD_OUT) == HELD_OUT
+    assert load_benchmark("starter", BenchmarkConfig(kind="starter"), HELD_OUT) == HELD_OUT
 
 
 @pytest.mark.parametrize(
     ("limit", "expected"), [(1, "5"), (2, "27"), (3, "158"), (10, "0123456789"), (99, "0123456789")]
 )
 def test_a_limit_spreads_evenly(limit: int, expected: str) -> None:
-    found = load_benchmark("starter", BenchmarkConfig(limit=limit), HELD_OUT)
+    found = load_benchmark("starter", BenchmarkConfig(kind="starter", limit=limit), HELD_OUT)
     assert found is not None
     assert [pair.id[1:] for pair in found] == list(expected)
 
@@ -80,11 +80,11 @@ def test_a_limit_keeps_the_share_of_every_subset(shared_data: Callable[[str], Pa
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
-        ({"label": 3}, "label", "must be 1 or 2, not 3"),
-        ({"label": True}, "label", "must be 1 or 2, not true"),
-        ({"label": "1"}, "label", "must be 1 or 2"),
-        ({"output_2": None}, "output_2", "must be a text"),
-        ({"input": 5}, "input", "must be a text"),
+        ({"label": 3}, "label", "holds 3; it must be 1 or 2"),
+        ({"label": True}, "label", "holds True; it must be 1 or 2"),
+        ({"label": "1"}, "label", "it must be 1 or 2"),
+        ({"output_2": None}, "output_2", "is null; give a text"),
+        ({"input": 5}, "input", "where text belongs"),
     ],
 )
 def test_faults_name_file_row_and_field(tmp_path: Path, change: dict[str, Any], field: str, message: str) -> None:

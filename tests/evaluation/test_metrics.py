@@ -15,43 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
+from judgekit.evaluation.agreement import cohen_kappa
 from judgekit.evaluation.benchmarks import load_benchmark
 from judgekit.evaluation.bootstrap import wilson
-from judgekit.evaluation.metrics import RATES, MetricValue, paired_difference, score
+from judgekit.evaluation.metrics import RATES, MetricValue, score
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
 from judgekit.schema.config import BenchmarkConfig
-
-CHOICES: tuple[Verdict | None, ...] = ("A", "B", "tie", None)
-MIRROR: dict[Verdict | None, Verdict | None] = {"A": "B", "B": "A", "tie": "tie", None: None}
-
-
-def pair(number: int, label: Verdict | None, group: str | None = None, subset: str | None = None) -> ResponsePair:
-    return ResponsePair(f"p{number}", f"instruction {number}", "one", "two", label, subset=subset, group=group)
-
-
-def row(number: int, order: Order, verdict: Verdict | None, sample: int = 0) -> VerdictRow:
-    return VerdictRow(f"p{number}", order, sample, verdict, None if verdict else "ambiguous", "text")
-
-
-def both(number: int, ab: Verdict | None, ba: Verdict | None) -> list[VerdictRow]:
-    return [row(number, "ab", ab), row(number, "ba", ba)]
-
-
-def random_data(seed: int, count: int = 60, clusters: int = 20) -> tuple[list[ResponsePair], list[VerdictRow]]:
-    """Pairs in two subsets with a judge that is right two times in three, else anything."""
-    draw = random.Random(seed)
-    pairs, rows = [], []
-    for number in range(count):
-        label = draw.choice(CHOICES[:3])
-        pairs.append(pair(number, label, f"g{draw.randrange(clusters)}", draw.choice(["easy", "hard"])))
-        for order in ORDERS:
-            rows.append(row(number, order, label if draw.random() < 0.6 else draw.choice(CHOICES)))
-    return pairs, rows
+from tests.evaluation.judges import CHOICES, MIRROR, both, pair, random_data, row
 
 
 def numbers(values: dict[str, MetricValue]) -> Iterator[float]:
@@ -288,6 +262,32 @@ def test_recorded_judges_have_their_published_numbers(
     labels = [one.label for one in pairs for _ in ORDERS]
     assert overall["cohen_kappa"] == pytest.approx(cohen_kappa_score(labels, [one.verdict for one in rows]))
     assert overall["tie_rate"] is None and overall["invalid_rate"] == 0.0
+    # Agreement of the two orders with each other is published too, and needs no labels.
+    by_order = [[one.verdict for one in rows if one.order == order] for order in ORDERS]
+    assert cohen_kappa(*by_order) == pytest.approx(published["kappa_agreement"], abs=1e-12)
+
+
+def test_the_recorded_judge_on_pandalm_has_its_reported_numbers(shared_data: Callable[[str], Path]) -> None:
+    folder = shared_data("pandalm") / "data"
+    pairs = load_benchmark("pandalm", BenchmarkConfig(kind="pandalm", path=str(folder)), [])
+    assert pairs is not None
+    named: dict[str, Verdict] = {"1": "A", "2": "B", "Tie": "tie"}
+    rows = []
+    for record in json.loads((folder / "gpt-3.5-turbo-testset-v1.json").read_text(encoding="utf-8")):
+        verdict = named.get(record["gpt_result"])
+        rows.append(VerdictRow(f"pandalm/{record['idx']}", "ab", 0, verdict, None if verdict else "garbage", ""))
+    as_released = score(pairs, rows, resamples=50, invalid_as="tie")
+    found = [as_released.overall[name] for name in ("accuracy", "precision_macro", "recall_macro", "f1_macro")]
+    assert found == pytest.approx([0.7107, 0.5879, 0.5736, 0.5755], abs=5e-5)
+    assert as_released.invalid_reasons == {"garbage": 25}
+    assert as_released.overall["invalid_rate"] == 25 / 999
+    strict = score(pairs, rows, resamples=50).overall
+    assert strict["accuracy"] == as_released.overall["accuracy_low"] != as_released.overall["accuracy"]
+
+    always = [VerdictRow(one.id, "ab", 0, "B", None, "") for one in pairs]
+    overall = score(pairs, always, resamples=50).overall
+    found = [overall[name] for name in ("accuracy", "precision_macro", "recall_macro", "f1_macro")]
+    assert found == pytest.approx([0.4725, 0.1575, 0.3333, 0.2139], abs=5e-5)
 
 
 def test_a_judge_that_always_takes_the_first_response() -> None:
@@ -323,44 +323,6 @@ def test_a_certain_rate_is_widened_by_the_clusters_that_show_it() -> None:
     assert overall["first_position_rate"] == 1.0
     assert overall["first_position_rate_ci95"] == pytest.approx(list(wilson(1.0, 2)))
     assert overall["accuracy_ba_ci95"] == pytest.approx(list(wilson(0.0, 50)))
-
-
-def test_paired_difference() -> None:
-    pairs = [pair(number, "A") for number in range(50)]
-    good = [verdict for number in range(50) for verdict in both(number, "A", "A" if number < 40 else "B")]
-    poor = [verdict for number in range(50) for verdict in both(number, "A" if number >= 30 else None, "A")]
-    result = paired_difference(pairs, good, poor)
-    assert (result.only_a, result.only_b, result.n) == (30, 10, 50)
-    assert result.difference == pytest.approx(0.4)
-    assert result.p_value == pytest.approx(binomtest(30, 40, 0.5).pvalue)
-    assert 0 < result.ci95[0] < 0.4 < result.ci95[1] < 1
-    reverse = paired_difference(pairs, poor, good)
-    assert (reverse.difference, reverse.p_value) == (-result.difference, result.p_value)
-
-    same = paired_difference(pairs, good, good, "accuracy_ab")
-    assert (same.difference, same.p_value) == (0.0, 1.0)
-    assert same.ci95[0] == -same.ci95[1] < 0
-
-
-@pytest.mark.parametrize("metric", ["accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency"])
-def test_paired_difference_is_the_difference_of_scores(metric: str) -> None:
-    pairs, first = random_data(4)
-    _, second = random_data(5)
-    result = paired_difference(pairs, first, second, metric)  # type: ignore[arg-type]
-    one, two = (score(pairs, rows, resamples=1).overall[metric] for rows in (first, second))
-    assert isinstance(one, float) and isinstance(two, float)
-    assert result.difference == pytest.approx(one - two)
-    assert result.ci95[0] <= result.difference <= result.ci95[1]
-
-
-def test_paired_difference_refuses_what_it_cannot_compare() -> None:
-    pairs = [pair(0, "A")]
-    with pytest.raises(DataError, match="second verdicts, field 'order': .*needs verdicts of order ba"):
-        paired_difference(pairs, both(0, "A", "A"), [row(0, "ab", "A")])
-    with pytest.raises(DataError, match="no pair has a label"):
-        paired_difference([pair(0, None)], both(0, "A", "A"), both(0, "A", "A"))
-    with pytest.raises(ValueError, match="not a share of pairs"):
-        paired_difference(pairs, [], [], "cohen_kappa")  # type: ignore[arg-type]
 
 
 def test_importing_metrics_stays_light() -> None:

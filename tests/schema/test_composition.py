@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import ConfigError
+from judgekit.evaluation.benchmarks import has_source
 from judgekit.schema.composition import Composer, thin
 
 
@@ -147,3 +148,8 @@ def test_a_large_grid_is_thinned_to_points_that_show_every_value() -> None:
     assert len(kept) == 64
     assert {value for point in kept for value in point} == {value for point in points for value in point}
     assert all(point in points for point in kept)
+
+
+def test_settings_of_a_benchmark_that_was_not_chosen_do_not_make_one() -> None:
+    job = Composer().job(["experiment=demo", "benchmark=[starter]"])
+    assert {name for name, benchmark in job.config.benchmark.items() if has_source(benchmark)} == {"starter"}

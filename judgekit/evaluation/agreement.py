@@ -1,0 +1,106 @@
+"""Agreement of a judge with people, or of people with each other, beyond plain accuracy."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from judgekit.evaluation.bootstrap import Estimate, FloatArray, estimate_ratio
+from judgekit.evaluation.outcomes import collect
+from judgekit.evaluation.rates import INVALID, TIE
+from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.rows import ResponsePair
+
+Level = Literal["nominal", "ordinal", "interval"]
+
+
+@dataclass(frozen=True, slots=True)
+class TieAgreement:
+    """Agreement with the labels where ties are not simply right or wrong.
+
+    :param tie_half: share of valid verdicts that agree, one half where just one of verdict and label is a tie
+    :param ties_dropped: the same among rows where neither is a tie
+    """
+
+    tie_half: Estimate
+    ties_dropped: Estimate
+
+
+def tie_agreement(
+    pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow], *, resamples: int = 1000, seed: int = 0
+) -> TieAgreement:
+    """Agreement with ties as one half and with ties dropped, as Meta-Rewarding's Tables 3 and 7 report it.
+
+    All orders that were judged count; invalid verdicts are left out, ``score`` reports how many there are.
+    """
+    outcomes = collect(list(pairs), verdicts)
+    names: list[str] = []
+    halves: list[float] = []
+    firm: list[float] = []
+    for codes in outcomes.verdicts.values():
+        for pair, label, said in zip(outcomes.pairs, outcomes.gold, codes, strict=True):
+            if said != INVALID:
+                names.append(pair.cluster)
+                halves.append(float(said == label) if said == label or TIE not in (said, label) else 0.5)
+                firm.append(float(TIE not in (said, label)))
+    right = [half * counts for half, counts in zip(halves, firm, strict=True)]
+    return TieAgreement(
+        tie_half=estimate_ratio(names, halves, [1.0] * len(names), resamples, seed),
+        ties_dropped=estimate_ratio(names, right, firm, resamples, seed),
+    )
+
+
+def cohen_kappa(first: Sequence[Hashable | None], second: Sequence[Hashable | None]) -> float | None:
+    """Chance-corrected agreement of two raters (Cohen 1960).
+
+    Items that either did not rate (None) are left out. None without items, and where chance alone agrees always.
+    """
+    rated = [(one, two) for one, two in zip(first, second, strict=True) if one is not None and two is not None]
+    count = len(rated)
+    ours, theirs = (Counter(pair[side] for pair in rated) for side in (0, 1))
+    chance = sum(ours[value] * theirs[value] for value in ours)
+    agreed = sum(one == two for one, two in rated)
+    # In whole numbers: agreement by chance of exactly 1 must be seen as such.
+    return None if chance == count * count else (agreed * count - chance) / (count * count - chance)
+
+
+def krippendorff_alpha(ratings: Sequence[Sequence[float | str | None]], level: Level = "nominal") -> float | None:
+    """Reliability of several raters, some of whom may have left out items (Krippendorff 2004, §11.3).
+
+    :param ratings: a rater's values on all items, None where there is none; texts at level nominal only
+    :param level: how values differ: not at all ordered, ordered, or with distances
+    :return: None where no item has two ratings or all ratings are equal
+    """
+    units: defaultdict[int, list[float | str]] = defaultdict(list)
+    for values in ratings:
+        for item, value in enumerate(values):
+            if value is not None:
+                units[item].append(value)
+    shared = [unit for unit in units.values() if len(unit) > 1]
+    found = sorted({value for unit in shared for value in unit}, key=lambda value: (isinstance(value, str), value))
+    if len(found) < 2:
+        return None
+    place = {value: index for index, value in enumerate(found)}
+    coincidences_VV = np.zeros((len(found), len(found)))
+    for unit in shared:
+        counts_V = np.bincount([place[value] for value in unit], minlength=len(found)).astype(np.float64)
+        coincidences_VV += (np.outer(counts_V, counts_V) - np.diag(counts_V)) / (len(unit) - 1)
+    totals_V = coincidences_VV.sum(axis=1)
+    distances_VV = _distances(found, totals_V, level)
+    expected = (np.outer(totals_V, totals_V) * distances_VV).sum() / (totals_V.sum() - 1)
+    return float(1 - (coincidences_VV * distances_VV).sum() / expected)
+
+
+def _distances(values: Sequence[float | str], totals_V: FloatArray, level: Level) -> FloatArray:
+    """Squared differences of values: 0 or 1, by ranks, or by size."""
+    if level == "nominal":
+        return 1.0 - np.eye(len(values))
+    if any(isinstance(value, str) for value in values):
+        raise ValueError(f"level {level} needs numbers, not texts")
+    # The rank of a value is the middle of its ratings among all, counted along the ordered values.
+    places_V = np.cumsum(totals_V) - totals_V / 2 if level == "ordinal" else np.array(values, dtype=np.float64)
+    return np.asarray((places_V[:, None] - places_V) ** 2, dtype=np.float64)

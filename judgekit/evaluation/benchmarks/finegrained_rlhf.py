@@ -1,0 +1,53 @@
+"""FineGrainedRLHF (Wu et al. 2023, arXiv 2306.01693): human preferences among four answers to a question.
+
+The six preferences of a row are those of the answers (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4). The instruction
+is the question with the passages the answers were to be drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from judgekit.data.records import Record
+from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.rows import ResponsePair, Verdict
+
+ANSWERS = 4
+COMPARED = tuple(combinations(range(1, ANSWERS + 1), 2))
+PREFERENCES: dict[int, Verdict] = {0: "tie", 1: "A", 2: "B"}
+
+
+def _pairs(record: Record, folder: str) -> Iterator[ResponsePair]:
+    preferences = record.items("preference", len(COMPARED))
+    if not all(type(one) is int and one in PREFERENCES for one in preferences):
+        raise record.error("preference", "must hold 0, 1 and 2 only; correct it or remove the row")
+    question, group = record.asked("question"), f"finegrained_rlhf/{record.line - 1}"
+    instruction = f"{question}\n\nPassages:\n\n{_passages(record)}"
+    answers = {number: record.text(f"prediction {number}") for number in range(1, ANSWERS + 1)}
+    for (first, second), preference in zip(COMPARED, preferences, strict=True):
+        yield ResponsePair(
+            id=f"{group}/{first}{second}",
+            instruction=instruction,
+            response_a=answers[first],
+            response_b=answers[second],
+            label=PREFERENCES[preference],
+            reference=record.maybe("gold"),
+            group=group,
+        )
+
+
+def _passages(record: Record) -> str:
+    """The passages, each a title followed by paragraphs."""
+    passages = record.items("passages")
+    if not all(isinstance(one, list) and all(isinstance(part, str) for part in one) for one in passages):
+        raise record.error("passages", "must be lists of texts; correct it or remove the row")
+    return "\n\n".join("\n".join(one) for one in passages)
+
+
+LOADER = Loader(
+    _pairs,
+    ("question", "passages", "gold", *(f"prediction {number}" for number in range(1, ANSWERS + 1)), "preference"),
+    "dev_feedback.json",
+    inside="tasks/qa_feedback/data",
+)

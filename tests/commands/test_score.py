@@ -1,0 +1,141 @@
+"""``judgekit score`` from the files to the JSON it prints."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from judgekit import cli
+from judgekit.cli import main
+from judgekit.evaluation.merging import MergeRule
+from judgekit.evaluation.metrics import RATES, score
+from judgekit.evaluation.sections import AGGREGATES
+from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.rows import ORDERS, ResponsePair, write_rows
+from tests.evaluation.judges import CHOICES, pair, random_data, row
+
+
+def write(folder: Path, pairs: list[ResponsePair], rows: list[VerdictRow]) -> list[str]:
+    write_rows(folder / "pairs.jsonl", pairs)
+    write_verdicts(folder / "verdicts.jsonl", rows)
+    return ["score", "--gold", str(folder / "pairs.jsonl"), "--verdicts", str(folder / "verdicts.jsonl")]
+
+
+def printed(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> dict[str, Any]:
+    assert main(arguments) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_prints_what_score_measures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, rows = random_data(0)
+    arguments = write(tmp_path, pairs, rows)
+    found = printed(capsys, arguments)
+    expected = score(pairs, rows)
+    assert set(found) == {"overall", "subsets", "invalid_reasons"}
+    assert found["overall"] == expected.overall and found["subsets"] == expected.subsets
+    assert found["invalid_reasons"] == expected.invalid_reasons
+    for values in (found["overall"], *found["subsets"].values()):
+        assert set(values) == {"n", "unlabelled", *RATES, *(f"{name}_ci95" for name in RATES)}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--invalid-as", "tie"],
+        ["--merge", "panda"],
+        ["--merge", "both_agree", "--invalid-as", "tie"],
+        ["--resamples", "7", "--seed", "3"],
+    ],
+)
+def test_flags_are_those_of_score(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
+    pairs, rows = random_data(1)
+    found = printed(capsys, [*write(tmp_path, pairs, rows), *flags])
+    names = {"--invalid-as": "invalid_as", "--merge": "merge", "--resamples": "resamples", "--seed": "seed"}
+    given = dict(zip(flags[::2], flags[1::2], strict=True))
+    options = {names[flag]: int(value) if value.isdigit() else value for flag, value in given.items()}
+    assert found["overall"] == score(pairs, rows, **options).overall  # type: ignore[arg-type]
+
+
+def test_majority_votes_over_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [pair(0, "A")]
+    rows = [row(0, "ab", verdict, sample) for sample, verdict in enumerate(("B", "A", "A"))]
+    arguments = write(tmp_path, pairs, rows)
+    assert printed(capsys, arguments)["overall"]["accuracy"] == 0.0
+    assert printed(capsys, [*arguments, "--majority"])["overall"]["accuracy"] == 1.0
+
+
+def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs, rows = random_data(2)
+    pairs = [dataclasses.replace(one, subset=f"chat/{one.subset}") for one in pairs]
+    arguments = [*write(tmp_path, pairs, rows), "--resamples", "20"]
+    found = printed(capsys, [*arguments, "--benchmark", "rm_bench"])["benchmark"]
+    assert found["domains"]["chat"] == pytest.approx(printed(capsys, arguments)["overall"]["accuracy"])
+    assert found["normal"] is None
+    assert printed(capsys, [*arguments, "--benchmark", "rewardbench"])["benchmark"]["overall"] is None
+
+
+def test_choices_are_those_of_the_code() -> None:
+    assert set(cli._MERGE_RULES) == set(get_args(MergeRule))
+    assert set(cli._AGGREGATED) == set(AGGREGATES)
+
+
+def test_mistakes_name_the_file_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = write(tmp_path, [pair(0, "A")], [row(0, "ab", "A"), row(7, "ab", "A")])
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == (
+        f"judgekit: {tmp_path / 'verdicts.jsonl'}, line 2, field 'id': there is no gold pair 'p7'; "
+        "score the verdicts against the pairs that were judged\n"
+    )
+    (tmp_path / "pairs.jsonl").write_text('{"instruction": "q", "response_a": "a"}\n', encoding="utf-8")
+    assert main(arguments) == 2
+    assert f"{tmp_path / 'pairs.jsonl'}, line 1, field 'response_b': missing" in capsys.readouterr().err
+    (tmp_path / "verdicts.jsonl").unlink()
+    write_rows(tmp_path / "pairs.jsonl", [pair(0, "A")])
+    assert main(arguments) == 2
+    assert "there is no such verdict file" in capsys.readouterr().err
+    for wrong in (["--resamples", "0"], ["--merge", "average"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*arguments, *wrong])
+        assert stop.value.code == 2
+
+
+def test_pairs_without_an_instruction_are_measured_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [dataclasses.replace(pair(0, "A"), instruction=" "), pair(1, "B")]
+    arguments = write(tmp_path, pairs, [row(0, "ab", "A"), row(1, "ab", "B")])
+    assert printed(capsys, arguments)["overall"]["accuracy"] == 1.0
+
+
+def test_it_imports_no_torch(tmp_path: Path) -> None:
+    arguments = write(tmp_path, *random_data(0))
+    program = (
+        f"import sys\nfrom judgekit.cli import main\nmain({arguments!r})\n"
+        "print(sorted({'torch', 'transformers', 'hydra', 'lightning'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    json.loads(done.stdout)
+
+
+def test_a_hundred_thousand_verdicts_take_seconds_and_little_memory(tmp_path: Path) -> None:
+    """A tenth of what must be done in 60 s and 2 GB."""
+    draw = random.Random(0)
+    pairs = [pair(number, draw.choice(CHOICES[:3]), f"g{number // 2}", "xyz"[number % 3]) for number in range(50_000)]
+    rows = [row(number, order, draw.choice(CHOICES)) for number in range(50_000) for order in ORDERS]
+    arguments = [*write(tmp_path, pairs, rows), "--resamples", "200"]
+    program = (
+        f"import sys, time\nfrom pathlib import Path\nfrom judgekit.cli import main\nmain({arguments!r})\n"
+        "status = Path('/proc/self/status').read_text().split()\n"
+        "print(time.process_time(), status[status.index('VmHWM:') + 1], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seconds, kilobytes = map(float, done.stderr.split())
+    assert seconds < 6
+    assert kilobytes < 300_000

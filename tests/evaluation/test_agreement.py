@@ -1,0 +1,89 @@
+"""Agreement against scikit-learn and the krippendorff package, on random and degenerate ratings."""
+
+from __future__ import annotations
+
+import random
+
+import krippendorff
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from judgekit.evaluation.agreement import cohen_kappa, krippendorff_alpha, tie_agreement
+from judgekit.evaluation.metrics import score
+from tests.evaluation.judges import both, pair, random_data
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kappa_equals_scikit_learn(seed: int) -> None:
+    draw = random.Random(seed)
+    first = [draw.choice(["A", "B", "tie"]) for _ in range(40)]
+    second = [value if draw.random() < 0.5 else draw.choice(["A", "B", "tie"]) for value in first]
+    assert cohen_kappa(first, second) == pytest.approx(cohen_kappa_score(first, second))
+    assert cohen_kappa([*first, None, "A"], [*second, "A", None]) == cohen_kappa(first, second)
+
+
+def test_kappa_without_anything_to_agree_on() -> None:
+    assert cohen_kappa([], []) is None
+    assert cohen_kappa(["A", "A"], ["A", "A"]) is None
+    assert cohen_kappa(["A", "B"], ["A", "B"]) == 1.0
+    assert cohen_kappa(["A", "B"], ["B", "A"]) == -1.0
+
+
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+@pytest.mark.parametrize("seed", range(12))
+def test_alpha_equals_krippendorff(level: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    truth = draw.integers(1, 6, 30)
+    table = np.where(draw.random((4, 30)) < 0.6, truth, draw.integers(1, 6, (4, 30))).astype(float)
+    table[draw.random((4, 30)) < 0.25] = np.nan
+    theirs = krippendorff.alpha(reliability_data=table, level_of_measurement=level)
+    ratings = [[None if np.isnan(value) else float(value) for value in rater] for rater in table]
+    assert krippendorff_alpha(ratings, level) == pytest.approx(theirs)  # type: ignore[arg-type]
+
+
+def test_alpha_of_texts_and_of_nothing() -> None:
+    ratings = [["A", "B", "tie", None], ["A", "B", "B", "A"]]
+    codes = [[0.0, 1.0, 2.0, np.nan], [0.0, 1.0, 1.0, 0.0]]
+    assert krippendorff_alpha(ratings) == pytest.approx(
+        krippendorff.alpha(reliability_data=codes, level_of_measurement="nominal")
+    )
+    assert krippendorff_alpha([]) is krippendorff_alpha([[1.0], [None]]) is krippendorff_alpha([[1, 1], [1, 1]]) is None
+    with pytest.raises(ValueError, match="level interval needs numbers"):
+        krippendorff_alpha(ratings, "interval")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_as_halves_and_dropped_by_hand(seed: int) -> None:
+    pairs, rows = random_data(seed)
+    gold = {one.id: one.label for one in pairs}
+    halves, firm = [], []
+    for one in rows:
+        label = gold[one.id]
+        if one.verdict is None:
+            continue
+        halves.append(1.0 if one.verdict == label else 0.5 if "tie" in (one.verdict, label) else 0.0)
+        if "tie" not in (one.verdict, label):
+            firm.append(one.verdict == label)
+    found = tie_agreement(pairs, rows, resamples=50)
+    assert found.tie_half.value == pytest.approx(sum(halves) / len(halves))
+    assert found.ties_dropped.value == pytest.approx(sum(firm) / len(firm))
+    assert (found.tie_half.n, found.ties_dropped.n) == (len(halves), len(firm))
+
+
+def test_without_ties_both_are_the_accuracy() -> None:
+    pairs = [pair(number, "A") for number in range(20)]
+    rows = [one for number in range(20) for one in both(number, "A", "B" if number < 5 else "A")]
+    found = tie_agreement(pairs, rows)
+    accuracy = score(pairs, rows).overall["accuracy"]
+    assert found.tie_half == found.ties_dropped
+    assert found.tie_half.value == accuracy
+
+
+def test_all_ties_and_all_invalid() -> None:
+    pairs = [pair(number, "A") for number in range(4)]
+    ties = tie_agreement(pairs, [one for number in range(4) for one in both(number, "tie", "tie")])
+    assert (ties.tie_half.value, ties.ties_dropped.value, ties.ties_dropped.ci95) == (0.5, None, None)
+    invalid = tie_agreement(pairs, [one for number in range(4) for one in both(number, None, None)])
+    assert invalid.tie_half.value is invalid.ties_dropped.value is None
+    assert tie_agreement([], []).tie_half.value is None

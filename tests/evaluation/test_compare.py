@@ -1,0 +1,95 @@
+"""Two judges on the same pairs, against statsmodels, scipy and resampling by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar as reference
+
+from judgekit.errors import DataError
+from judgekit.evaluation.compare import mcnemar, paired_difference
+from judgekit.evaluation.metrics import score
+from tests.evaluation.judges import both, pair, random_data, row
+
+
+def test_paired_difference() -> None:
+    pairs = [pair(number, "A") for number in range(50)]
+    good = [verdict for number in range(50) for verdict in both(number, "A", "A" if number < 40 else "B")]
+    poor = [verdict for number in range(50) for verdict in both(number, "A" if number >= 30 else None, "A")]
+    result = paired_difference(pairs, good, poor)
+    assert (result.only_a, result.only_b, result.n) == (30, 10, 50)
+    assert result.difference == pytest.approx(0.4)
+    assert result.p_value == pytest.approx(binomtest(30, 40, 0.5).pvalue)
+    assert 0 < result.ci95[0] < 0.4 < result.ci95[1] < 1
+    reverse = paired_difference(pairs, poor, good)
+    assert (reverse.difference, reverse.p_value) == (-result.difference, result.p_value)
+
+    same = paired_difference(pairs, good, good, "accuracy_ab")
+    assert (same.difference, same.p_value) == (0.0, 1.0)
+    assert same.ci95[0] == -same.ci95[1] < 0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency"])
+def test_paired_difference_is_the_difference_of_scores(metric: str) -> None:
+    pairs, first = random_data(4)
+    _, second = random_data(5)
+    result = paired_difference(pairs, first, second, metric)  # type: ignore[arg-type]
+    one, two = (score(pairs, rows, resamples=1).overall[metric] for rows in (first, second))
+    assert isinstance(one, float) and isinstance(two, float)
+    assert result.difference == pytest.approx(one - two)
+    assert result.ci95[0] <= result.difference <= result.ci95[1]
+
+
+def test_paired_difference_refuses_what_it_cannot_compare() -> None:
+    pairs = [pair(0, "A")]
+    with pytest.raises(DataError, match="second verdicts, field 'order': .*needs verdicts of order ba"):
+        paired_difference(pairs, both(0, "A", "A"), [row(0, "ab", "A")])
+    with pytest.raises(DataError, match="no pair has a label"):
+        paired_difference([pair(0, None)], both(0, "A", "A"), both(0, "A", "A"))
+    with pytest.raises(ValueError, match="not a mean over pairs"):
+        paired_difference(pairs, [], [], "cohen_kappa")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 9), (40, 22), (7, 7)])
+def test_mcnemar_equals_statsmodels(only_a: int, only_b: int) -> None:
+    theirs = reference([[50, only_a], [only_b, 20]], exact=True).pvalue
+    assert mcnemar(only_a, only_b) == pytest.approx(theirs)
+
+
+def test_accuracy_compares_halves() -> None:
+    pairs = [pair(number, "A") for number in range(4)]
+    first = [one for number in range(4) for one in both(number, "A", "B" if number else "A")]
+    second = [one for number in range(4) for one in both(number, "B", "B" if number < 2 else "A")]
+    result = paired_difference(pairs, first, second, "accuracy")
+    assert (result.difference, result.only_a, result.only_b) == (3 / 8, 2, 0)
+    assert result.p_value is None
+
+
+def test_the_paired_bootstrap_knows_clusters() -> None:
+    draw = np.random.default_rng(0)
+    names = [f"g{number // 8}" for number in range(160)]
+    pairs = [pair(number, "A", names[number]) for number in range(160)]
+    better = np.repeat(draw.random(20) < 0.65, 8)
+    first = [one for number in range(160) for one in both(number, "A", "A" if better[number] else "B")]
+    second = [one for number in range(160) for one in both(number, "A", "B" if better[number] else "A")]
+    result = paired_difference(pairs, first, second, resamples=4000)
+    signs = 2.0 * better[::8] - 1
+    means = signs[draw.integers(0, 20, (40_000, 20))].mean(axis=1)
+    expected = 2 * min((means <= 0).mean(), (means >= 0).mean())
+    assert result.p_bootstrap == pytest.approx(min(1.0, expected), abs=0.04)
+    assert result.p_value is not None and result.p_value < result.p_bootstrap / 5
+
+
+def test_p_values_are_uniform_where_judges_are_equal() -> None:
+    found = []
+    for seed in range(200):
+        draw = np.random.default_rng(seed)
+        wins = draw.random((2, 60)) < 0.6
+        pairs = [pair(number, "A") for number in range(60)]
+        judges = [
+            [one for number in range(60) for one in both(number, "A", "A" if side[number] else "B")] for side in wins
+        ]
+        found.append(paired_difference(pairs, judges[0], judges[1], resamples=200, seed=seed).p_bootstrap)
+    assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.10
+    assert 0.35 <= np.mean(np.array(found) < 0.5) <= 0.65
