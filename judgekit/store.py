@@ -63,6 +63,7 @@ class StageInfo:
     :param seconds: wall-clock time of the process that finished the stage; what killed ones spent is not in it
     :param files: data files by path relative to the folder
     :param finished: time of completion, ISO 8601, UTC
+    :param cost: what a server charged for the sampled generations, in the currency of the configured prices
     """
 
     name: str
@@ -78,6 +79,7 @@ class StageInfo:
     files: dict[str, FileInfo]
     host: str
     finished: str
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Workspace:
         self._rows, self._dropped = Counter[str](), Counter[str]()
         self._generations = {"sampled": 0, "cached": 0}
         self._tokens = {"prompt": 0, "generated": 0}
+        self._cost: float | None = None
 
     def count(self, **rows: int) -> None:
         """Add to row counts, by name."""
@@ -138,19 +141,18 @@ class Workspace:
         self._generations["sampled"] += sampled
         self._generations["cached"] += cached
 
-    def tokens(self, prompt: int, generated: int) -> None:
-        """Add to the numbers of tokens."""
+    def tokens(self, prompt: int, generated: int, cost: float | None = None) -> None:
+        """Add to the numbers of tokens, and to what they cost where they have prices."""
         self._tokens["prompt"] += prompt
         self._tokens["generated"] += generated
+        self._cost = self._cost if cost is None else (self._cost or 0.0) + cost
 
     def counts(self) -> dict[str, Any]:
         """All counts, under the names ``StageInfo`` gives them."""
         return {
-            "rows": dict(self._rows),
-            "dropped": dict(self._dropped),
-            "generations": dict(self._generations),
-            "tokens": dict(self._tokens),
-        }
+            "rows": dict(self._rows), "dropped": dict(self._dropped), "generations": dict(self._generations),
+            "tokens": dict(self._tokens), "cost": self._cost,
+        }  # fmt: skip
 
 
 class Store:

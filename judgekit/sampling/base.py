@@ -56,7 +56,8 @@ class Request:
     @property
     def prompt(self) -> list[Any]:
         """What the reply depends on, as JSON: token ids, or messages and prefill."""
-        return list(self.prompt_ids) or [*self.messages, self.prefill]
+        turns = [[message["role"], message["content"]] for message in self.messages]
+        return list(self.prompt_ids) or [*turns, self.prefill]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Generation:
     :param finish: why it ended; ``length`` means it was cut at ``max_new_tokens``
     :param prompt_tokens: length of the prompt, tokens
     :param choice_probs: probability of each choice (they sum to 1), for requests with choices
+    :param generated: length of the reply as a server counts it, tokens; None where ``token_ids`` tell
     """
 
     text: str
@@ -75,10 +77,44 @@ class Generation:
     finish: Finish
     prompt_tokens: int
     choice_probs: dict[str, float] | None = None
+    generated: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Length of the reply, tokens."""
+        return len(self.token_ids) if self.generated is None else self.generated
 
 
-Finished = list[tuple[Item, Generation]]
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a prompt cannot be asked. It concerns this prompt alone: the others are asked.
+
+    :param reason: what refusals are counted under, without numbers of single rows
+    :param detail: what is particular to this prompt
+    """
+
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """``REASON: DETAIL``."""
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+Finished = Sequence[tuple[Item, Generation | Refusal]]
 """Samples that came back together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a server charges, in any currency.
+
+    :param prompt: for a million prompt tokens
+    :param generated: for a million generated tokens
+    """
+
+    prompt: float
+    generated: float
 
 
 class Sampler(Protocol):
@@ -95,7 +131,8 @@ class Sampler(Protocol):
     def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
         """Generate the batches, taking the next ones as there is room, and give samples as they finish.
 
-        A planned batch of several samples is given whole.
+        A planned batch of several samples is given whole. A refused sample is left out of what is kept: the next call
+        asks again.
         """
         ...
 

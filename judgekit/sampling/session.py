@@ -10,7 +10,7 @@ from pathlib import Path
 
 from judgekit.errors import StageError
 from judgekit.randomness import digest
-from judgekit.sampling.base import Batch, Generation, Item, Progress, Request, Sampler
+from judgekit.sampling.base import Batch, Generation, Item, Prices, Progress, Refusal, Request, Sampler
 from judgekit.sampling.cache import GenerationCache
 from judgekit.store import Workspace, storage_errors, write_json_atomic
 
@@ -38,24 +38,24 @@ RUNS_PER_SHARD = 8
 
 
 class Samples(Mapping[tuple[str, int], Generation]):
-    """Generations by (request id, sample index), read from the cache when they are asked for."""
+    """Generations by (request id, sample index), read from the cache when they are asked for.
 
-    def __init__(self, cache: GenerationCache, keys: dict[tuple[str, int], str]) -> None:
+    :ivar refused: why requests were refused, by request id; they have no generations here
+    """
+
+    def __init__(
+        self, cache: GenerationCache, keys: dict[tuple[str, int], str], refused: Mapping[str, Refusal]
+    ) -> None:
         """Look ``keys`` up in ``cache``."""
-        self._cache, self._keys = cache, keys
+        self._cache, self.refused = cache, refused
+        self._keys = {name: key for name, key in keys.items() if name[0] not in refused}
 
     def __getitem__(self, name: tuple[str, int]) -> Generation:
         """One generation.
 
         :raises StageError: when its row was damaged after it was found
         """
-        generation = self._cache.get(self._keys[name])
-        if generation is None:
-            raise StageError(
-                f"A generation in {self._cache.folder} was damaged while it was in use. Run the same command again: "
-                f"the damaged line is skipped and made anew."
-            )
-        return generation
+        return _kept(self._cache, self._keys[name])
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Names in the order of the requests."""
@@ -66,6 +66,16 @@ class Samples(Mapping[tuple[str, int], Generation]):
         return len(self._keys)
 
 
+def _kept(cache: GenerationCache, key: str) -> Generation:
+    generation = cache.get(key)
+    if generation is None:
+        raise StageError(
+            f"A generation in {cache.folder} was damaged while it was in use. Run the same command again: "
+            f"the damaged line is skipped and made anew."
+        )
+    return generation
+
+
 def sample_all(
     sampler: Sampler,
     cache: GenerationCache,
@@ -74,6 +84,7 @@ def sample_all(
     workspace: Workspace | None = None,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    prices: Prices | None = None,
 ) -> Samples:
     """All samples of all requests, drawing those that the cache lacks.
 
@@ -82,12 +93,15 @@ def sample_all(
     done again in its old composition, so that the same samples come out and at most one batch is repeated (of a back
     end that batches on its own: what it was working on).
 
-    :param requests: ids are unique; requests with equal prompt and parameters share their samples
     A shard plans all samples, whether or not they are cached, so that all shards have the same plan and the result
     does not depend on their number; it draws its own batches and waits until the others have drawn theirs.
 
+    A request that the back end refuses has no samples, not even those of it that were not refused.
+
+    :param requests: ids are unique; requests with equal prompt and parameters share their samples
     :param workspace: of the stage; receives the counts of generations and tokens. None: nothing to resume
     :param shard: draw only this part
+    :param prices: adds the cost of what was sampled to the workspace
     :raises StageError: other shards have not drawn their part in time
     :raises ValueError: when a sample is asked for twice or the sampler breaks its protocol
     """
@@ -108,20 +122,25 @@ def sample_all(
     numbers = {item: number for number, batch in enumerate(record.batches) for item in batch}
     count = len(record.batches)
     own = [batch for number, batch in enumerate(record.batches) if shard is None or shard.takes(number, count)]
+    refused: dict[str, Refusal] = {}
     for finished in sampler.stream(requests, _lacking(cache, own, items, progress)):
+        made = [(item, outcome) for item, outcome in finished if isinstance(outcome, Generation)]
+        refused |= {items[item]: outcome for item, outcome in finished if isinstance(outcome, Refusal)}
         new = sum(items[item] not in cache for item, _ in finished)
         # Noted before it is kept: a sample found in the cache after a kill counts as this stage's own.
-        record.begin({numbers[item] for item, _ in finished})
-        cache.put_batch([(items[item], generation) for item, generation in finished])
+        record.begin({numbers[item] for item, _ in made})
+        if made:
+            cache.put_batch([(items[item], generation) for item, generation in made])
         if progress is not None:
-            progress.advance(new, sum(len(generation.token_ids) for _, generation in finished))
-    if unfinished := [items[item] for batch in own for item in batch if items[item] not in cache]:
+            progress.advance(new, sum(generation.tokens for _, generation in made))
+    missing = [key for key in first if key not in cache and key not in refused]
+    if unfinished := {items[item] for batch in own for item in batch}.intersection(missing):
         raise ValueError(f"the sampler left out {len(unfinished)} samples")
     if shard is not None:
-        _await_others(cache, [key for key in first if key not in cache], shard)
-    samples = Samples(cache, keys)
+        _await_others(cache, missing, shard)
+    samples = Samples(cache, keys, {name: refused[key] for (name, _), key in keys.items() if key in refused})
     if workspace is not None:
-        _count(workspace, samples, requests, record, len(first))
+        _count(workspace, cache, items, record, len(first) - len(refused), prices)
     return samples
 
 
@@ -190,13 +209,21 @@ def _lacking(
             progress.advance(len(lacking), 0)
 
 
-def _count(workspace: Workspace, samples: Samples, requests: Sequence[Request], record: _Record, distinct: int) -> None:
-    own = [samples[requests[index].id, sample] for number in record.begun for index, sample in record.batches[number]]
+def _count(
+    workspace: Workspace,
+    cache: GenerationCache,
+    items: Mapping[Item, str],
+    record: _Record,
+    distinct: int,
+    prices: Prices | None,
+) -> None:
+    """Record what this stage sampled, replies to requests that were then refused included: they cost as much."""
+    own = [_kept(cache, items[item]) for number in record.begun for item in record.batches[number]]
+    prompt = sum(generation.prompt_tokens for generation in own)
+    generated = sum(generation.tokens for generation in own)
     workspace.generations(sampled=len(own), cached=distinct - len(own))
-    workspace.tokens(
-        prompt=sum(generation.prompt_tokens for generation in own),
-        generated=sum(len(generation.token_ids) for generation in own),
-    )
+    cost = None if prices is None else (prompt * prices.prompt + generated * prices.generated) / 1e6
+    workspace.tokens(prompt, generated, cost)
 
 
 class _Record:

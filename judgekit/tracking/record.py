@@ -77,6 +77,7 @@ class RunRecord:
                 "generations": info.generations,
                 "tokens": info.tokens,
             }
+            | ({"cost": round(info.cost, 6)} if info.cost is not None else {})
         )
         self.write()
         counts = ", ".join(f"{count} {what}" for what, count in info.rows.items())
