@@ -62,7 +62,7 @@ def _merge(rows: Mapping[str, VerdictRow], rule: Rule, invalid_is_tie: bool) -> 
         if row.verdict is None and invalid_is_tie:
             row = VerdictRow("", order, 0, "tie", None, "", p_a=0.5, score_a=0.0, score_b=0.0)
         if row.verdict is None and rule is not _judgebench:
-            return Merged(None, row.invalid or "unstated")
+            return Merged(None, row.reason)
         found.append(row)
     said = rule(*found)
     verdict = _NAMED.get(said)
@@ -79,7 +79,7 @@ def _both_agree(ab: VerdictRow, ba: VerdictRow) -> str:
 
 def _judgebench(ab: VerdictRow, ba: VerdictRow) -> str:
     if ab.verdict is None and ba.verdict is None:
-        return ab.invalid or "unstated"
+        return ab.reason
     return _sign(sum({"A": 1, "B": -1}.get(str(row.verdict), 0) for row in (ab, ba)))
 
 

@@ -61,7 +61,7 @@ def collect(pairs: Sequence[ResponsePair], rows: Iterable[VerdictRow], source: s
             continue
         codes[row.order][place] = CODES[row.verdict]
         if row.verdict is None and pairs[place].label is not None:
-            reasons[row.invalid or "unstated"] += 1
+            reasons[row.reason] += 1
 
     labelled = [place for place, pair in enumerate(pairs) if pair.label is not None]
     verdicts: dict[Order, Sequence[int]] = {}

@@ -22,7 +22,7 @@ class VerdictRow:
     :param order: ``ba`` means the judge saw response_b first
     :param sample: index of the sample, unique within (id, order)
     :param verdict: names the response (A = response_a), not the position; None when invalid
-    :param invalid: why there is no verdict; None when there is one
+    :param invalid: why there is no verdict, ``REASON`` or ``REASON: DETAIL``; None when there is one
     :param text: the judge's reply
     :param p_a: probability that response_a is better, where decoding yields it
     :param score_a: score the judge gave response_a, for judges that score; likewise ``score_b``
@@ -37,6 +37,11 @@ class VerdictRow:
     p_a: float | None = None
     score_a: float | None = None
     score_b: float | None = None
+
+    @property
+    def reason(self) -> str:
+        """What a row without a verdict is counted under: its reason without what is particular to the row."""
+        return (self.invalid or "unstated").partition(": ")[0]
 
 
 OPTIONAL = ("p_a", "score_a", "score_b")

@@ -39,7 +39,7 @@ def _vote(rows: Sequence[VerdictRow]) -> VerdictRow:
     first = rows[0]
     # Counter keeps the order of first appearance among equals.
     leading: list[tuple[Verdict, int]] = Counter(row.verdict for row in rows if row.verdict).most_common(1)
-    reasons = Counter(row.invalid or "unstated" for row in rows if row.verdict is None)
+    reasons = Counter(row.reason for row in rows if row.verdict is None)
     verdict = leading[0][0] if leading else None
     return VerdictRow(
         id=first.id,

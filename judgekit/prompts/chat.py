@@ -52,7 +52,7 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill
     :raises ValueError: a role or text that cannot be encoded; the message is the reason to count the row under
     :raises ModelError: the tokenizer's chat template cannot be used
     """
-    contents = [_checked(message["content"]).strip() for message in messages]
+    contents = [check_text(message["content"]).strip() for message in messages]
     roles = [message["role"] for message in messages]
     ids: list[int] = []
     for part in _render(tokenizer, roles, generation_prompt=True):
@@ -60,7 +60,7 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill
             ids += _literal(tokenizer, contents[part])
         else:
             ids += _template_ids(tokenizer, part)
-    return ids + _before_word(tokenizer, _checked(prefill))
+    return ids + _before_word(tokenizer, check_text(prefill))
 
 
 def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True) -> list[int]:
@@ -69,8 +69,20 @@ def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True) -> list[
     :param end: append the token that ends an assistant's turn
     :raises ValueError: text that cannot be encoded
     """
-    ids = _literal(tokenizer, _checked(text))
+    ids = _literal(tokenizer, check_text(text))
     return [*ids, end_of_turn(tokenizer)] if end else ids
+
+
+def check_text(text: str) -> str:
+    """The text itself.
+
+    :raises ValueError: half of a surrogate pair, which no UTF-8 and so no token stands for
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("text holds a lone surrogate") from error
+    return text
 
 
 def end_of_turn(tokenizer: ChatTokenizer) -> int:
@@ -132,18 +144,6 @@ def _render(tokenizer: ChatTokenizer, roles: Sequence[str], generation_prompt: b
     if [part for part in parts if isinstance(part, int)] != list(range(len(roles))):
         raise ModelError("The model's chat template drops, repeats or reorders messages.")
     return [part for part in parts if part != ""]
-
-
-def _checked(text: str) -> str:
-    """The text itself.
-
-    :raises ValueError: half of a surrogate pair, which no UTF-8 and so no token stands for
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError("text holds a lone surrogate") from error
-    return text
 
 
 def _before_word(tokenizer: ChatTokenizer, text: str) -> list[int]:

@@ -37,14 +37,23 @@ class Choices:
 
         :raises ValueError: when one text begins another, so that its end would be a further choice
         """
-        ids = tuple(tuple(encode_reply(tokenizer, text, end=False)) for text in texts)
+        return cls.of_tokens(texts, [tuple(encode_reply(tokenizer, text, end=False)) for text in texts])
+
+    @classmethod
+    def of_tokens(cls, texts: Sequence[str], ids: Sequence[tuple[int, ...]]) -> Choices:
+        """The tree of some texts whose tokens are known.
+
+        :raises ValueError: when one text begins another, so that its end would be a further choice
+        """
         children: dict[Start, dict[int, None]] = {}
         for tokens in ids:
             for step, token in enumerate(tokens):
                 children.setdefault(tokens[:step], {})[token] = None
         if any(tokens in children for tokens in ids) or len(set(ids)) < len(ids):
             raise ValueError(f"of the allowed replies {list(texts)} one begins another")
-        return cls(tuple(texts), ids, {start: tuple(found) for start, found in children.items() if len(found) > 1})
+        return cls(
+            tuple(texts), tuple(ids), {start: tuple(found) for start, found in children.items() if len(found) > 1}
+        )
 
     def decide(self, scores: Mapping[Start, Sequence[float]], request: Request, uniform: float) -> Generation:
         """Draw a text at the request's temperature (the likeliest at 0).

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from judgekit.errors import StageError
 from judgekit.randomness import digest
-from judgekit.sampling.base import Batch, Generation, Item, Prices, Progress, Refusal, Request, Sampler
+from judgekit.sampling.base import Batch, Finished, Generation, Item, Prices, Progress, Refusal, Request, Sampler
 from judgekit.sampling.cache import GenerationCache
 from judgekit.store import Workspace, storage_errors, write_json_atomic
 
@@ -119,20 +119,10 @@ def sample_all(
     wanted = first if shard is not None else missing
     if uncovered := {first[key] for key in wanted if key not in planned}:
         record.extend(_plan(sampler, requests, uncovered))
-    numbers = {item: number for number, batch in enumerate(record.batches) for item in batch}
     count = len(record.batches)
     own = [batch for number, batch in enumerate(record.batches) if shard is None or shard.takes(number, count)]
-    refused: dict[str, Refusal] = {}
-    for finished in sampler.stream(requests, _lacking(cache, own, items, progress)):
-        made = [(item, outcome) for item, outcome in finished if isinstance(outcome, Generation)]
-        refused |= {items[item]: outcome for item, outcome in finished if isinstance(outcome, Refusal)}
-        new = sum(items[item] not in cache for item, _ in finished)
-        # Noted before it is kept: a sample found in the cache after a kill counts as this stage's own.
-        record.begin({numbers[item] for item, _ in made})
-        if made:
-            cache.put_batch([(items[item], generation) for item, generation in made])
-        if progress is not None:
-            progress.advance(new, sum(generation.tokens for _, generation in made))
+    finished = sampler.stream(requests, _lacking(cache, own, items, progress))
+    refused = _keep(finished, cache, items, record, progress)
     missing = [key for key in first if key not in cache and key not in refused]
     if unfinished := {items[item] for batch in own for item in batch}.intersection(missing):
         raise ValueError(f"the sampler left out {len(unfinished)} samples")
@@ -142,6 +132,29 @@ def sample_all(
     if workspace is not None:
         _count(workspace, cache, items, record, len(first) - len(refused), prices)
     return samples
+
+
+def _keep(
+    finished: Iterator[Finished],
+    cache: GenerationCache,
+    items: Mapping[Item, str],
+    record: _Record,
+    progress: Progress | None,
+) -> dict[str, Refusal]:
+    """Write what comes to the cache; give refusals by key."""
+    numbers = {item: number for number, batch in enumerate(record.batches) for item in batch}
+    refused: dict[str, Refusal] = {}
+    for outcomes in finished:
+        made = [(item, outcome) for item, outcome in outcomes if isinstance(outcome, Generation)]
+        refused |= {items[item]: outcome for item, outcome in outcomes if isinstance(outcome, Refusal)}
+        new = sum(items[item] not in cache for item, _ in outcomes)
+        # Noted before it is kept: a sample found in the cache after a kill counts as this stage's own.
+        record.begin({numbers[item] for item, _ in made})
+        if made:
+            cache.put_batch([(items[item], generation) for item, generation in made])
+        if progress is not None:
+            progress.advance(new, sum(generation.tokens for _, generation in made))
+    return refused
 
 
 def _keys_by_item(cache: GenerationCache, requests: Sequence[Request]) -> dict[Item, str]:

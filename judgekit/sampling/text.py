@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from judgekit.prompts.chat import ChatTokenizer, encode_prompt
+from judgekit.prompts.chat import ChatTokenizer, check_text, encode_prompt
 from judgekit.rows import Message
-from judgekit.sampling.base import Finish, Generation, Progress, Request, Sampler, SamplingParams
+from judgekit.sampling.base import Finish, Generation, Prices, Progress, Refusal, Request, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import Shard, sample_all
 from judgekit.store import Workspace
@@ -46,47 +46,73 @@ class Replies:
 class TextSampler:
     """A model that is asked in text.
 
+    :param tokenizer: None where a server encodes the messages itself; it then also says which prompts are too long
     :param max_length: context of the model, tokens
     :param shard: draw only this part of every call
+    :param prices: what the model's owner charges
     """
 
-    tokenizer: ChatTokenizer
+    tokenizer: ChatTokenizer | None
     sampler: Sampler
     cache: GenerationCache
     max_length: int
     progress: Callable[[str], Progress] | None = None
     shard: Shard | None = None
+    prices: Prices | None = None
 
     def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str = "sampling") -> Replies:
         """Sample all requests; refused ones are counted as dropped in the workspace.
 
         :param title: what progress is shown under
         """
-        encoded: list[Request] = []
-        refused: dict[str, str] = {}
-        for request in requests:
-            try:
-                ids = tuple(encode_prompt(self.tokenizer, request.prompt, request.prefill))
-            except ValueError as error:
-                refused[request.id] = str(error)
-                continue
-            if len(ids) + request.params.max_new_tokens > self.max_length:
-                refused[request.id] = f"too long: {len(ids)} prompt tokens"
-                if workspace is not None:
-                    workspace.drop(
-                        f"prompt leaves less than {request.params.max_new_tokens} of {self.max_length} tokens"
-                    )
-                continue
-            encoded.append(Request(request.id, ids, request.params, request.samples))
-        if workspace is not None:
-            unencodable = sum(not reason.startswith("too long") for reason in refused.values())
-            if unencodable:
-                workspace.drop("text that cannot be encoded", unencodable)
+        prepared = [(request.id, self._prepare(request)) for request in requests]
+        asked = [request for _, request in prepared if isinstance(request, Request)]
+        refused = {name: refusal for name, refusal in prepared if isinstance(refusal, Refusal)}
         progress = self.progress(title) if self.progress is not None else None
         samples = sample_all(
-            self.sampler, self.cache, encoded, workspace=workspace, progress=progress, shard=self.shard
-        )
-        return Replies(samples, refused)
+            self.sampler, self.cache, asked, workspace=workspace, progress=progress, shard=self.shard,
+            prices=self.prices,
+        )  # fmt: skip
+        refused |= samples.refused
+        if workspace is not None:
+            for refusal in refused.values():
+                workspace.drop(refusal.reason)
+        return Replies(samples, {name: str(refusal) for name, refusal in refused.items()})
+
+    def close(self) -> None:
+        """Give memory, connections and files back; the next call begins anew."""
+        self.cache.close()
+        self.sampler.close()
+
+    def _prepare(self, request: TextRequest) -> Request | Refusal:
+        if self.tokenizer is None:
+            return _as_text(request)
+        try:
+            ids = tuple(encode_prompt(self.tokenizer, request.prompt, request.prefill))
+        except ValueError as error:
+            return Refusal(str(error))
+        room = self.max_length - request.params.max_new_tokens
+        if len(ids) > room:
+            reply = request.params.max_new_tokens
+            detail = f"{len(ids)} prompt tokens, with {reply} for the reply the limit is {room} (model.max_length)"
+            return Refusal(TOO_LONG, detail)
+        return Request(request.id, ids, request.params, request.samples)
+
+
+TOO_LONG = "too long"
+
+
+def _as_text(request: TextRequest) -> Request | Refusal:
+    """The request for a server that encodes text itself; contents lose their outer white space, as always."""
+    messages = tuple({"role": turn["role"], "content": turn["content"].strip()} for turn in request.prompt)
+    for text in (*(turn["content"] for turn in messages), request.prefill):
+        try:
+            check_text(text)
+        except ValueError as error:
+            return Refusal(str(error))
+        if "\0" in text:  # servers answer it with anything from an error to a cut
+            return Refusal("text holds a NUL character")
+    return Request(request.id, (), request.params, request.samples, messages, request.prefill)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,345 @@
+"""``sampler=openai``: text from a server that speaks the OpenAI API.
+
+The server renders the chat template and encodes the text itself. Every sample is one request, so that finished ones
+are kept whatever happens to the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import re
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from judgekit.errors import ConfigError, Problem, StageError
+from judgekit.sampling.base import (
+    Batch,
+    Finish,
+    Finished,
+    Generation,
+    Item,
+    Prices,
+    Progress,
+    Refusal,
+    Request,
+)  # fmt: skip
+from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.choices import Choices, Start
+from judgekit.sampling.server import GO_ON, Rejected, Served, Server
+from judgekit.sampling.streams import stream_key, uniforms
+from judgekit.sampling.text import TOO_LONG, TextSampler
+from judgekit.schema.checks import server_problems
+from judgekit.schema.config import OpenAIConfig
+
+T = TypeVar("T")
+
+_LONG = re.compile(
+    r"context[ _-]?(length|size|window)|\b(prompt|inputs?)\b[^.]{0,60}(too long|too large|exceeds|must be <=)", re.I
+)
+"""How servers say that a prompt is too long."""
+_FILTERED = ("content_filter", "content_policy_violation")
+_MARKER = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Za-z_]{2,32}\]")
+"""What the special tokens of chat templates look like."""
+
+
+def server_sampler(
+    config: OpenAIConfig, store_root: Path, progress: Callable[[str], Progress] | None = None
+) -> TextSampler:
+    """A server's model, ready to be asked. Close it after use.
+
+    :param store_root: root folder of the store that keeps the replies
+    :raises ConfigError: settings that a server cannot be asked with
+    :raises MissingExtraError: without the package ``openai``
+    :raises ModelError: the server does not offer the model
+    :raises StageError: the server does not answer
+    """
+    problems = server_problems(config)
+    if problems:
+        raise ConfigError(problems)
+    sampler = OpenAISampler(config)
+    try:
+        served = sampler.served()
+        cache = GenerationCache(store_root, served.digest)
+    except BaseException:
+        sampler.close()
+        raise
+    charged = config.price_prompt or config.price_generated
+    prices = Prices(config.price_prompt, config.price_generated) if charged else None
+    return TextSampler(None, sampler, cache, served.context or 0, progress, prices=prices)
+
+
+class OpenAISampler:
+    """A sampler over one model of one server."""
+
+    def __init__(self, config: OpenAIConfig) -> None:
+        """Remember where to ask.
+
+        :raises MissingExtraError: without the package ``openai``
+        """
+        self.config = config
+        self._connected: Server | None = Server(config)
+        self._loop: _Loop | None = None
+        self._model: Served | None = None
+        self._trees: dict[tuple[str, ...], tuple[Choices, dict[Start, str]]] = {}
+        self._special: dict[str, bool] = {}
+        self._limit_field = "max_tokens"
+
+    def served(self) -> Served:
+        """The model that is asked; the server is asked for it once.
+
+        :raises ModelError: the server does not offer it
+        :raises StageError: no answer
+        """
+        if self._model is None:
+            self._model = self._run(self._server.served()).result()
+        return self._model
+
+    def plan(self, requests: Sequence[Request]) -> list[Batch]:
+        """One sample a batch; prompts that share a beginning stand together.
+
+        :raises ConfigError: requests that need ``dialect=vllm``
+        """
+        if self.config.dialect != "vllm":
+            features = {
+                "go on with a begun reply": any(request.prefill for request in requests),
+                "choose among given replies": any(request.params.choices for request in requests),
+            }
+            hint = "Use sampler.dialect=vllm with a vLLM server, or settings that do not need it"
+            problems = [
+                Problem("sampler.dialect", f"the server is asked to {name}, which the OpenAI API cannot", hint)
+                for name, needed in features.items()
+                if needed
+            ]
+            if problems:
+                raise ConfigError(problems)
+        order = sorted(range(len(requests)), key=lambda index: json.dumps(requests[index].prompt))
+        return [((index, sample),) for index in order for sample in requests[index].samples]
+
+    def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
+        """Keep as many requests under way as configured and give samples as they finish.
+
+        :raises StageError: the server failed; finished samples have been given
+        :raises ModelError: the server refuses every request
+        """
+        items = (item for batch in batches for item in batch)
+        done: queue.SimpleQueue[Future[Generation | Refusal]] = queue.SimpleQueue()
+        pending: dict[Future[Generation | Refusal], Item] = {}
+        try:
+            while True:
+                # Twice as many, so that the next are at hand while finished ones are written.
+                for item in islice(items, 2 * self.config.concurrency - len(pending)):
+                    self.served()
+                    future = self._run(self._sample(requests[item[0]], item[1]))
+                    pending[future] = item
+                    future.add_done_callback(done.put)
+                if not pending:
+                    return
+                ended = [done.get()]
+                while not done.empty():
+                    ended.append(done.get())
+                finished = [(pending.pop(future), future) for future in ended]
+                if good := [(item, future.result()) for item, future in finished if future.exception() is None]:
+                    yield good
+                for error in (future.exception() for _, future in finished):
+                    if error is not None:
+                        raise error
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def close(self) -> None:
+        """Close connections; the next call opens them again."""
+        if self._loop is not None:
+            self._loop.run(self._server.close()).result()
+            self._loop.close()
+            self._loop = self._connected = None
+
+    @property
+    def _server(self) -> Server:
+        if self._connected is None:
+            self._connected = Server(self.config)
+        return self._connected
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._loop is None:
+            self._loop = _Loop()
+        return self._loop.run(work)
+
+    async def _sample(self, request: Request, sample: int) -> Generation | Refusal:
+        try:
+            if self.config.dialect == "vllm" and (marker := await self._special_token(request)) is not None:
+                return Refusal("text holds a special token of the server's model", marker)
+            if request.params.choices:
+                return await self._choose(request, sample)
+            return self._read(await self._ask(self._body(request, sample)), request)
+        except Rejected as rejection:
+            refusal = self._refusal(rejection)
+            if refusal is None:
+                raise self._server.fatal(rejection) from None
+            return refusal
+
+    def _refusal(self, rejection: Rejected) -> Refusal | None:
+        """What a rejection means that concerns one prompt alone; None where it concerns all."""
+        words = f"{rejection.code} {rejection}"
+        if rejection.status == 413 or rejection.status in (400, 422) and _LONG.search(words):
+            return Refusal(TOO_LONG, str(rejection))
+        if rejection.code in _FILTERED:
+            return Refusal("refused by the server's content filter")
+        return None
+
+    def _body(self, request: Request, sample: int) -> dict[str, Any]:
+        params = request.params
+        body: dict[str, Any] = {
+            "model": self.served().name, "temperature": params.temperature, self._limit_field: params.max_new_tokens,
+        }  # fmt: skip
+        body |= _turns(request, request.prefill)
+        if params.temperature > 0:
+            body |= {"top_p": params.top_p, "seed": stream_key(request, sample) >> 1}
+        if params.stop:
+            body["stop"] = list(params.stop)
+        return body
+
+    async def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._server.ask("/chat/completions", body)
+        except Rejected as rejection:
+            if "max_tokens" not in body or "max_completion_tokens" not in str(rejection):
+                raise
+        # Some models know only this newer name, which many servers do not know and would ignore.
+        self._limit_field = "max_completion_tokens"
+        renamed = {"max_completion_tokens" if name == "max_tokens" else name: value for name, value in body.items()}
+        return await self._server.ask("/chat/completions", renamed)
+
+    def _read(self, answer: Mapping[str, Any], request: Request) -> Generation | Refusal:
+        choice, prompt, generated = self._reply(answer)
+        message = choice.get("message") or {}
+        text = message.get("content") or message.get("refusal") or ""
+        reason, context = choice.get("finish_reason"), self.served().context
+        if not isinstance(text, str):
+            raise self._strange(answer)
+        if reason == "content_filter":
+            return Refusal("refused by the server's content filter")
+        if reason == "length" and generated < request.params.max_new_tokens and prompt + generated >= (context or 1e9):
+            detail = (
+                f"{prompt} prompt tokens, with {request.params.max_new_tokens} for the reply the limit is {context}"
+            )
+            return Refusal(TOO_LONG, detail)
+        finish: Finish = "length" if reason == "length" else "eos"
+        # vLLM tells what ended a reply, others do not.
+        if finish == "eos" and request.params.stop and isinstance(choice.get("stop_reason", ""), str):
+            finish = "stop"
+        return Generation(_valid(text), (), finish, prompt, None, generated)
+
+    def _reply(self, answer: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, int]:
+        """First choice, prompt tokens and generated tokens of an answer."""
+        choices, usage = answer.get("choices"), answer.get("usage")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            raise self._strange(answer)
+        counts = usage if isinstance(usage, dict) else {}
+        return choices[0], int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0)
+
+    def _strange(self, answer: Mapping[str, Any]) -> StageError:
+        told = self._server.quote(answer.get("error") or json.dumps(answer))
+        return StageError(f"{self._server.url} answered with something that is no chat completion: {told} {GO_ON}")
+
+    async def _choose(self, request: Request, sample: int) -> Generation:
+        """One request for every place where the allowed texts part, for the probabilities of the tokens there."""
+        choices, starts = await self._tree(request.params.choices)
+
+        async def score(start: Start) -> tuple[list[float], int]:
+            allowed = choices.branches[start]
+            body = {
+                "model": self.served().name, "temperature": 0.0, "max_tokens": 1, "logprobs": True,
+                "logprob_token_ids": list(allowed), "return_tokens_as_token_ids": True,
+                **_turns(request, request.prefill + starts[start]),
+            }  # fmt: skip
+            answer = await self._ask(body)
+            choice, prompt, _ = self._reply(answer)
+            try:
+                found = {entry["token"]: entry["logprob"] for entry in choice["logprobs"]["content"][0]["top_logprobs"]}
+                return [float(found[f"token_id:{token}"]) for token in allowed], prompt
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise StageError(
+                    f"{self._server.url} does not tell how probable given tokens are (logprob_token_ids), which "
+                    f"sampler.verdict=constrained needs. Use a newer vLLM or sampler.verdict=free. {GO_ON}"
+                ) from None
+
+        scored = await asyncio.gather(*map(score, choices.branches))
+        scores = {start: found for start, (found, _) in zip(choices.branches, scored, strict=True)}
+        chosen = choices.decide(scores, request, float(uniforms(request, sample)[0]))
+        return replace(chosen, prompt_tokens=sum(prompt for _, prompt in scored), generated=len(scored))
+
+    async def _tree(self, texts: tuple[str, ...]) -> tuple[Choices, dict[Start, str]]:
+        """The tree of the allowed texts' tokens, and the text before each branch."""
+        if texts not in self._trees:
+            ids = [tuple(await self._tokens(text)) for text in texts]
+            choices = Choices.of_tokens(texts, ids)
+            starts = {start: await self._text(start) for start in choices.branches}
+            self._trees[texts] = choices, starts
+        return self._trees[texts]
+
+    async def _tokens(self, text: str) -> list[int]:
+        body = {"model": self.served().name, "prompt": text, "add_special_tokens": False}
+        return list((await self._server.ask("//tokenize", body))["tokens"])
+
+    async def _text(self, tokens: Start) -> str:
+        if not tokens:
+            return ""
+        body = {"model": self.served().name, "tokens": list(tokens)}
+        return str((await self._server.ask("//detokenize", body))["prompt"])
+
+    async def _special_token(self, request: Request) -> str | None:
+        """A special token in the texts, which the server would take for one; API providers encode it as text."""
+        for text in (*(message["content"] for message in request.messages), request.prefill):
+            for marker in dict.fromkeys(_MARKER.findall(text)):
+                if marker not in self._special:
+                    self._special[marker] = await self._is_special(marker)
+                if self._special[marker]:
+                    return str(marker)
+        return None
+
+    async def _is_special(self, marker: str) -> bool:
+        try:
+            return len(await self._tokens(marker)) == 1
+        except Rejected as rejection:
+            if rejection.status not in (404, 405):
+                raise
+            return marker.startswith("<|")  # the server cannot be asked
+
+
+def _turns(request: Request, prefill: str) -> dict[str, Any]:
+    """The messages as a server takes them, and what makes it go on with a begun reply."""
+    messages = [dict(message) for message in request.messages]
+    if not prefill:
+        return {"messages": messages}
+    messages.append({"role": "assistant", "content": prefill})
+    return {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
+
+
+def _valid(text: str) -> str:
+    """The text with halves of surrogate pairs, which JSON can hold and files cannot, replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class _Loop:
+    """An event loop in a thread of its own, so that requests go on while the caller writes replies to the cache."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judgekit-server", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
