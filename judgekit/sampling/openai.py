@@ -29,7 +29,7 @@ from judgekit.sampling.base import (
     Progress,
     Refusal,
     Request,
-)  # fmt: skip
+)
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
 from judgekit.sampling.server import GO_ON, Rejected, Served, Server
