@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from judgekit.evaluation.judging import judge_pairs
+from judgekit.evaluation.metrics import score
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import ORDERS, ResponsePair
@@ -133,7 +134,7 @@ def test_pairs_that_cannot_be_asked_become_invalid_rows(tmp_path: Path, constrai
     for row in rows[4:8]:
         assert row.verdict is None and row.invalid is not None and row.invalid.startswith("too long: ")
     assert [(row.verdict, row.invalid, row.text) for row in rows[8:]] == [(None, "text holds a lone surrogate", "")] * 4
-    assert workspace.counts()["dropped"] == {
-        "prompt leaves less than 50 of 2000 tokens": 2,
-        "text that cannot be encoded": 2,
-    }
+    assert workspace.counts()["dropped"] == {"too long": 2, "text holds a lone surrogate": 2}
+    # What is particular to a row must not multiply the reasons that are counted.
+    reasons = score(pairs, rows, resamples=10).invalid_reasons
+    assert reasons == {"too long": 2, "text holds a lone surrogate": 2}

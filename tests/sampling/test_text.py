@@ -71,10 +71,10 @@ def test_a_prompt_too_long_is_refused_counted_and_the_others_answered(tmp_path: 
     replies = judge.ask(requests, workspace)
     assert list(replies.generations) == [("fits", 0)]
     assert replies.refused == {
-        "long": f"too long: {fits + 1 + frame} prompt tokens",
-        "huge": f"too long: {200_000 + frame} prompt tokens",  # whole, not cut
+        name: f"too long: {size + frame} prompt tokens, with 20 for the reply the limit is 80 (model.max_length)"
+        for name, size in (("long", fits + 1), ("huge", 200_000))  # whole, not cut
     }
-    assert workspace.counts()["dropped"] == {"prompt leaves less than 20 of 100 tokens": 2}
+    assert workspace.counts()["dropped"] == {"too long": 2}
 
 
 def test_a_lone_surrogate_is_refused_and_counted(tmp_path: Path, tokenizer: Any) -> None:
@@ -82,7 +82,7 @@ def test_a_lone_surrogate_is_refused_and_counted(tmp_path: Path, tokenizer: Any)
     judge = TextSampler(tokenizer, Watched(echo), GenerationCache(tmp_path, "f" * 64), max_length=100)
     replies = judge.ask([ask_one("half \ud83d a smile")], workspace)
     assert (dict(replies.generations), replies.refused) == ({}, {"one": "text holds a lone surrogate"})
-    assert workspace.counts()["dropped"] == {"text that cannot be encoded": 1}
+    assert workspace.counts()["dropped"] == {"text holds a lone surrogate": 1}
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_a_reply_that_leaves_no_room_for_a_verdict_counts_as_cut(tmp_path: Path,
     request = ask_one("w" * 65)
     decided, _ = ask_for_verdict(judge, [request], ("[[A]]", "[[B]]"), "\nSo: ", ("So:",), workspace, "test")
     assert decided == {("one", 0): Decided("nineteen characters", "length", None)}
-    assert workspace.counts()["dropped"] == {f"prompt leaves less than {CHOICE_TOKENS} of 120 tokens": 1}
+    assert workspace.counts()["dropped"] == {"too long": 1}
