@@ -149,8 +149,18 @@ Row = TypeVar("Row", Instruction, ResponsePair, ScoredResponse, Judgment, Demons
 
 
 def to_json(row: Any) -> str:
-    """One line of JSON without null optional fields' noise removed: every field is written, in field order."""
-    return json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False)
+    """One line of JSON: every field, in field order."""
+    return json_line(dataclasses.asdict(row))
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON that UTF-8 can hold: characters as they are, in a row with a lone surrogate all as escapes."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text
 
 
 def write_rows(path: Path, rows: Iterable[Any]) -> int:

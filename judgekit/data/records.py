@@ -14,6 +14,9 @@ Choice = TypeVar("Choice")
 
 RENAME = "Rename it, or say which column holds it with columns.FIELD=COLUMN"
 
+TEXTS = ("instruction", "response_a", "response_b", "reference", "near_miss")
+"""Fields in which half of a surrogate pair may stay: a model that is asked refuses the row and the others go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -61,7 +64,7 @@ class Record:
         if value is not None and not isinstance(value, str):
             kind = type(value).__name__
             raise self.error(field, f"holds {value!r} ({kind}) where text belongs; put text in quotes in the file")
-        if value is not None and not _encodable(value):
+        if value is not None and field not in TEXTS and not _encodable(value):
             raise self.error(field, "holds half of a surrogate pair, which is not text; write the file again in UTF-8")
         return value
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import DataError
-from judgekit.rows import ORDERS, VERDICTS, Order, Verdict
+from judgekit.rows import ORDERS, VERDICTS, Order, Verdict, json_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def write_verdicts(path: Path, rows: Iterable[VerdictRow]) -> int:
         for row in rows:
             values = {name: getattr(row, name) for name in FIELDS}
             kept = {name: value for name, value in values.items() if value is not None or name not in OPTIONAL}
-            file.write(json.dumps(kept, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(json_line(kept) + "\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())

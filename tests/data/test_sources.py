@@ -89,7 +89,7 @@ BAD_PAIRS: Mapping[str, tuple[bytes | dict[str, Any], str | None, str]] = {
     "blank instruction": (PAIR | {"id": "q", "instruction": " \n"}, "instruction", "is blank"),
     "unknown label": (PAIR | {"id": "q", "label": "a"}, "label", "use 'A', 'B', 'tie' or null"),
     "numeric label": (PAIR | {"id": "q", "label": 1}, "label", "1 (int)"),
-    "half a surrogate pair": (PAIR | {"id": "q", "response_a": "\ud83d"}, "response_a", "surrogate"),
+    "half a surrogate pair": (PAIR | {"id": "q", "subset": "\ud83d"}, "subset", "surrogate"),
     "duplicate id": (PAIR, "id", "'p' is also the id of line 1"),
 }
 
