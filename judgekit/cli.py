@@ -103,11 +103,23 @@ def _score(options: argparse.Namespace) -> None:
     )
 
 
+def _cache(options: argparse.Namespace) -> None:
+    from judgekit.commands import cache
+
+    if options.action == "info":
+        cache.print_info(options.store)
+    elif options.action == "compact":
+        cache.compact_cache(options.store)
+    else:
+        cache.prune_cache(options.store, days=options.older_than, weights=options.weights, dry_run=options.dry_run)
+
+
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "check": "list every mistake in a configuration, or what it would run and cost",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
+    "cache": "what the cache of generations holds, and making it smaller",
 }
 
 
@@ -126,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
+    _add_cache(commands)
     return parser
 
 
@@ -147,3 +160,30 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cache = commands.add_parser("cache", help=_COMMANDS["cache"], description=_COMMANDS["cache"])
+    cache.set_defaults(command=_cache)
+    actions = cache.add_subparsers(required=True, metavar="ACTION", dest="action")
+    described = {
+        "info": "list weights with their generations",
+        "prune": "remove generations; folders that a process uses are kept",
+        "compact": "join small segments into one",
+    }
+    parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in described.items()}
+    for action in parsers.values():
+        action.add_argument("store", type=Path, help="the store's folder, such as outputs/store")
+    which = parsers["prune"].add_mutually_exclusive_group(required=True)
+    which.add_argument("--older-than", type=_days, metavar="AGE", help="those unused for so long: 12h, 30d, 4w")
+    which.add_argument("--weights", metavar="DIGEST", help="those of the weights whose digest begins so")
+    which.add_argument("--all", action="store_true", help="all of them")
+    parsers["prune"].add_argument("--dry-run", action="store_true", help="say what would be removed, remove nothing")
+
+
+def _days(text: str) -> float:
+    """An age such as ``12h``, ``30d`` or ``4w`` in days."""
+    units = {"h": 1 / 24, "d": 1.0, "w": 7.0}
+    if text[-1:] not in units:
+        raise ValueError(text)
+    return float(text[:-1]) * units[text[-1:]]

@@ -230,7 +230,7 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("judgekit r", "run check score report"),
+        ("judgekit r", "run check score report cache"),
         ("judgekit run loss=dp", "loss=dpo loss=dpo_nll"),
         ("judgekit check recipe.exec", "recipe.executions="),
         ("judgekit report out", ""),

@@ -170,7 +170,8 @@ class Lab:
         key = self._digest(weights)
         if self._held is None or self._held[0] != key:
             self.release()
-            self._held = (key, self._make_sampler(weights), GenerationCache(self.store.root, key))
+            cache = GenerationCache(self.store.root, key, self._describe(weights))
+            self._held = (key, self._make_sampler(weights), cache)
         _, sampler, cache = self._held
         length = self.config.model.max_length
         return TextSampler(load_tokenizer(weights.base), sampler, cache, length, self._progress, self._shard)
@@ -199,6 +200,13 @@ class Lab:
     def _digest(self, weights: Weights) -> str:
         """Weights as used: the same files in another precision, or under another back end, write other texts."""
         return digest([weights.digest, self.config.model.dtype, self.config.sampler.name], 32)
+
+    def _describe(self, weights: Weights) -> str:
+        """Weights for people: the seed's name, the stage that trained them, precision and back end."""
+        folder = weights.adapter or weights.base
+        stages = self.store.root / "stages"
+        trained = f" + {folder.relative_to(stages).parent}" if folder.is_relative_to(stages) else ""
+        return f"{self.config.model.name}{trained}, {self.config.model.dtype}, {self.config.sampler.name}"
 
     def _default_sampler(self, weights: Weights) -> Sampler:
         sampler = self.config.sampler

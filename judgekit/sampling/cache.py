@@ -3,6 +3,10 @@
 Every writer has a segment file of its own, so no locks are needed::
 
     ROOT/generations/WEIGHTS_DIGEST[:16]/START-HOST-PID-RANDOM.seg
+    ROOT/generations/WEIGHTS_DIGEST[:16]/about.txt                    what the weights are, in words
+    ROOT/generations/WEIGHTS_DIGEST[:16].lock                         shared by all who use the folder
+
+The lock only keeps upkeep (``judgekit cache prune``) away; the folder's time is that of its last use.
 
 A line is ``CRC32 JSON``: eight hex digits, a space, one generation with its key first. A last line without a newline
 is torn (its writer died or is still writing) and ignored. A line whose checksum does not fit is skipped and reported.
@@ -13,18 +17,21 @@ process a generation that was seen once stays the one that is returned.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import secrets
 import socket
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from judgekit.errors import StageError
 from judgekit.randomness import digest
 from judgekit.sampling.base import Generation, SamplingParams
 from judgekit.store import fsync_folder, storage_errors
@@ -58,14 +65,16 @@ class GenerationCache:
     :ivar corrupt: lines skipped so far because their checksum did not fit
     """
 
-    def __init__(self, root: Path, weights_digest: str) -> None:
+    def __init__(self, root: Path, weights_digest: str, about: str = "") -> None:
         """Index all segments.
 
         :param root: the store's root folder
+        :param about: what the weights are, for people
         """
         self.folder = root / "generations" / weights_digest[:16]
-        self.weights_digest = weights_digest
+        self.weights_digest, self.about = weights_digest, about
         self.corrupt = 0
+        self._lock: int | None = None
         self._index: dict[bytes, tuple[str, int, int]] = {}
         self._read_to: dict[str, int] = {}
         self._own: tuple[str, int] | None = None
@@ -87,6 +96,8 @@ class GenerationCache:
     def refresh(self) -> None:
         """Index what other processes have appended since."""
         with storage_errors(self.folder):
+            if self.folder.exists():
+                self._hold()
             for path in sorted(self.folder.glob("*.seg")):
                 if self._own is None or path.name != self._own[0]:
                     self._index_segment(path)
@@ -132,10 +143,31 @@ class GenerationCache:
             os.close(self._own[1])
         if self._reader is not None:
             self._reader[1].close()
-        self._own = self._reader = None
+        if self._lock is not None:
+            # Not left to closing: a forked process may still have the file open.
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            os.close(self._lock)
+        self._own = self._reader = self._lock = None
+
+    def _hold(self) -> None:
+        """Keep upkeep away until ``close``. A store that can only be read, or without locks, is used all the same."""
+        if self._lock is not None:
+            return
+        try:
+            self._lock = os.open(lock_file(self.folder), os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            if self.folder.exists():
+                os.utime(self.folder)
+        except OSError as error:
+            logger.debug("%s cannot be locked: %s", self.folder, error)
 
     def _create_segment(self) -> tuple[str, int]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        self.folder.mkdir(exist_ok=True)
+        about = self.folder / ABOUT
+        if self.about and not about.exists():
+            about.write_text(self.about + "\n", encoding="utf-8")
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         name = f"{start}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.seg"
         descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
@@ -144,25 +176,20 @@ class GenerationCache:
         return name, descriptor
 
     def _index_segment(self, path: Path) -> None:
-        offset, corrupt = self._read_to.get(path.name, 0), 0
-        with path.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                key = _key_in(line)
-                if key is None:
-                    corrupt += 1
-                else:
-                    self._index.setdefault(key, (path.name, offset, len(line)))
-                offset += len(line)
-        self._read_to[path.name] = offset
+        corrupt = 0
+        for key, offset, line in scan(path, self._read_to.get(path.name, 0)):
+            if key is None:
+                corrupt += 1
+            else:
+                self._index.setdefault(key, (path.name, offset, len(line)))
+            self._read_to[path.name] = offset + len(line)
         if corrupt:
             self._report(path.name, corrupt)
 
     def _read(self, segment: str, offset: int, length: int) -> bytes:
         try:
             if self._reader is None or self._reader[0] != segment:
+                self._hold()
                 if self._reader is not None:
                     self._reader[1].close()
                 self._reader = (segment, (self.folder / segment).open("rb"))
@@ -176,6 +203,45 @@ class GenerationCache:
         logger.warning(
             "%s: %d corrupt line(s) skipped; those generations are made again.", self.folder / segment, lines
         )
+
+
+ABOUT = "about.txt"
+
+
+def lock_file(folder: Path) -> Path:
+    """The lock of a folder of generations."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder of generations for upkeep; False when somebody uses it.
+
+    :raises StageError: the file system has no locks, so that nobody can know
+    """
+    with storage_errors(folder), lock_file(folder).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            raise StageError(
+                f"{folder} cannot be locked ({error.strerror}), so whether a run uses it is not known. When none does, "
+                f"delete the folder by hand."
+            ) from error
+        yield True
+
+
+def scan(path: Path, offset: int = 0) -> Iterator[tuple[bytes | None, int, bytes]]:
+    """Whole lines of a segment: key (None where the checksum does not fit), place in bytes, and the line."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield _key_in(line), offset, line
+            offset += len(line)
 
 
 def _encode(key: str, generation: Generation) -> bytes:

@@ -66,7 +66,7 @@ def server_sampler(
     sampler = OpenAISampler(config)
     try:
         served = sampler.served()
-        cache = GenerationCache(store_root, served.digest)
+        cache = GenerationCache(store_root, served.digest, f"{served.name} at {served.url}")
     except BaseException:
         sampler.close()
         raise
