@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def prune_cache(store: Path, *, days: float | None, weights: str | None, dry_run
 
     :raises DataError: there is no such store, or it holds nothing of these weights
     """
-    wanted = everything
+    wanted: Callable[[Held], bool] = everything
     if days is not None:
         wanted = older_than(timedelta(days=days))
     elif weights is not None:
