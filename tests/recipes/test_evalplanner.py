@@ -156,6 +156,14 @@ def test_counts_equal_the_table_worked_out_by_hand(run: tuple[RunConfig, Path, S
     assert found["verdicts/seed/starter"]["rows"] == {"verdicts": 4, "invalid": 0}
 
 
+def test_kept_generations_say_whose_they_are(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
+    about = sorted(path.read_text().strip() for path in Path(run[0].store).glob("generations/*/about.txt"))
+    seed, *trained = sorted(about, key=len)
+    assert seed == "tiny, float32, hf"
+    digests = [f"train/{name}/{stages(run[1])[f'train/{name}']['digest']}" for name in ("warm", "sft", "dpo1", "dpo2")]
+    assert set(trained) <= {f"tiny + {stage}, float32, hf" for stage in digests} and trained
+
+
 def test_a_pair_shares_its_plan_and_prompt(run: tuple[RunConfig, Path, Script, dict[str, Any]]) -> None:
     stage = stages(run[1])["preferences/d1"]
     (row,) = read_rows(Path(stage["path"]) / "rows.jsonl", Preference)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 from judgekit.errors import StageError
 from judgekit.sampling import session
-from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
+from judgekit.sampling.base import Batch, Finished, Generation, Refusal, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import sample_all
 from judgekit.store import Store, Workspace
@@ -172,6 +172,40 @@ def test_samples_of_different_parameters_are_kept_apart(cache: GenerationCache) 
     )
     first, second = (sample_all(ScriptedSampler(), cache, [request])["r0", 0] for request in (hot, cold))
     assert (first.text, second.text) == ("r0: sample 0 at 0.8", "r0: sample 0 at 0")
+
+
+# --- refusals
+
+
+class Refusing(ScriptedSampler):
+    """Refuses some samples."""
+
+    def __init__(self, *refused: tuple[str, int]) -> None:
+        super().__init__(batch_size=1)
+        self.refused = refused
+
+    def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
+        for finished in super().stream(requests, batches):
+            yield [
+                (item, Refusal("too long", "9 tokens") if (requests[item[0]].id, item[1]) in self.refused else made)
+                for item, made in finished
+            ]
+
+
+def test_a_refused_request_has_no_samples_and_is_asked_for_again(tmp_path: Path, cache: GenerationCache) -> None:
+    requests = [*requests_of(3), Request("twin", (0, 1), PARAMS, samples=(1,))]  # equal to r1
+    workspace, progress = Workspace(tmp_path / "work"), Recorder()
+    samples = sample_all(Refusing(("r1", 1)), cache, requests, workspace=workspace, progress=progress)
+    assert list(samples) == [("r0", 0), ("r0", 1), ("r2", 0), ("r2", 1)]
+    assert {name: str(refusal) for name, refusal in samples.refused.items()} == {
+        "r1": "too long: 9 tokens",
+        "twin": "too long: 9 tokens",
+    }
+    assert workspace.counts()["generations"] == {"sampled": 5, "cached": 0}  # that of r1 was made, too
+    assert sum(count for count, _ in progress.advanced) == 6
+    sampler = ScriptedSampler()
+    assert len(sample_all(sampler, cache, requests, workspace=Workspace(tmp_path / "work"))) == 7
+    assert sampler.batches == [((1, 1),)]
 
 
 # --- killed processes

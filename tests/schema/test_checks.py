@@ -123,3 +123,18 @@ def test_the_verdict_tokens_are_those_of_the_protocol() -> None:
     from judgekit.prompts.evalplanner import EvalPlanner
 
     assert config.PROTOCOLS == {"evalplanner": EvalPlanner.verdict_tokens}
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"dialect": "vllm", "verdict": "constrained"}, ["sampler.name"]),
+        ({"verdict": "constrained"}, ["sampler.name", "sampler.verdict"]),
+        ({"base_url": "https://me:word@host/v1", "shards": 2}, ["sampler.name", "sampler.base_url", "sampler.shards"]),
+        ({"api_key_env": "sk-word"}, ["sampler.name", "sampler.api_key_env"]),
+    ],
+)
+def test_a_server_cannot_be_trained_and_its_settings_are_checked_too(changes: dict[str, Any], keys: list[str]) -> None:
+    problems = cross_checks(changed({"sampler": {"name": "openai", **changes}}))
+    assert [problem.key for problem in problems] == keys
+    assert not any("word" in str(problem).replace("password", "") for problem in problems)

@@ -114,6 +114,20 @@ def test_stages_are_recorded_as_they_come(run: RunRecord, tmp_path: Path, caplog
     assert caplog.messages == ["pairs: 1 rows; 0 s", "pairs: 1 rows; found in the store"]
 
 
+def test_what_a_server_charged_is_recorded(run: RunRecord, tmp_path: Path) -> None:
+    def asked(workspace: Workspace) -> None:
+        workspace.tokens(5, 6, 0.25)
+        workspace.tokens(1, 1, 0.5)
+        build(workspace)
+
+    store = Store(tmp_path / "store")
+    for name, made in (("asked", asked), ("free", build)):
+        run.stage(name, store.stage(name, 1, {}, [], made))
+    stages = manifest(run)["stages"]
+    assert stages[0]["cost"] == 0.75 and stages[0]["tokens"] == {"prompt": 11, "generated": 13}
+    assert "cost" not in stages[1]
+
+
 def test_notes_numbers_and_the_end(run: RunRecord, noted: Noted) -> None:
     run.begin("pairs")
     run.note("a benchmark was left out")
