@@ -73,6 +73,7 @@ def test_what_is_held_is_told(root: Path) -> None:
 
 
 def test_reading_is_use(root: Path) -> None:
+    age(root, SECOND, 1)
     assert texts(root, FIRST, range(1)) == ["text 0"]
     second, first = survey(root)
     assert first.weights == FIRST[:16] and first.used > second.used
