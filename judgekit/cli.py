@@ -81,10 +81,18 @@ def _report(options: argparse.Namespace) -> None:
     print(build_report(options.run_dir))
 
 
+def _export(options: argparse.Namespace) -> None:
+    from judgekit.export import export
+
+    for folder in export(options.run_dir, options.output, merged=options.merged, data=options.data):
+        print(folder)
+
+
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "check": "list every mistake in a configuration, or what it would run and cost",
     "report": "write report.html of a run folder",
+    "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
 }
 
 
@@ -102,4 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
+    export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
+    export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
+    export.add_argument("--merged", action="store_true", help="also merge the adapter into the base model")
+    export.add_argument("--data", action="store_true", help="also write the training rows, as conversations")
+    export.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: export/ in the run's folder")
+    export.set_defaults(command=_export)
     return parser

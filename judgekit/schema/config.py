@@ -106,7 +106,8 @@ class WarmStartConfig:
     examples: int = setting(320, "worked judgments to use", ge=1)
     plan_every: int = setting(4, "also show the plan prompt for every n-th of them; 0: never", ge=0)
     categories: tuple[str, ...] | None = setting(
-        None, "categories (SOURCE/CATEGORY) they are taken from, so that the others are left to self-training; null: all"
+        None,
+        "categories (SOURCE/CATEGORY) they are taken from, so that the others are left to self-training; null: all",
     )
     stop_accuracy: float | None = setting(
         None,
