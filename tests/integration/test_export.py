@@ -24,7 +24,7 @@ from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.integration
 
-STEPS = 8
+STEPS = 20
 PROTOCOL = EvalPlanner(PromptConfig(style="brief"))
 
 
@@ -34,8 +34,7 @@ def demonstrations() -> list[Demonstration]:
     for place, row in enumerate(load_instructions()[: 4 * STEPS]):
         pair = ResponsePair(row.id, row.text, f"About: {row.text}", f"About: {row.near_miss}", "A")
         order, position = (("ab", "A"), ("ba", "B"))[place % 2]
-        plan = f"The answer must be about: {row.text}"
-        target = PROTOCOL.stitch(plan, "One answer is about it: match.\nThe other: no match.", position)
+        target = PROTOCOL.stitch(f"Question: {row.text}", "Compared.", position)
         rows.append(Demonstration(row.id, PROTOCOL.judge_prompt(pair, order), target))  # type: ignore[arg-type]
     return rows
 

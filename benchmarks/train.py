@@ -1,0 +1,191 @@
+"""Training through judgekit and through TRL, on the same pairs, weights, order and optimizer: one JSON object.
+
+    python benchmarks/train.py --shape evalplanner
+
+Needs the extra ``bench`` (``make bench``). Every measurement runs in a process of its own, the two sides in turn. Both
+sides are first tried with a few settings on one small step, and measured with the fastest that gives the same loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from train_sides import LORA, SHAPES, Job, Shape
+
+TRY_ROWS = 4
+"""Rows of the step on which settings are tried."""
+NOT_TRIED = {
+    "packing": "changes which rows share a step, so it computes something else",
+    "padding_free (DPO)": "switched off inside TRL 1.16, which falls back on padding",
+    "torch_compile, Liger": "compiling takes longer than the run; Liger needs a GPU",
+    "gradient_checkpointing": "slower by design; the memory is there",
+}
+
+
+def main() -> None:
+    """Prepare, try settings, measure in turn, print."""
+    options = _arguments()
+    _require_trl()
+    shape = SHAPES[options.shape]
+    if options.quick:
+        shape = replace(shape, prompt_tokens=60, reply_tokens=30, batch_size=4, style="brief")
+    with tempfile.TemporaryDirectory() as folder:
+        base = str(options.model) if options.model is not None else _seed_model()
+        lr = 1e-4 if shape.task == "dpo" else 5e-4
+        rows, llmbar = options.steps * shape.batch_size, None if options.llmbar is None else str(options.llmbar)
+        job = Job("prepare", f"{folder}/run", base, shape, rows, options.dtype, options.device, lr, llmbar, {})
+        trial = replace(job, folder=f"{folder}/try", rows=TRY_ROWS, shape=replace(shape, batch_size=TRY_ROWS))
+        _child(trial)
+        facts = _child(job)
+        tried = {
+            "judgekit": _try_judgekit(trial, facts["longest_row_tokens"], options.quick),
+            "trl": _try_trl(trial, options.quick),
+        }
+        chosen = {side: _fastest(results) for side, results in tried.items()}
+        runs: dict[str, list[dict[str, Any]]] = {"judgekit": [], "trl": []}
+        for _ in range(options.repeats):
+            for side, settings in chosen.items():
+                runs[side].append(_child(replace(job, side=side, settings=settings)))
+    print(json.dumps(_report(options, shape, facts, tried, chosen, runs), indent=2))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--shape", choices=SHAPES, default="evalplanner")
+    parser.add_argument("--steps", type=int, default=2, help="optimizer steps of 8 pairs or rows (default 2)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each side (default 3)")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--llmbar", type=Path, help="make rows of LLMBar's texts instead of the starter instructions")
+    parser.add_argument("--model", type=Path, help="model folder instead of SmolLM2-135M")
+    parser.add_argument("--quick", action="store_true", help="short rows and few settings, to see that it works")
+    return parser.parse_args()
+
+
+def _require_trl() -> None:
+    from importlib.util import find_spec
+
+    from judgekit.errors import MissingExtraError
+
+    if find_spec("trl") is None:
+        sys.exit(f"{MissingExtraError('trl', 'bench')}, or in a checkout: make bench")
+
+
+def _seed_model() -> str:
+    import yaml
+
+    from judgekit.models import obtain
+    from judgekit.schema.composition import conf_dir
+    from judgekit.schema.config import ModelConfig
+
+    settings = yaml.safe_load((conf_dir() / "model" / "smollm2_135m.yaml").read_text(encoding="utf-8"))
+    return str(obtain(ModelConfig(**settings)))
+
+
+def _child(job: Job) -> dict[str, Any]:
+    """Run a job in a process of its own and return what it printed last."""
+    folder = Path(job.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch, "job.json")
+        path.write_text(json.dumps(asdict(job)), encoding="utf-8")
+        # A data set cache of its own: a later run must not find the reference log-probabilities of an earlier one.
+        quiet = {
+            "HF_HUB_OFFLINE": "1",
+            "HF_DATASETS_CACHE": scratch,
+            "TQDM_DISABLE": "1",
+            "TOKENIZERS_PARALLELISM": "0",
+        }
+        command = [sys.executable, str(Path(__file__).with_name("train_sides.py")), str(path)]
+        done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{job.side} {job.settings} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _try_judgekit(trial: Job, longest: int, quick: bool) -> list[dict[str, Any]]:
+    """Time budgets of packed sequences, from the smallest possible one."""
+    least = -(-longest // 64) * 64
+    sizes = [least] if quick else [least, *(size for size in (2048, 4096) if size > least)]
+    return [_timed(trial, "judgekit", {"max_tokens": size}) for size in sizes]
+
+
+def _try_trl(trial: Job, quick: bool) -> list[dict[str, Any]]:
+    """Time micro batches, then what else may be faster at the best of them."""
+    autocast = trial.dtype == "bfloat16"
+    plain = {"autocast": autocast, "padding_free": False, "precompute": False}
+    sizes = [2, 4] if quick else [1, 2, 4]
+    results = [_timed(trial, "trl", {"micro_batch": size, **plain}) for size in sizes]
+    best = _fastest(results)
+    further: list[dict[str, Any]] = [{"autocast": False}] if autocast else []
+    further += (
+        [{"precompute": True}] if trial.shape.task == "dpo" else [{"padding_free": True, "micro_batch": TRY_ROWS}]
+    )
+    return results + [_timed(trial, "trl", best | change) for change in further]
+
+
+def _timed(trial: Job, side: str, settings: dict[str, Any]) -> dict[str, Any]:
+    found = _child(replace(trial, side=side, settings=settings))
+    return {"settings": settings, "seconds": round(found["seconds"], 2), "loss": found["losses"][0]}
+
+
+def _fastest(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fastest settings among those whose loss is that of the first, to the accuracy of bf16."""
+    reference = results[0]["loss"]
+    same = [result for result in results if abs(result["loss"] - reference) <= 0.01 * abs(reference)]
+    found: dict[str, Any] = min(same, key=lambda result: float(result["seconds"]))["settings"]
+    return found
+
+
+def _report(
+    options: argparse.Namespace,
+    shape: Shape,
+    facts: Mapping[str, Any],
+    tried: Mapping[str, Any],
+    chosen: Mapping[str, Any],
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    sides = {
+        side: {
+            "seconds": round(statistics.median(run["seconds"] for run in found), 2),
+            "seconds_all": [round(run["seconds"], 2) for run in found],
+            "peak_memory_mib": round(statistics.median(run["peak_memory_mib"] for run in found)),
+            "settings": chosen[side],
+            "tried": tried[side],
+        }
+        for side, found in runs.items()
+    }
+    curves = {side: found[0]["losses"] for side, found in runs.items()}
+    differences = [abs(a - b) / abs(b) for a, b in zip(curves["judgekit"], curves["trl"], strict=True)]
+    return {
+        "benchmark": "train",
+        "shape": options.shape,
+        **asdict(shape),
+        "steps": options.steps,
+        "repeats": options.repeats,
+        "dtype": options.dtype,
+        "device": options.device,
+        "adapter": LORA,
+        **facts,
+        **sides,
+        "speedup": round(sides["trl"]["seconds"] / sides["judgekit"]["seconds"], 2),
+        "memory_ratio": round(sides["judgekit"]["peak_memory_mib"] / sides["trl"]["peak_memory_mib"], 3),
+        "losses": curves,
+        "largest_relative_loss_difference": max(differences),
+        "not_tried": NOT_TRIED,
+    }
+
+
+if __name__ == "__main__":
+    main()
