@@ -9,6 +9,8 @@ sides are first tried with a few settings on one small step, and measured with t
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import json
 import os
 import statistics
@@ -30,6 +32,10 @@ NOT_TRIED = {
     "torch_compile, Liger": "compiling takes longer than the run; Liger needs a GPU",
     "gradient_checkpointing": "slower by design; the memory is there",
 }
+
+
+class ChildError(Exception):
+    """A process that failed, and the last line it wrote."""
 
 
 def main() -> None:
@@ -73,11 +79,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _require_trl() -> None:
-    from importlib.util import find_spec
-
     from judgekit.errors import MissingExtraError
 
-    if find_spec("trl") is None:
+    if importlib.util.find_spec("trl") is None:
         sys.exit(f"{MissingExtraError('trl', 'bench')}, or in a checkout: make bench")
 
 
@@ -93,7 +97,10 @@ def _seed_model() -> str:
 
 
 def _child(job: Job) -> dict[str, Any]:
-    """Run a job in a process of its own and return what it printed last."""
+    """Run a job in a process of its own and return what it printed last.
+
+    :raises ChildError: it failed
+    """
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -109,7 +116,8 @@ def _child(job: Job) -> dict[str, Any]:
         command = [sys.executable, str(Path(__file__).with_name("train_sides.py")), str(path)]
         done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"{job.side} {job.settings} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message; killed for lack of memory?"]
+        raise ChildError(f"{job.side} {job.settings} ended with {done.returncode}: {reason[0]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -136,14 +144,24 @@ def _try_trl(trial: Job, quick: bool) -> list[dict[str, Any]]:
 
 
 def _timed(trial: Job, side: str, settings: dict[str, Any]) -> dict[str, Any]:
-    found = _child(replace(trial, side=side, settings=settings))
-    return {"settings": settings, "seconds": round(found["seconds"], 2), "loss": found["losses"][0]}
+    try:
+        found = _child(replace(trial, side=side, settings=settings))
+    except ChildError as error:
+        return {"settings": settings, "failed": str(error)}
+    figures = {"seconds": round(found["seconds"], 2), "peak_memory_mib": round(found["peak_memory_mib"])}
+    return {"settings": settings, **figures, "loss": found["losses"][0]}
 
 
 def _fastest(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fastest settings among those whose loss is that of the first, to the accuracy of bf16."""
-    reference = results[0]["loss"]
-    same = [result for result in results if abs(result["loss"] - reference) <= 0.01 * abs(reference)]
+    """The fastest settings among those whose loss is that of the first, to the accuracy of bf16.
+
+    :raises ChildError: none of them runs
+    """
+    done = [result for result in results if "failed" not in result]
+    if not done:
+        raise ChildError("; ".join(result["failed"] for result in results))
+    reference = done[0]["loss"]
+    same = [result for result in done if abs(result["loss"] - reference) <= 0.01 * abs(reference)]
     found: dict[str, Any] = min(same, key=lambda result: float(result["seconds"]))["settings"]
     return found
 
@@ -177,6 +195,7 @@ def _report(
         "dtype": options.dtype,
         "device": options.device,
         "adapter": LORA,
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "trl")},
         **facts,
         **sides,
         "speedup": round(sides["trl"]["seconds"] / sides["judgekit"]["seconds"], 2),
@@ -188,4 +207,7 @@ def _report(
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ChildError as error:
+        sys.exit(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import json
 import platform
 import resource
@@ -60,11 +59,9 @@ class Job:
     settings: dict[str, Any]
 
 
-def main() -> None:
-    """Do the job in the file named on the command line."""
-    held = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    job = Job(**held | {"shape": Shape(**held["shape"])})
-    print(json.dumps({"prepare": _prepare, "judgekit": _judgekit, "trl": _trl}[job.side](job)))
+def run(job: Job) -> dict[str, Any]:
+    """Do a job: what ``prepare`` made, or a side's seconds, peak memory (MiB) and loss of every step."""
+    return {"prepare": _prepare, "judgekit": _judgekit, "trl": _trl}[job.side](job)
 
 
 def _prepare(job: Job) -> dict[str, Any]:
@@ -93,7 +90,6 @@ def _prepare(job: Job) -> dict[str, Any]:
         "model": Path(job.base).name,
         "machine": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft", "trl")},
         "rows": len(rows),
         "mean_prompt_tokens": round(statistics.mean(len(unit.prompt) for unit in units)),
         "mean_reply_tokens": round(statistics.mean(replies)),
@@ -263,4 +259,5 @@ def _measured(job: Job, started: float, losses: list[float]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    held = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print(json.dumps(run(Job(**held | {"shape": Shape(**held["shape"])}))))
