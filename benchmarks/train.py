@@ -42,9 +42,9 @@ def main() -> None:
     """Prepare, try settings, measure in turn, print."""
     options = _arguments()
     _require_trl()
-    shape = SHAPES[options.shape]
+    shape = replace(SHAPES[options.shape], batch_size=options.batch_size)
     if options.quick:
-        shape = replace(shape, prompt_tokens=60, reply_tokens=30, batch_size=4, style="brief")
+        shape = replace(shape, prompt_tokens=60, reply_tokens=30, style="brief")
     with tempfile.TemporaryDirectory() as folder:
         base = str(options.model) if options.model is not None else _seed_model()
         lr = 1e-4 if shape.task == "dpo" else 5e-4
@@ -57,18 +57,17 @@ def main() -> None:
             "judgekit": _try_judgekit(trial, facts["longest_row_tokens"], options.quick),
             "trl": _try_trl(trial, options.quick),
         }
-        chosen = {side: _fastest(results) for side, results in tried.items()}
         runs: dict[str, list[dict[str, Any]]] = {"judgekit": [], "trl": []}
-        for _ in range(options.repeats):
-            for side, settings in chosen.items():
-                runs[side].append(_child(replace(job, side=side, settings=settings)))
-    print(json.dumps(_report(options, shape, facts, tried, chosen, runs), indent=2))
+        while min(len(found) for found in runs.values()) < options.repeats:
+            _measure(job, min(runs, key=lambda side: len(runs[side])), tried, runs)
+    print(json.dumps(_report(options, shape, facts, tried, runs), indent=2))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--shape", choices=SHAPES, default="evalplanner")
-    parser.add_argument("--steps", type=int, default=2, help="optimizer steps of 8 pairs or rows (default 2)")
+    parser.add_argument("--steps", type=int, default=2, help="optimizer steps (default 2)")
+    parser.add_argument("--batch-size", type=int, default=8, help="pairs or rows of a step (default 8)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each side (default 3)")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -119,6 +118,7 @@ def _child(job: Job) -> dict[str, Any]:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message; killed for lack of memory?"]
         raise ChildError(f"{job.side} {job.settings} ended with {done.returncode}: {reason[0]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{job.side} {job.settings}: {found.get('seconds', 0.0):.1f} s", file=sys.stderr, flush=True)
     return found
 
 
@@ -141,6 +141,16 @@ def _try_trl(trial: Job, quick: bool) -> list[dict[str, Any]]:
         [{"precompute": True}] if trial.shape.task == "dpo" else [{"padding_free": True, "micro_batch": TRY_ROWS}]
     )
     return results + [_timed(trial, "trl", best | change) for change in further]
+
+
+def _measure(job: Job, side: str, tried: Mapping[str, Any], runs: Mapping[str, list[dict[str, Any]]]) -> None:
+    """One more run of a side; settings that turn out not to fit into memory give way to the next fastest."""
+    settings = _fastest(tried[side])
+    try:
+        runs[side].append(_child(replace(job, side=side, settings=settings)))
+    except ChildError as error:
+        runs[side].clear()
+        next(result for result in tried[side] if result["settings"] == settings)["failed"] = str(error)
 
 
 def _timed(trial: Job, side: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +181,6 @@ def _report(
     shape: Shape,
     facts: Mapping[str, Any],
     tried: Mapping[str, Any],
-    chosen: Mapping[str, Any],
     runs: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
     sides = {
@@ -179,7 +188,7 @@ def _report(
             "seconds": round(statistics.median(run["seconds"] for run in found), 2),
             "seconds_all": [round(run["seconds"], 2) for run in found],
             "peak_memory_mib": round(statistics.median(run["peak_memory_mib"] for run in found)),
-            "settings": chosen[side],
+            "settings": _fastest(tried[side]),
             "tried": tried[side],
         }
         for side, found in runs.items()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 def test_the_loss_curves_are_those_of_trl(shape: str, tmp_path: Path) -> None:
     base = make_model(tmp_path / "tiny", max_position_embeddings=4096)
     command = [sys.executable, "benchmarks/train.py", "--quick", "--shape", shape, "--dtype", "float32"]
-    command += ["--steps", "6", "--repeats", "1", "--model", str(base)]
+    command += ["--steps", "6", "--batch-size", "4", "--repeats", "1", "--model", str(base)]
     done = subprocess.run(
         command,
         cwd=PROJECT,
