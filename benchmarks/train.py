@@ -50,12 +50,13 @@ def main() -> None:
         lr = 1e-4 if shape.task == "dpo" else 5e-4
         rows, llmbar = options.steps * shape.batch_size, None if options.llmbar is None else str(options.llmbar)
         job = Job("prepare", f"{folder}/run", base, shape, rows, options.dtype, options.device, lr, llmbar, {})
-        trial = replace(job, folder=f"{folder}/try", rows=TRY_ROWS, shape=replace(shape, batch_size=TRY_ROWS))
+        few = min(TRY_ROWS, shape.batch_size)
+        trial = replace(job, folder=f"{folder}/try", rows=few, shape=replace(shape, batch_size=few))
         _child(trial)
         facts = _child(job)
         tried = {
             "judgekit": _try_judgekit(trial, facts["longest_row_tokens"], options.quick),
-            "trl": _try_trl(trial, options.quick),
+            "trl": _try_trl(trial, shape.batch_size, options.quick),
         }
         runs: dict[str, list[dict[str, Any]]] = {"judgekit": [], "trl": []}
         while min(len(found) for found in runs.values()) < options.repeats:
@@ -129,16 +130,16 @@ def _try_judgekit(trial: Job, longest: int, quick: bool) -> list[dict[str, Any]]
     return [_timed(trial, "judgekit", {"max_tokens": size}) for size in sizes]
 
 
-def _try_trl(trial: Job, quick: bool) -> list[dict[str, Any]]:
+def _try_trl(trial: Job, batch_size: int, quick: bool) -> list[dict[str, Any]]:
     """Time micro batches, then what else may be faster at the best of them."""
     autocast = trial.dtype == "bfloat16"
     plain = {"autocast": autocast, "padding_free": False, "precompute": False}
-    sizes = [2, 4] if quick else [1, 2, 4]
+    sizes = [size for size in ((2, 4) if quick else (1, 2, 4)) if size <= trial.rows and batch_size % size == 0]
     results = [_timed(trial, "trl", {"micro_batch": size, **plain}) for size in sizes]
     best = _fastest(results)
     further: list[dict[str, Any]] = [{"autocast": False}] if autocast else []
     further += (
-        [{"precompute": True}] if trial.shape.task == "dpo" else [{"padding_free": True, "micro_batch": TRY_ROWS}]
+        [{"precompute": True}] if trial.shape.task == "dpo" else [{"padding_free": True, "micro_batch": sizes[-1]}]
     )
     return results + [_timed(trial, "trl", best | change) for change in further]
 
@@ -186,6 +187,7 @@ def _report(
     sides = {
         side: {
             "seconds": round(statistics.median(run["seconds"] for run in found), 2),
+            "cpu_seconds": round(statistics.median(run["cpu_seconds"] for run in found), 2),
             "seconds_all": [round(run["seconds"], 2) for run in found],
             "peak_memory_mib": round(statistics.median(run["peak_memory_mib"] for run in found)),
             "settings": _fastest(tried[side]),

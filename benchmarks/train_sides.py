@@ -179,7 +179,7 @@ def _judgekit(job: Job) -> dict[str, Any]:
     folder, losses = Path(job.folder), list[float]()
     trainer = TrainerConfig(accelerator="gpu" if job.device == "cuda" else "cpu", **job.settings)
     with tempfile.TemporaryDirectory() as scratch:
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         train(
             "sft" if job.shape.task == "sft" else "dpo", folder / "rows.jsonl",
             Weights(Path(job.base), folder / "adapter"), Path(scratch, "judge"), Path(scratch, "work"),
@@ -212,7 +212,7 @@ def _trl(job: Job) -> dict[str, Any]:
         SFTConfig, {"padding_free": settings["padding_free"]})  # fmt: skip
     optim = _optim(job)
     with tempfile.TemporaryDirectory() as scratch:
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         model = AutoModelForCausalLM.from_pretrained(
             job.base, dtype=getattr(torch, job.dtype), attn_implementation="sdpa"
         )
@@ -245,17 +245,20 @@ def _trl_ids(dataset: Any, dpo: bool) -> list[list[list[int]]]:
     return [[list(row["prompt_ids"]) + list(row[name]) for name in ("chosen_ids", "rejected_ids")] for row in dataset]
 
 
-def _measured(job: Job, started: float, losses: list[float]) -> dict[str, Any]:
-    """Seconds with loading and saving, and the process's peak memory (of the GPU where there is one)."""
+def _measured(job: Job, started: tuple[float, float], losses: list[float]) -> dict[str, Any]:
+    """Seconds with loading and saving, on the clock and of all cores, and peak memory (of the GPU where there is one).
+
+    Other work on the machine lengthens the first and hardly the second.
+    """
     import torch
 
-    seconds = time.perf_counter() - started
+    seconds, cpu_seconds = time.perf_counter() - started[0], time.process_time() - started[1]
     gc.collect()
     if job.device == "cuda":
         peak = torch.cuda.max_memory_allocated() / 2**20
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return {"seconds": seconds, "peak_memory_mib": peak, "losses": losses}
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_memory_mib": peak, "losses": losses}
 
 
 if __name__ == "__main__":
