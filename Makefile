@@ -1,11 +1,12 @@
 # Everything a user or a test needs: `make setup`, `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo vllm-cpu test test-integration lint format clean
+.PHONY: help setup demo vllm-cpu bench test test-integration lint format clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -20,6 +21,10 @@ $(BIN)/pip:
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing into $(VENV) (the first time takes a few minutes)"
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --editable '.[dev,bench]' --constraint constraints.txt
 	@touch $@
 
 setup: $(STAMP) ## install into .venv
@@ -49,8 +54,11 @@ format: setup ## let ruff rewrite files
 test: lint ## lint, then the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-test-integration: setup vllm-cpu ## tests with real parts
+test-integration: vllm-cpu $(BENCH_STAMP) ## tests with real parts
 	@$(BIN)/pytest -m integration
+
+bench: $(BENCH_STAMP) ## time training against TRL (ARGS="--shape sft")
+	@$(BIN)/python -m benchmarks.train $(ARGS)
 
 clean: ## remove caches, keep .venv and outputs
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

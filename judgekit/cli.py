@@ -114,12 +114,20 @@ def _cache(options: argparse.Namespace) -> None:
         cache.prune_cache(options.store, days=options.older_than, weights=options.weights, dry_run=options.dry_run)
 
 
+def _export(options: argparse.Namespace) -> None:
+    from judgekit.export import export
+
+    for folder in export(options.run_dir, options.output, merged=options.merged, data=options.data):
+        print(folder)
+
+
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "check": "list every mistake in a configuration, or what it would run and cost",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
     "cache": "what the cache of generations holds, and making it smaller",
+    "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
 }
 
 
@@ -139,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
     _add_cache(commands)
+    export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
+    export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
+    export.add_argument("--merged", action="store_true", help="also merge the adapter into the base model")
+    export.add_argument("--data", action="store_true", help="also write the training rows, as conversations")
+    export.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: export/ in the run's folder")
+    export.set_defaults(command=_export)
     return parser
 
 

@@ -230,7 +230,7 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("judgekit r", "run check score report cache"),
+        ("judgekit r", "run check score report cache export"),
         ("judgekit run loss=dp", "loss=dpo loss=dpo_nll"),
         ("judgekit check recipe.exec", "recipe.executions="),
         ("judgekit report out", ""),
@@ -244,7 +244,9 @@ def test_the_shell_completes_commands_and_overrides(
     assert capsys.readouterr().out.strip() == expected
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["score", "--help"], ["report", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["score", "--help"], ["report", "--help"], ["export", "--help"]]
+)
 def test_help_is_quick_and_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom judgekit.cli import main\n"

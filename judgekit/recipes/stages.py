@@ -155,8 +155,8 @@ def _longer(params: SamplingParams, tokens: int) -> SamplingParams:
 
 
 def _without_path(source: dict[str, Any]) -> dict[str, Any]:
-    """A source without its path: the file's digest is an input instead, so moving a file changes nothing."""
-    return {name: value for name, value in source.items() if name != "path"}
+    """What of a source determines its rows: the file's digest is an input, so moving a file changes nothing."""
+    return {name: value for name, value in source.items() if name not in ("path", "license")}
 
 
 def _named(pair: ResponsePair, source: str) -> ResponsePair:

