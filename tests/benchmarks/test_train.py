@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from benchmarks import train_sides
+from benchmarks import train, train_sides
 from judgekit.rows import Demonstration, Preference, read_rows
 from tests.training.tiny import make_model
 
@@ -62,18 +62,14 @@ def test_judgekits_side_trains_every_row(sides: ModuleType, tmp_path: Path) -> N
     assert found["seconds"] > 0 and found["peak_memory_mib"] > 100
 
 
-def test_without_trl_it_says_how_to_get_it(sides: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    import train  # type: ignore[import-not-found]
-
+def test_without_trl_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr("sys.argv", ["train.py"])
     with pytest.raises(SystemExit, match=r"pip install 'judgekit-lab\[bench\]'.*make bench"):
         train.main()
 
 
-def test_settings_that_give_another_loss_are_not_chosen(sides: ModuleType) -> None:
-    import train
-
+def test_settings_that_give_another_loss_are_not_chosen() -> None:
     results = [
         {"settings": {"size": 1}, "seconds": 9.0, "loss": 2.0},
         {"settings": {"size": 2}, "seconds": 3.0, "loss": 2.1},
