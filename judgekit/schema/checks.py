@@ -286,6 +286,33 @@ def _server(config: RunConfig) -> list[Problem]:
     return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf")]
 
 
+@_reads("loss.name", "loss.label_smoothing")
+def _flips(config: RunConfig) -> list[Problem]:
+    loss = config.loss
+    if loss.name == "ipo" and loss.label_smoothing > 0:
+        return [Problem("loss.label_smoothing", "IPO has no label smoothing", "Use 0, or loss=dpo or loss=robust")]
+    if loss.name == "robust" and loss.label_smoothing == 0:
+        message = "without flipped preferences robust DPO is DPO"
+        return [Problem("loss.label_smoothing", message, "Give the share expected to be flipped, or use loss=dpo")]
+    return []
+
+
+@_reads("trainer.adapter", "trainer.strategy")
+def _sharded(config: RunConfig) -> list[Problem]:
+    if config.trainer.strategy != "fsdp" or config.trainer.adapter != "qlora":
+        return []
+    message = "a base in 4 bits cannot be sharded"
+    return [Problem("trainer.strategy", message, "Use trainer.strategy=ddp or trainer.adapter=lora")]
+
+
+@_reads("trainer.attention", "trainer.accelerator")
+def _flex(config: RunConfig) -> list[Problem]:
+    if config.trainer.attention != "flex" or config.trainer.accelerator in ("auto", "gpu"):
+        return []
+    message = f"FlexAttention cannot train on {config.trainer.accelerator}"
+    return [Problem("trainer.attention", message, "Use trainer.attention=auto or trainer.accelerator=gpu")]
+
+
 @_reads("trainer.adapter", "trainer.lora_targets")
 def _lora(config: RunConfig) -> list[Problem]:
     if config.trainer.adapter == "full" or config.trainer.lora_targets.strip(" ,"):
