@@ -188,7 +188,7 @@ def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
     description: dict[str, Any] = {
         "judge": judge.name,
         "base_model": asdict(config.model),
-        "adapter": config.trainer.adapter == "lora" and judge.stage is not None,
+        "adapter": config.trainer.adapter != "full" and judge.stage is not None,
         "protocol": asdict(config.prompt),
         "decoding": {
             "temperature": 0.0,
