@@ -133,7 +133,7 @@ def flatten(prefix: str, values: Mapping[str, MetricValue]) -> dict[str, Number]
 
 def last_losses(outcome: Outcome) -> dict[str, Number]:
     """The last values of every training series."""
-    from judgekit.recipes.stages import read_series
+    from judgekit.recipes.training import read_series
 
     last: dict[str, Number] = {}
     for judge in outcome.judges:
