@@ -297,12 +297,16 @@ def _flips(config: RunConfig) -> list[Problem]:
     return []
 
 
-@_reads("trainer.adapter", "trainer.strategy")
-def _sharded(config: RunConfig) -> list[Problem]:
-    if config.trainer.strategy != "fsdp" or config.trainer.adapter != "qlora":
-        return []
-    message = "a base in 4 bits cannot be sharded"
-    return [Problem("trainer.strategy", message, "Use trainer.strategy=ddp or trainer.adapter=lora")]
+@_reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")
+def _four_bits(config: RunConfig) -> list[Problem]:
+    trainer, problems = config.trainer, []
+    if trainer.adapter == "qlora" and trainer.strategy == "fsdp":
+        message = "a base in 4 bits cannot be sharded"
+        problems.append(Problem("trainer.strategy", message, "Use trainer.strategy=ddp or trainer.adapter=lora"))
+    if trainer.adapter == "qlora" and trainer.accelerator in ("cpu", "mps"):
+        message = f"a base in 4 bits cannot be trained on {trainer.accelerator}"
+        problems.append(Problem("trainer.adapter", message, "Use trainer.adapter=lora or trainer.accelerator=gpu"))
+    return problems
 
 
 @_reads("trainer.attention", "trainer.accelerator")

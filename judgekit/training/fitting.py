@@ -35,6 +35,7 @@ _EXPECTED_WARNINGS = (
     "GPU available but not used",
     "The `srun` command is available on your system but is not used",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # inside Lightning
+    r".*: copying from a non-meta parameter",  # an adapter onto an empty base, which is then sent its values
     "`training_step` returned `None`",
     "`LightningModule.configure_optimizers` returned `None`",  # reference log-probabilities alone
 )
@@ -81,7 +82,9 @@ def fit(plan: Plan, checkpoints: Checkpoints, listener: Listener) -> None:
 
 def _load(job: Job) -> Any:
     seed = draw_bits(job.seed, job.stage, "adapter")
-    return load_model(job.start, job.trainer, job.dtype, seed, training_device(job))
+    place = _environment(job)
+    empty = job.sharded and (place.node_rank(), place.local_rank()) != (0, 0)
+    return load_model(job.start, job.trainer, job.dtype, seed, training_device(job), empty)
 
 
 def training_device(job: Job) -> torch.device:

@@ -86,18 +86,21 @@ def _is_plain(layer: Any) -> bool:
     )
 
 
-def load_model(start: Weights, trainer: TrainerConfig, dtype: str, seed: int, device: torch.device = CPU) -> Any:
+def load_model(
+    start: Weights, trainer: TrainerConfig, dtype: str, seed: int, device: torch.device = CPU, empty: bool = False
+) -> Any:
     """The model to train: ``start`` with its adapter, or with a new one, or with all its weights.
 
     :param dtype: precision of the base weights, ``auto`` for that of the files
     :param seed: of a new adapter's initial values
     :param device: where it is going to be trained, which decides on attention; it is loaded on the CPU
-    :raises ModelError: an adapter of another kind than ``trainer.adapter``
+    :param empty: leave the base without values, for a process that is sent its shard of them
+    :raises ModelError: an adapter of another kind than ``trainer.adapter``, or ``qlora`` without a GPU
     :raises MissingExtraError: ``qlora`` without bitsandbytes
     """
     import peft
 
-    model = _load_base(start.base, trainer, dtype, device)
+    model = _load_base(start.base, trainer, dtype, device, empty)
     if trainer.adapter == "full":
         if start.adapter is not None:
             raise ModelError(f"{start.adapter} is an adapter. Set trainer.adapter=lora to train it on.")
@@ -113,28 +116,37 @@ def load_model(start: Weights, trainer: TrainerConfig, dtype: str, seed: int, de
     return adapted
 
 
-def _load_base(folder: Path, trainer: TrainerConfig, dtype: str, device: torch.device) -> Any:
-    from transformers import AutoModelForCausalLM
+def _load_base(folder: Path, trainer: TrainerConfig, dtype: str, device: torch.device, empty: bool) -> Any:
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging as hub_logging
 
     hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"attn_implementation": choose_attention(trainer.attention, device, trainer.max_tokens)}
     if trainer.adapter == "qlora":
-        options = {"quantization_config": _four_bits(dtype), "device_map": {"": device}}
-    attention = choose_attention(trainer.attention, device, trainer.max_tokens)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attention, local_files_only=True, **options
-    )
+        options |= {"quantization_config": _four_bits(dtype, device), "device_map": {"": device}}
+    model: Any
+    if empty:
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+        precision = config.dtype if dtype == "auto" else dtype
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, dtype=precision, **options)  # type: ignore[no-untyped-call]
+        model.tie_weights()
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, **options)
     model.config.use_cache = False
     if trainer.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
 
 
-def _four_bits(dtype: str) -> Any:
+def _four_bits(dtype: str, device: torch.device) -> Any:
     """NF4 with double quantisation, as QLoRA (Dettmers et al. 2023, arXiv 2305.14314, §3) stores the base."""
     from transformers import BitsAndBytesConfig
 
+    if device.type != "cuda":
+        # bitsandbytes packs weights anew for inference on a CPU, and gradients are silently wrong from then on.
+        raise ModelError(f"A base in 4 bits cannot be trained on {device.type}. Use trainer.adapter=lora, or a GPU.")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise MissingExtraError("bitsandbytes", "qlora")
     compute = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)

@@ -94,7 +94,8 @@ class JudgeModule(lightning.LightningModule):
         if self.plan.job.sharded:
             full = self.plan.job.trainer.adapter == "full"
             replicated = set() if full else {value for value in self.parameters() if value.requires_grad}
-            shard(self.whole, self.device_mesh["data_parallel"], replicated)  # type: ignore[index]
+            mesh: Any = self.device_mesh
+            shard(self.whole, mesh["data_parallel"], replicated, self.trainer.strategy.root_device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer | None:
         """AdamW on fp32 tensors: the parameters themselves, or fp32 copies of those in lower precision."""

@@ -29,8 +29,9 @@ from judgekit.errors import JudgekitError, ModelError, StageError
 from judgekit.training.fitting import Listener
 from judgekit.training.job import Job
 
+Lines = queue.Queue[bytes | None]
 GO, STOP = "go", "stop"
-_MODULE = "judgekit.training.worker"
+_WORKER = [sys.executable, "-P", "-m", "judgekit.training.worker"]
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
 _ERRORS: dict[str, type[JudgekitError]] = {"StageError": StageError, "ModelError": ModelError}
@@ -59,7 +60,7 @@ def run_ranks(job: Job, listener: Listener) -> None:
 
 
 @contextlib.contextmanager
-def _workers(job: Job, path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], IO[bytes]]]:
+def _workers(job: Job, path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], Lines]]:
     """The processes (or the one ``srun`` that has them) and what they write; none is left at the end."""
     reading, writing = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
@@ -69,12 +70,20 @@ def _workers(job: Job, path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes
             start(job, path, writing, workers)
         finally:
             os.close(writing)
-        with open(reading, "rb", closefd=False) as lines:
-            yield workers, lines
+        lines: Lines = queue.Queue()
+        threading.Thread(target=_read, args=(reading, lines), daemon=True).start()
+        yield workers, lines
     finally:
         for worker in workers:
             _end(worker)
-        os.close(reading)
+
+
+def _read(reading: int, lines: Lines) -> None:
+    """Pass lines on until nobody is left to write any, which None says."""
+    with open(reading, "rb") as file:
+        for line in file:
+            lines.put(line)
+    lines.put(None)
 
 
 def _start_children(job: Job, path: Path, writing: int, workers: list[subprocess.Popen[bytes]]) -> None:
@@ -83,7 +92,7 @@ def _start_children(job: Job, path: Path, writing: int, workers: list[subprocess
     for rank in range(job.trainer.devices):
         own = shared | {"LOCAL_RANK": str(rank), "NODE_RANK": "0"}
         with (job.work / f"rank-{rank}.log").open("wb") as log:
-            command = [sys.executable, "-m", _MODULE, str(path)]
+            command = [*_WORKER, str(path)]
             workers.append(_start(command, own, writing, log))
 
 
@@ -107,7 +116,8 @@ def _start_step(job: Job, path: Path, writing: int, workers: list[subprocess.Pop
         "--overlap",  # the run itself may be a step that holds the job's resources
         "--unbuffered",
         f"--error={job.work.absolute() / 'rank-%t.log'}",
-        *(sys.executable, "-m", _MODULE, str(path)),
+        *_WORKER,
+        str(path),
     ]
     with (job.work / "rank-all.log").open("wb") as log:
         workers.append(_start(command, dict(os.environ), writing, log))
@@ -127,23 +137,15 @@ def _free_port() -> int:
         return port
 
 
-def _messages(job: Job, workers: list[subprocess.Popen[bytes]], lines: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _messages(job: Job, workers: list[subprocess.Popen[bytes]], lines: Lines) -> Iterator[dict[str, Any]]:
     """What the workers say, until all have ended.
 
     :raises StageError: one ended without a word
     """
-    arrived: queue.Queue[bytes | None] = queue.Queue()
-
-    def read() -> None:
-        for line in lines:
-            arrived.put(line)
-        arrived.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
     failed = False
     while True:
         try:
-            line = arrived.get(timeout=_POLL_SECONDS)
+            line = lines.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             # What a worker wrote before it ended arrives before the next look.
             if failed:

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from judgekit.randomness import draw_bits
+
 T = TypeVar("T")
 
 BUCKET = 2**25
@@ -31,19 +33,51 @@ class WholeModel(nn.Module):
         return function(self.model, *arguments)
 
 
-def shard(whole: WholeModel, mesh: Any, replicated: set[nn.Parameter]) -> None:
-    """Shard the weights over a mesh's processes, decoder layer by decoder layer.
+def shard(whole: WholeModel, mesh: Any, replicated: set[nn.Parameter], device: torch.device) -> None:
+    """Shard the weights of the first process over a mesh's processes, decoder layer by decoder layer.
+
+    The other processes' models need no values and may lie on the meta device, so that a node holds one copy at most.
 
     :param replicated: parameters every process keeps (an adapter's); their gradients are left to ``add_up``
+    :param device: where the shards belong
     """
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    values = {name: value.detach() for name, value in whole.named_parameters()} if dist.get_rank() == 0 else None
     model: Any = whole.model
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = [module for module in base.modules() if type(module).__name__ in set(base._no_split_modules or ())]
     policy = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     for module in [*layers, whole]:
         fully_shard(module, mesh=mesh, mp_policy=policy, ignored_params=replicated)
+    _send(whole, values, device)
+
+
+def _send(whole: WholeModel, values: dict[str, Tensor] | None, device: torch.device) -> None:
+    """Give every process its shards of ``values``, which only the first one has."""
+    buffers = dict(whole.named_buffers())
+    whole.to_empty(device=device)
+    for name, buffer in buffers.items():  # rotary frequencies and the like, which every process has computed
+        owner, _, key = name.rpartition(".")
+        setattr(whole.get_submodule(owner), key, buffer.to(device))
+    _check_same([name for name, _ in whole.named_parameters()], device)
+    for name, parameter in whole.named_parameters():
+        if values is None:
+            value = torch.empty(parameter.shape, dtype=parameter.dtype, device=device)
+        else:
+            value = values.pop(name).to(device)
+        if not is_sharded(parameter):
+            dist.broadcast(value, 0)
+        with torch.no_grad():
+            parameter.copy_(placed_like(value, parameter))
+
+
+def _check_same(names: list[str], device: torch.device) -> None:
+    """Fail, rather than wait for one another for ever, where processes disagree on what is to be sent."""
+    here = torch.tensor([draw_bits(*names) >> 2], device=device)
+    first = here.clone()
+    dist.broadcast(first, 0)
+    assert torch.equal(here, first), "processes built models with different parameters"
 
 
 def add_up(tensors: Iterable[Tensor]) -> None:

@@ -147,7 +147,10 @@ def test_saved_adapter_loads_with_plain_peft(tmp_path: Path, adapter: Any) -> No
             load_model(Weights(start.base, tmp_path / "adapter"), replace(trainer, adapter=other), "auto", 3)
 
 
-def test_four_bits_need_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_bits_need_an_extra_and_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    start, trainer = Weights(make_model(tmp_path)), TrainerConfig(adapter="qlora")
     with pytest.raises(MissingExtraError, match=r"judgekit-lab\[qlora\]"):
-        load_model(Weights(make_model(tmp_path)), TrainerConfig(adapter="qlora"), "auto", 3)
+        load_model(start, trainer, "auto", 3, torch.device("cuda"))
+    with pytest.raises(ModelError, match="4 bits cannot be trained on cpu"):
+        load_model(start, trainer, "auto", 3, CPU)

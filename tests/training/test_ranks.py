@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from judgekit.errors import StageError
+from judgekit.errors import ModelError, StageError
+from judgekit.schema.config import LossConfig
 from judgekit.training import ranks
 from judgekit.training.batches import Unit, pack, share, split
+from judgekit.training.fitting import Listener
 from judgekit.training.job import Job
+from judgekit.weights import Weights
 from tests.training.test_trainer import OPTIM, TRAINER, Stage, assert_same
 
 FAKE_SRUN = """#!{python}
@@ -105,6 +109,57 @@ def test_a_run_whose_process_was_killed_resumes_to_the_same_bits(
     assert_same(stage.tensors("broken"), stage.tensors("two"))
 
 
+STUB = """
+import json, os, sys, time
+say = lambda **message: print(json.dumps(message), flush=True)
+if os.environ["LOCAL_RANK"] == "0":
+    say(step=1, series={"loss": 2.0})
+    say(step=1)
+    word = sys.stdin.readline()
+    say(step=2, series={"loss": 1.0}) if word == "go\\n" else None
+    %s
+else:
+    sys.stdin.read()  # until the run closes it
+"""
+"""A worker that trains nothing; a line of its own follows the first checkpoint."""
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("say(crash='KeyError: x'); time.sleep(60)", "dpo1: KeyError: x"),
+        ("say(error='gone', kind='ModelError'); time.sleep(60)", "^gone$"),
+        ("os._exit(3)", r"processes ended with codes \[3\]"),
+        ("print('no words', file=sys.stderr); os._exit(4)", r"More in .*rank-0.log"),
+        ("os.kill(os.getpid(), 11)", "process 0 of 2 ended with code -11"),
+    ],
+)
+def test_however_a_process_ends_the_others_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    monkeypatch.setattr(ranks, "_WORKER", [sys.executable, "-c", STUB % line])
+    heard: list[Any] = []
+    job = make_job(tmp_path)
+    listener = Listener(lambda step, series: heard.append(series), lambda step: heard.append("saved") is not None)
+    began = time.monotonic()
+    with pytest.raises((StageError, ModelError), match=message):
+        ranks.run_ranks(job, listener)
+    assert heard == [{"loss": 2.0}, "saved", {"loss": 1.0}]
+    assert time.monotonic() - began < 30.0
+
+
+def test_an_interruption_here_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "_WORKER", [sys.executable, "-c", STUB % "time.sleep(60)"])
+
+    def interrupt(step: int) -> bool:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        ranks.run_ranks(make_job(tmp_path), Listener(lambda step, series: None, interrupt))
+    assert time.monotonic() - began < 30.0
+
+
 def test_a_loss_that_is_not_finite_is_told_as_in_one_process(stage: Stage) -> None:
     with pytest.raises(StageError, match=r"^dpo1: the loss .* is not a finite number. Lower this stage's lr"):
         stage.train(name="wild", trainer=TWO, optim=replace(OPTIM, lr=1e30, clip_norm=None, epochs=9))
@@ -140,18 +195,19 @@ def test_more_nodes_than_the_job_has_are_refused(stage: Stage, monkeypatch: pyte
         stage.train(name="many", trainer=replace(TRAINER, nodes=3))
 
 
-def test_a_job_survives_its_file(stage: Stage, tmp_path: Path) -> None:
-    base = stage.start
-    job = Job("dpo", tmp_path / "r", base, tmp_path, OPTIM, stage_loss(), TWO, 3, "dpo1", "auto", tmp_path / "l", True)
+@pytest.mark.parametrize("adapter", [None, "adapter"])
+def test_a_job_survives_its_file(tmp_path: Path, adapter: str | None) -> None:
+    job = make_job(tmp_path, adapter)
     job.write(tmp_path / "job.json")
     assert Job.read(tmp_path / "job.json") == job
 
 
-def stage_loss() -> Any:
-    """A loss unlike the default."""
-    from judgekit.schema.config import LossConfig
-
-    return LossConfig(name="robust", label_smoothing=0.25, sft_average="examples")
+def make_job(folder: Path, adapter: str | None = None) -> Job:
+    """A job of two processes whose settings are not the defaults."""
+    loss = LossConfig(name="robust", label_smoothing=0.25, sft_average="examples")
+    start = Weights(folder / "base", folder / adapter if adapter else None)
+    rows, logps = folder / "rows.jsonl", folder / "logps.safetensors"
+    return Job("dpo", rows, start, folder, OPTIM, loss, TWO, 3, "dpo1", "float32", logps, reference_only=True)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
