@@ -23,8 +23,8 @@ from judgekit.recipes.stages import (
     make_splits,
     orders,
     repeat_judgments,
-    train_judge,
 )
+from judgekit.recipes.training import train_judge
 from judgekit.rows import (
     ORDERS,
     Demonstration,

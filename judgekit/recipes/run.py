@@ -133,7 +133,7 @@ def flatten(prefix: str, values: Mapping[str, MetricValue]) -> dict[str, Number]
 
 def last_losses(outcome: Outcome) -> dict[str, Number]:
     """The last values of every training series."""
-    from judgekit.recipes.stages import read_series
+    from judgekit.recipes.training import read_series
 
     last: dict[str, Number] = {}
     for judge in outcome.judges:
@@ -188,7 +188,7 @@ def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
     description: dict[str, Any] = {
         "judge": judge.name,
         "base_model": asdict(config.model),
-        "adapter": config.trainer.adapter == "lora" and judge.stage is not None,
+        "adapter": config.trainer.adapter != "full" and judge.stage is not None,
         "protocol": asdict(config.prompt),
         "decoding": {
             "temperature": 0.0,

@@ -1,11 +1,10 @@
-"""Stages that every recipe shares: data, training and evaluation."""
+"""Stages that every recipe shares: data and evaluation."""
 
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.config import BenchmarkConfig, OptimConfig
+from judgekit.schema.config import BenchmarkConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights
 
@@ -169,103 +168,6 @@ def _instruction_of(row: Instruction | ResponsePair, source: str) -> Instruction
     if isinstance(row, Instruction):
         return Instruction(**asdict(row) | {"category": f"{source}/{row.category}"})
     return Instruction(row.group or row.id, row.instruction, source, f"{source}/given")
-
-
-def train_judge(
-    lab: Lab,
-    name: str,
-    task: str,
-    rows: Handle,
-    start: Judge,
-    optim: OptimConfig,
-    validate: Callable[[Weights], float] | None,
-    validation: Sequence[Handle] = (),
-    stop_at: float | None = None,
-) -> Judge:
-    """Train ``start`` on a stage's ``rows.jsonl`` and give the new judge.
-
-    :param task: ``sft`` or ``dpo``
-    :param validate: score of a checkpoint; None takes the last one
-    :param validation: stages ``validate`` reads
-    :param stop_at: end at the first checkpoint with this score
-    """
-    from_loss = ("beta", "nll_weight", "label_smoothing") if task == "dpo" else ()
-    config = {
-        "task": task,
-        "optim": asdict(optim),
-        "loss": {key: value for key, value in asdict(lab.config.loss).items() if key in from_loss},
-        "trainer": {key: value for key, value in asdict(lab.config.trainer).items() if key != "threads"},
-        "dtype": lab.config.model.dtype,
-        "seed": lab.config.seed,
-        "name": name,
-        "validate": validate is not None,
-        "stop_at": stop_at,
-    }
-
-    def build(workspace: Workspace) -> None:
-        from judgekit.training.trainer import train
-
-        assert isinstance(rows, Artifact)
-        series = workspace.scratch / "series.jsonl"
-
-        def on_step(step: int, values: dict[str, float]) -> None:
-            named = {f"train/{name}/{key}": value for key, value in values.items()}
-            with series.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, "values": named}) + "\n")
-            lab.record.tracker.log(name, step, named)
-
-        def on_checkpoint(step: int, folder: Path) -> float:
-            assert validate is not None
-            score = validate(lab.trained(folder))
-            on_step(step, {"validation": score})
-            return score
-
-        lab.release()
-        result = train(
-            "sft" if task == "sft" else "dpo",
-            rows.file("rows.jsonl"),
-            lab.weights(start),
-            workspace.path / "judge",
-            workspace.scratch,
-            optim,
-            lab.config.loss,
-            lab.config.trainer,
-            lab.config.seed,
-            name,
-            on_step,
-            on_checkpoint if validate is not None else None,
-            dtype=lab.config.model.dtype,
-            stop_at=stop_at,
-        )
-        lab.release()
-        for reason, count in result.refused.items():
-            workspace.drop(reason, count)
-        workspace.count(rows=result.rows, steps=result.steps, chosen_step=result.chosen_step)
-        workspace.tokens(prompt=result.tokens, generated=0)
-        write_series(series, workspace.path / "series.jsonl")
-
-    handle = lab.stage(f"train/{name}", 1, config, [rows, lab.source(start), *validation], build)
-    if isinstance(handle, Artifact) and handle.reused:
-        for step, values in read_series(handle.file("series.jsonl")).items():
-            lab.record.tracker.log(name, step, values)
-    return Judge(name, handle)
-
-
-def read_series(path: Path) -> dict[int, dict[str, float]]:
-    """Values by step; those of a step done twice (after a kill) count once. A torn last line is left out."""
-    found: dict[int, dict[str, float]] = {}
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            point = json.loads(line)
-            found.setdefault(point["step"], {}).update(point["values"])
-    return found
-
-
-def write_series(source: Path, target: Path) -> None:
-    """The series once more, each step once and in order: the same bytes whether or not training was interrupted."""
-    points = read_series(source)
-    lines = [json.dumps({"step": step, "values": points[step]}) + "\n" for step in sorted(points)]
-    target.write_text("".join(lines), encoding="utf-8")
 
 
 def benchmark_pairs(lab: Lab, splits: Handle) -> dict[str, Handle]:

@@ -313,6 +313,37 @@ def server_problems(config: OpenAIConfig) -> list[Problem]:
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+@_reads("loss.name", "loss.label_smoothing")
+def _flips(config: RunConfig) -> list[Problem]:
+    loss = config.loss
+    if loss.name == "ipo" and loss.label_smoothing > 0:
+        return [Problem("loss.label_smoothing", "IPO has no label smoothing", "Use 0, or loss=dpo or loss=robust")]
+    if loss.name == "robust" and loss.label_smoothing == 0:
+        message = "without flipped preferences robust DPO is DPO"
+        return [Problem("loss.label_smoothing", message, "Give the share expected to be flipped, or use loss=dpo")]
+    return []
+
+
+@_reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")
+def _four_bits(config: RunConfig) -> list[Problem]:
+    trainer, problems = config.trainer, []
+    if trainer.adapter == "qlora" and trainer.strategy == "fsdp":
+        message = "a base in 4 bits cannot be sharded"
+        problems.append(Problem("trainer.strategy", message, "Use trainer.strategy=ddp or trainer.adapter=lora"))
+    if trainer.adapter == "qlora" and trainer.accelerator in ("cpu", "mps"):
+        message = f"a base in 4 bits cannot be trained on {trainer.accelerator}"
+        problems.append(Problem("trainer.adapter", message, "Use trainer.adapter=lora or trainer.accelerator=gpu"))
+    return problems
+
+
+@_reads("trainer.attention", "trainer.accelerator")
+def _flex(config: RunConfig) -> list[Problem]:
+    if config.trainer.attention != "flex" or config.trainer.accelerator in ("auto", "gpu"):
+        return []
+    message = f"FlexAttention cannot train on {config.trainer.accelerator}"
+    return [Problem("trainer.attention", message, "Use trainer.attention=auto or trainer.accelerator=gpu")]
+
+
 @_reads("trainer.adapter", "trainer.lora_targets")
 def _lora(config: RunConfig) -> list[Problem]:
     if config.trainer.adapter == "full" or config.trainer.lora_targets.strip(" ,"):

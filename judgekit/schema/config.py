@@ -164,10 +164,18 @@ RECIPES: dict[str, type[RecipeConfig]] = {"evalplanner": EvalPlannerConfig}
 class LossConfig:
     """``loss``: the preference loss, or ``sft`` to stop before preference training."""
 
-    name: Literal["sft", "dpo"] = setting("dpo", "sft: no preference training; dpo: Rafailov et al. 2023, eq. 7")
-    beta: float = setting(0.1, "β: strength of the pull to the reference model", gt=0)
+    name: Literal["sft", "dpo", "ipo", "robust"] = setting(
+        "dpo",
+        "sft: no preference training; dpo: Rafailov et al. 2023, eq. 7; ipo: Azar et al. 2023, eq. 17; "
+        "robust: Chowdhury et al. 2024",
+    )
+    beta: float = setting(0.1, "β: strength of the pull to the reference model (τ in IPO)", gt=0)
+    length_normalised: bool = setting(False, "log-ratios are means over tokens instead of sums (Tülu 3)")
     nll_weight: float = setting(0.0, "weight of the mean negative log-likelihood of the chosen reply", ge=0.0)
-    label_smoothing: float = setting(0.0, "assumed share of flipped preferences (cDPO)", ge=0.0, lt=0.5)
+    label_smoothing: float = setting(0.0, "assumed share of flipped preferences (cDPO, robust)", ge=0.0, lt=0.5)
+    sft_average: Literal["tokens", "examples"] = setting(
+        "tokens", "SFT: mean over all tokens, or over examples of each one's mean, so that long ones count no more"
+    )
 
 
 @dataclass(frozen=True)
@@ -259,15 +267,27 @@ SAMPLERS: dict[str, type[SamplerConfig]] = {"hf": HfConfig, "vllm": VllmConfig, 
 class TrainerConfig:
     """``trainer``: Lightning and the adapter."""
 
-    adapter: Literal["lora", "full"] = setting("lora", "train a LoRA adapter or all weights")
+    adapter: Literal["lora", "dora", "qlora", "full"] = setting(
+        "lora", "train a LoRA or DoRA adapter, LoRA on a base in 4 bits (qlora), or all weights"
+    )
     lora_rank: int = setting(16, "LoRA rank r", ge=1)
     lora_alpha: int = setting(32, "LoRA α; updates are scaled by α / r", ge=1)
     lora_dropout: float = setting(0.0, "dropout on LoRA inputs", ge=0.0, lt=1.0)
     lora_targets: str = setting("all-linear", "module names (comma separated) or all-linear")
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = setting("auto", "Lightning accelerator")
-    devices: int = setting(1, "devices per node", ge=1)
+    devices: int = setting(1, "processes per node, each on a device of its own", ge=1)
+    nodes: int = setting(1, "nodes; more than one needs a SLURM job that has them", ge=1)
+    strategy: Literal["auto", "ddp", "fsdp"] = setting(
+        "auto", "several processes: whole copies of the model (ddp, also auto) or shards of it (fsdp)"
+    )
+    attention: Literal["auto", "sdpa", "flex"] = setting(
+        "auto", "sdpa: with a mask; flex: FlexAttention block masks, GPU only; auto: flex for long sequences on a GPU"
+    )
+    gradient_checkpointing: bool = setting(False, "compute activations again in the backward pass to save memory")
     max_tokens: int = setting(4096, "longest packed sequence in one forward pass, tokens", ge=32)
-    threads: int | None = setting(None, "CPU threads; null: torch's default", ge=1)
+    threads: int | None = setting(
+        None, "CPU threads of a process; null: torch's default, divided among the processes of a node", ge=1
+    )
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,23 @@ class Packed:
     completions: list[tuple[int, ...]]
 
 
+@dataclass(frozen=True)
+class Share:
+    """One process's part of an optimizer batch.
+
+    :param packs: its packed sequences
+    :param examples: examples or pairs of the whole batch, over all processes
+    :param tokens: tokens of their first completions (the targets of SFT), likewise
+    :param idle: packed sequences to compute for nothing, because another process has more and sharded weights are
+        gathered by all together
+    """
+
+    packs: list[Packed]
+    examples: int
+    tokens: int
+    idle: list[Packed]
+
+
 @dataclass
 class Encoded:
     """The units of a training stage, and the rows that gave none.
@@ -137,6 +154,39 @@ def epoch_batches(units: Sequence[Unit], batch_size: int, seed: int, epoch: int)
         runs += [ordered[start : start + length] for start in range(0, len(ordered), length)]
     order = [unit for run in shuffled(runs, seed, "batches", epoch) for unit in run]
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def share(units: Sequence[Unit], max_tokens: int, rank: int, processes: int, level: bool = False) -> Share:
+    """The part of an optimizer batch that process ``rank`` of ``processes`` computes.
+
+    :param level: give every process the same number of sequences, some of them idle
+    """
+    parts = split(units, processes)
+    packs = pack(parts[rank], max_tokens)
+    idle: list[Packed] = []
+    if level:
+        every = [packs if part is parts[rank] else pack(part, max_tokens) for part in parts]
+        most = max(every, key=len)
+        idle = most[len(packs) :]
+    return Share(packs, len(units), sum(len(unit.completions[0]) for unit in units), idle)
+
+
+def split(units: Sequence[Unit], parts: int) -> list[list[Unit]]:
+    """Units in ``parts`` groups that need about the same number of tokens; those that share beginnings stay together.
+
+    A group may be empty.
+    """
+    if parts == 1:
+        return [list(units)]
+    order = sorted(units, key=lambda unit: (unit.sequences, unit.index))
+    tree, ends = _Tree(), []
+    for unit in order:
+        tree.add(unit)
+        ends.append(tree.size)
+    groups: list[list[Unit]] = [[] for _ in range(parts)]
+    for unit, before, end in zip(order, [0, *ends], ends, strict=False):
+        groups[min(parts - 1, (before + end) * parts // (2 * tree.size))].append(unit)
+    return groups
 
 
 def pack(units: Sequence[Unit], max_tokens: int) -> list[Packed]:

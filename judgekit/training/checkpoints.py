@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-from judgekit.training.lora import save_model
 
 _RESUME_FILES = ("optimizer.safetensors", "state.json")
 
@@ -67,11 +65,15 @@ class Checkpoints:
         """Steps with a whole checkpoint, in order."""
         return sorted(int(path.name[5:]) for path in self.work.glob("step-*") if path.name[5:].isdigit())
 
-    def save(self, progress: Progress, model: Any, base: Path, tensors: dict[str, Tensor]) -> None:
-        """Write a checkpoint; it appears whole or not at all."""
+    def save(self, progress: Progress, tensors: dict[str, Tensor], write_weights: Callable[[Path], None]) -> None:
+        """Write a checkpoint; it appears whole or not at all.
+
+        :param tensors: trained values and the optimizer's state by name
+        :param write_weights: writes the adapter or model into a folder
+        """
         partial = self.work / f"step-{progress.step:06d}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        save_model(model, partial, base)
+        write_weights(partial)
         save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial / _RESUME_FILES[0])
         (partial / _RESUME_FILES[1]).write_text(json.dumps(asdict(progress)), encoding="utf-8")
         shutil.rmtree(self.folder(progress.step), ignore_errors=True)

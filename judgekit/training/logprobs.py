@@ -13,28 +13,21 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from judgekit.errors import ModelError
+from judgekit.training.attention import attention_mask
 from judgekit.training.batches import Packed
 
 CHUNK_LOGITS = 2**24
 """Logits held in fp32 at once: 64 MiB."""
 
 
-def tree_mask(ends_L: Tensor, dtype: torch.dtype) -> Tensor:
-    """Additive attention mask (1, 1, L, L): 0 where row i may look at column j, which is i or an ancestor, else −∞.
-
-    Additive in the model's precision, because attention on a CPU would convert a boolean one again in every layer.
-    """
-    place_L = torch.arange(len(ends_L), device=ends_L.device)
-    seen_LL = (place_L[None, :] <= place_L[:, None]) & (place_L[:, None] < ends_L[None, :])
-    return torch.zeros(seen_LL.shape, dtype=dtype, device=ends_L.device).masked_fill_(~seen_LL, -torch.inf)[None, None]
-
-
 def token_logps(model: Any, packed: Packed, device: torch.device) -> Tensor:
     """Log-probability of every completion token, (M,) in fp32, differentiable."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    ends_L = torch.tensor(packed.ends, device=device)
+    dtype = base.get_input_embeddings().weight.dtype
     hidden_LH = base.base_model(
         input_ids=torch.tensor([packed.ids], device=device),
-        attention_mask=tree_mask(torch.tensor(packed.ends, device=device), base.get_input_embeddings().weight.dtype),
+        attention_mask=attention_mask(base.config._attn_implementation, ends_L, dtype),
         position_ids=torch.tensor([packed.positions], device=device),
         use_cache=False,
     ).last_hidden_state[0]

@@ -5,6 +5,7 @@ Base weights stay in the precision they are stored in (usually bf16), adapter we
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -15,9 +16,12 @@ import torch.nn.functional as functional
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from judgekit.errors import ModelError
+from judgekit.errors import MissingExtraError, ModelError
 from judgekit.schema.config import TrainerConfig
+from judgekit.training.attention import choose_attention
 from judgekit.weights import Weights
+
+CPU = torch.device("cpu")
 
 
 class _LoraLinear(torch.autograd.Function):
@@ -82,34 +86,84 @@ def _is_plain(layer: Any) -> bool:
     )
 
 
-def load_model(start: Weights, trainer: TrainerConfig, dtype: str, seed: int) -> Any:
+def load_model(
+    start: Weights, trainer: TrainerConfig, dtype: str, seed: int, device: torch.device = CPU, empty: bool = False
+) -> Any:
     """The model to train: ``start`` with its adapter, or with a new one, or with all its weights.
 
     :param dtype: precision of the base weights, ``auto`` for that of the files
     :param seed: of a new adapter's initial values
-    :raises ModelError: an adapter given to full training
+    :param device: where it is going to be trained, which decides on attention; it is loaded on the CPU
+    :param empty: leave the base without values, for a process that is sent its shard of them
+    :raises ModelError: an adapter of another kind than ``trainer.adapter``, or ``qlora`` without a GPU
+    :raises MissingExtraError: ``qlora`` without bitsandbytes
     """
     import peft
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as hub_logging
 
-    hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = AutoModelForCausalLM.from_pretrained(
-        start.base, dtype=dtype, attn_implementation="sdpa", local_files_only=True
-    )
-    model.config.use_cache = False
+    model = _load_base(start.base, trainer, dtype, device, empty)
     if trainer.adapter == "full":
         if start.adapter is not None:
             raise ModelError(f"{start.adapter} is an adapter. Set trainer.adapter=lora to train it on.")
         return model
     if start.adapter is not None:
         adapted: Any = peft.PeftModel.from_pretrained(model, str(start.adapter), is_trainable=True)
+        _check_kind(adapted, start.adapter, trainer)
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             adapted = peft.get_peft_model(model, _lora_config(trainer))
     speed_up(adapted)
     return adapted
+
+
+def _load_base(folder: Path, trainer: TrainerConfig, dtype: str, device: torch.device, empty: bool) -> Any:
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging as hub_logging
+
+    hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    options: dict[str, Any] = {"attn_implementation": choose_attention(trainer.attention, device, trainer.max_tokens)}
+    if trainer.adapter == "qlora":
+        options |= {"quantization_config": _four_bits(dtype, device), "device_map": {"": device}}
+    model: Any
+    if empty:
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+        precision = config.dtype if dtype == "auto" else dtype
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, dtype=precision, **options)  # type: ignore[no-untyped-call]
+        model.tie_weights()
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True, **options)
+    model.config.use_cache = False
+    if trainer.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def _four_bits(dtype: str, device: torch.device) -> Any:
+    """NF4 with double quantisation, as QLoRA (Dettmers et al. 2023, arXiv 2305.14314, §3) stores the base."""
+    from transformers import BitsAndBytesConfig
+
+    if device.type != "cuda":
+        # bitsandbytes packs weights anew for inference on a CPU, and gradients are silently wrong from then on.
+        raise ModelError(f"A base in 4 bits cannot be trained on {device.type}. Use trainer.adapter=lora, or a GPU.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise MissingExtraError("bitsandbytes", "qlora")
+    compute = torch.bfloat16 if dtype == "auto" else getattr(torch, dtype)
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+
+
+def _check_kind(adapted: Any, folder: Path, trainer: TrainerConfig) -> None:
+    """Make sure that an adapter that is trained on is of the kind the configuration names."""
+    held = "dora" if adapted.peft_config["default"].use_dora else "lora"
+    wanted = "dora" if trainer.adapter == "dora" else "lora"
+    if held != wanted:
+        raise ModelError(f"{folder} is a {held} adapter. Set trainer.adapter={held} (now {trainer.adapter}).")
 
 
 def _lora_config(trainer: TrainerConfig) -> Any:
@@ -121,14 +175,16 @@ def _lora_config(trainer: TrainerConfig) -> Any:
         lora_alpha=trainer.lora_alpha,
         lora_dropout=trainer.lora_dropout,
         target_modules=names if names == "all-linear" else [name.strip() for name in names.split(",")],
+        use_dora=trainer.adapter == "dora",
         task_type="CAUSAL_LM",
     )
 
 
-def save_model(model: Any, folder: Path, base: Path) -> None:
+def save_model(model: Any, folder: Path, base: Path, weights: dict[str, Tensor] | None = None) -> None:
     """Write an adapter alone (PEFT format), or a full model with its tokenizer.
 
     :param base: folder of the base model
+    :param weights: all weights of a full model, where it holds only a shard of them
     """
     from peft import PeftModel, get_peft_model_state_dict
     from transformers import AutoTokenizer
@@ -136,7 +192,7 @@ def save_model(model: Any, folder: Path, base: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not isinstance(model, PeftModel):
         logging.getLogger("transformers").setLevel(logging.ERROR)
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=weights)
         AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(folder)
         return
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)

@@ -1,16 +1,13 @@
 """The LightningModule: one optimizer step on one batch of packed sequences.
 
 Optimisation is manual because a step takes as many backward passes as packing gave sequences, and its loss is the
-mean over the batch's examples or pairs however they were packed.
+mean over the batch's examples or pairs however they were packed and whichever process computed them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
@@ -19,64 +16,45 @@ from torch.utils.data import DataLoader, Dataset
 
 from judgekit.errors import StageError
 from judgekit.randomness import draw_bits
-from judgekit.schema.config import LossConfig, OptimConfig
+from judgekit.schema.config import OptimConfig
 from judgekit.training import reference
-from judgekit.training.batches import Packed, Unit, pack
+from judgekit.training.batches import Packed, Share, share
 from judgekit.training.checkpoints import Checkpoints
-from judgekit.training.logprobs import check_head, completion_logps, token_logps
-from judgekit.training.losses import dpo_loss, nll_term, sft_loss
-
-Task = Literal["sft", "dpo"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything one training stage is going to do.
-
-    :param batches: the units of every optimizer step, in order
-    :param per_epoch: steps of one epoch
-    :param max_tokens: longest packed sequence
-    :param start: digest of the weights the stage starts from
-    :param reference_file: where reference log-probabilities are kept (DPO)
-    """
-
-    task: Task
-    stage: str
-    batches: list[list[Unit]]
-    per_epoch: int
-    optim: OptimConfig
-    loss: LossConfig
-    max_tokens: int
-    seed: int
-    start: str
-    reference_file: Path
+from judgekit.training.job import Plan, reference_key
+from judgekit.training.logprobs import check_head, token_logps
+from judgekit.training.objective import PREFERENCE_SERIES, preference_part, sft_part
+from judgekit.training.sharing import WholeModel, add_up, gathered, placed_like, shard
 
 
 class Batches(lightning.LightningDataModule):
-    """The packed batches of all steps from ``first`` on, packed when their turn comes."""
+    """This process's shares of all steps from ``first`` on, packed when their turn comes."""
 
     def __init__(self, plan: Plan, first: int) -> None:
         super().__init__()
         self.plan, self.first = plan, first
 
-    def train_dataloader(self) -> DataLoader[list[Packed]]:
+    def train_dataloader(self) -> DataLoader[Share]:
         """One item per optimizer step."""
-        return DataLoader(_Steps(self.plan, self.first), batch_size=None, collate_fn=lambda batch: batch)
+        assert self.trainer is not None
+        steps = _Steps(self.plan, self.first, self.trainer.global_rank)
+        return DataLoader(steps, batch_size=None, collate_fn=lambda item: item)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave token lists alone: each packed sequence becomes tensors when it is used."""
         return batch
 
 
-class _Steps(Dataset[list[Packed]]):
-    def __init__(self, plan: Plan, first: int) -> None:
-        self.plan, self.first = plan, first
+class _Steps(Dataset[Share]):
+    def __init__(self, plan: Plan, first: int, rank: int) -> None:
+        self.plan, self.first, self.rank = plan, first, rank
 
     def __len__(self) -> int:
         return len(self.plan.batches) - self.first
 
-    def __getitem__(self, index: int) -> list[Packed]:
-        return pack(self.plan.batches[self.first + index], self.plan.max_tokens)
+    def __getitem__(self, index: int) -> Share:
+        job = self.plan.job
+        batch = self.plan.batches[self.first + index]
+        return share(batch, job.trainer.max_tokens, self.rank, job.processes, job.sharded)
 
 
 def learning_rate(optim: OptimConfig, step: int, steps: int) -> float:
@@ -91,142 +69,178 @@ def learning_rate(optim: OptimConfig, step: int, steps: int) -> float:
 
 
 class JudgeModule(lightning.LightningModule):
-    """A model under SFT or DPO.
+    """A model under SFT or preference training.
 
-    After each step ``series`` holds its numbers, ``step`` the number of steps done and ``tokens`` the packed tokens.
+    After each step ``series`` holds its numbers, ``step`` the number of steps done and ``tokens`` the packed tokens
+    of all processes.
     """
 
     def __init__(self, model: Any, plan: Plan, checkpoints: Checkpoints) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.plan, self.checkpoints = model, plan, checkpoints
+        self.whole, self.plan, self.checkpoints = WholeModel(model), plan, checkpoints
         self.step, self.tokens = 0, 0
         self.series: dict[str, float] = {}
         self._masters: list[tuple[str, Tensor, Tensor]] = []
         self._reference: dict[int, Tensor] = {}
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    @property
+    def model(self) -> Any:
+        """The model itself, for saving it."""
+        return self.whole.model
+
+    def configure_model(self) -> None:
+        """Shard the weights where that is asked for; an adapter is small and every process keeps it."""
+        if self.plan.job.sharded:
+            full = self.plan.job.trainer.adapter == "full"
+            replicated = set() if full else {value for value in self.parameters() if value.requires_grad}
+            mesh: Any = self.device_mesh
+            shard(self.whole, mesh["data_parallel"], replicated, self.trainer.strategy.root_device)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer | None:
         """AdamW on fp32 tensors: the parameters themselves, or fp32 copies of those in lower precision."""
+        if self.plan.job.reference_only:
+            return None
         self._masters = [
             (name, value, value if value.dtype == torch.float32 else value.detach().float().requires_grad_())
             for name, value in self.model.named_parameters()
             if value.requires_grad
         ]
-        optim = self.plan.optim
+        optim = self.plan.job.optim
         return torch.optim.AdamW(
             [master for _, _, master in self._masters], optim.lr, optim.betas, weight_decay=optim.weight_decay
         )
 
     def on_train_start(self) -> None:
         """Take the reference from the starting weights, then continue from the last checkpoint, if there is one."""
-        check_head(self.model, self.device)
-        if self.plan.task == "dpo":
+        self.whole(check_head, self.device)
+        if self.plan.job.task == "dpo":
             self._take_reference()
+        if self.plan.job.reference_only:
+            self.trainer.should_stop = True
+            return
         state = self.checkpoints.load(self.device)
         if state is not None:
             self._restore(state.tensors)
             self.step, self.tokens = state.step, state.tokens
 
-    def training_step(self, batch: list[Packed], batch_idx: int) -> None:
+    def training_step(self, batch: Share, batch_idx: int) -> None:
         """One optimizer step."""
-        totals: dict[str, float] = {}
+        job = self.plan.job
+        totals = dict.fromkeys(("loss", *(PREFERENCE_SERIES if job.task == "dpo" else ())), 0.0)
+        # Sharded gradients come back as a mean over the processes, each of which has a part of the batch's mean.
+        scale = job.processes if job.sharded and job.trainer.adapter == "full" else 1
+        place = (self.step, self.global_rank) if job.processes > 1 else (self.step,)
         with torch.random.fork_rng(enabled=self.device.type == "cpu"):
-            torch.manual_seed(draw_bits(self.plan.seed, self.plan.stage, "dropout", self.step))
-            for packed in batch:
+            torch.manual_seed(draw_bits(job.seed, job.stage, "dropout", *place))
+            for packed in batch.packs:
                 loss, parts = self._loss(packed, batch)
-                self.manual_backward(loss)
+                self.manual_backward(loss * scale)
                 for name, value in {"loss": loss.detach(), **parts}.items():
-                    totals[name] = totals.get(name, 0.0) + float(value)
-        rate = learning_rate(self.plan.optim, self.step, len(self.plan.batches))
+                    totals[name] += float(value)
+            for packed in batch.idle:
+                self.manual_backward(self.whole(token_logps, packed, self.device).sum() * 0.0)
+        tokens = self._add_up_totals(totals, sum(len(packed.ids) for packed in batch.packs))
+        rate = learning_rate(job.optim, self.step, len(self.plan.batches))
         norm = self._update(rate, totals["loss"])
         self.step += 1
-        self.tokens += sum(len(packed.ids) for packed in batch)
+        self.tokens += tokens
         self.series = {**totals, "lr": rate, "grad_norm": norm}
 
-    def state(self) -> dict[str, Tensor]:
-        """Trained values and optimizer state, by name."""
+    def snapshot(self, keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+        """Trained values and optimizer state by name; and all weights where they are sharded, None elsewhere.
+
+        All processes must call it together.
+
+        :param keep: hold on to the tensors; only the process that writes them does
+        """
         optimizer = self._optimizer()
         tensors: dict[str, Tensor] = {}
         for name, _, master in self._masters:
-            tensors[f"value/{name}"] = master.detach()
-            tensors |= {f"{key}/{name}": value for key, value in optimizer.state[master].items()}
-        return tensors
+            state = {f"{key}/{name}": value for key, value in optimizer.state[master].items()}
+            for key, value in {f"value/{name}": master.detach(), **state}.items():
+                whole = gathered(value)
+                if keep:
+                    tensors[key] = whole.cpu()
+        if not self.plan.job.sharded or self.plan.job.trainer.adapter != "full":
+            return tensors, None
+        weights = {name: gathered(value.detach()) for name, value in self.model.named_parameters()}
+        return tensors, {name: value.cpu() for name, value in weights.items()} if keep else None
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         optimizer = self._optimizer()
-        keys = ("step", "exp_avg", "exp_avg_sq")
         states = {}
         for index, (name, parameter, master) in enumerate(self._masters):
             with torch.no_grad():
-                master.copy_(tensors[f"value/{name}"])
+                master.copy_(placed_like(tensors[f"value/{name}"], master))
                 parameter.copy_(master)
-            states[index] = {key: tensors[f"{key}/{name}"] for key in keys}
+            moments = {key: placed_like(tensors[f"{key}/{name}"], master) for key in ("exp_avg", "exp_avg_sq")}
+            states[index] = {"step": tensors[f"step/{name}"], **moments}
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
     def _optimizer(self) -> torch.optim.Optimizer:
         return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
 
     def _take_reference(self) -> None:
-        plan = self.plan
-        batches = plan.batches[: plan.per_epoch]
-        key = reference.reference_key(plan.start, batches, plan.max_tokens)
-        logps = reference.load_reference(plan.reference_file, key)
-        if logps is None:
-            self.model.eval()
-            logps = reference.reference_logps(self.model, batches, plan.max_tokens, self.device)
-            self.model.train()
-            reference.save_reference(plan.reference_file, key, logps)
-        units = [unit for batch in batches for unit in batch]
+        plan, job = self.plan, self.plan.job
+        key = reference_key(plan)
+        logps = reference.load_reference(job.reference_file, key)
+        units = [unit for batch in plan.reference_batches for unit in batch]
+        if not self._everywhere(logps is not None):
+            shares = [
+                share(batch, job.trainer.max_tokens, self.global_rank, job.processes, job.sharded)
+                for batch in plan.reference_batches
+            ]
+            self.whole.eval()
+            logps = reference.reference_logps(self.whole, shares, units, self.device, job.processes)
+            self.whole.train()
+            if self.global_rank == 0:
+                reference.save_reference(job.reference_file, key, logps)
+        assert logps is not None
         self._reference = {unit.index: row for unit, row in zip(units, logps.to(self.device), strict=True)}
 
-    def _loss(self, packed: Packed, batch: Sequence[Packed]) -> tuple[Tensor, dict[str, Tensor]]:
-        """This packed sequence's share of the batch's mean loss, and of the other series."""
-        logps_M = token_logps(self.model, packed, self.device)
-        sums_K, lengths_K = completion_logps(logps_M, packed)
-        if self.plan.task == "sft":
-            tokens = sum(len(unit.completions[0]) for part in batch for unit in part.units)
-            chosen_U = torch.tensor([names[0] for names in packed.completions], device=self.device)
-            return sft_loss(sums_K[chosen_U], tokens), {}
-        pairs = sum(len(part.units) for part in batch)
-        names_B2 = torch.tensor(packed.completions, device=self.device)
-        policy_B2 = sums_K[names_B2]
-        reference_B2 = torch.stack([self._reference[unit.index] for unit in packed.units])
-        settings = self.plan.loss
-        losses_B, margins_B = dpo_loss(
-            policy_B2[:, 0],
-            policy_B2[:, 1],
-            reference_B2[:, 0],
-            reference_B2[:, 1],
-            settings.beta,
-            settings.label_smoothing,
-        )
-        nll_B = nll_term(policy_B2[:, 0], lengths_K[names_B2[:, 0]])
-        loss = (losses_B + settings.nll_weight * nll_B).sum() / pairs
-        means = {
-            "margin": margins_B,
-            "accuracy": (margins_B > 0).float(),
-            "chosen_logp": policy_B2[:, 0],
-            "rejected_logp": policy_B2[:, 1],
-            "nll": nll_B,
-        }
-        return loss, {name: value.detach().sum() / pairs for name, value in means.items()}
+    def _everywhere(self, here: bool) -> bool:
+        """Whether something holds in all processes; a file on a network need not be seen by all at the same time."""
+        count = torch.tensor([float(here)], device=self.device)
+        if self.plan.job.processes > 1:
+            add_up([count])
+        return int(count) == self.plan.job.processes
+
+    def _loss(self, packed: Packed, batch: Share) -> tuple[Tensor, dict[str, Tensor]]:
+        """This packed sequence's part of the batch's mean loss, and of the other series."""
+        logps_M = self.whole(token_logps, packed, self.device)
+        if self.plan.job.task == "sft":
+            return sft_part(logps_M, packed, batch, self.plan.job.loss)
+        return preference_part(logps_M, packed, batch, self.plan.job.loss, self._reference)
+
+    def _add_up_totals(self, totals: dict[str, float], tokens: int) -> int:
+        """Add up the series, in place, and tokens over all processes; returns the tokens."""
+        if self.plan.job.processes == 1:
+            return tokens
+        numbers = torch.tensor([*totals.values(), float(tokens)], dtype=torch.float64, device=self.device)
+        add_up([numbers])
+        *values, tokens_sum = numbers.tolist()
+        totals.update(zip(totals, values, strict=True))
+        return int(tokens_sum)
 
     def _update(self, rate: float, loss: float) -> float:
-        """Clip, step and return the gradient norm before clipping.
+        """Add up gradients over the processes, clip, step and return the gradient norm before clipping.
 
         :raises StageError: loss or gradient are not finite; the weights are left as they were
         """
-        optimizer = self.optimizers()
+        job, optimizer = self.plan.job, self.optimizers()
         masters = [master for _, _, master in self._masters]
         for _, parameter, master in self._masters:
             if master is not parameter and parameter.grad is not None:
                 master.grad, parameter.grad = parameter.grad.float(), None
-        limit = self.plan.optim.clip_norm
-        norm = float(torch.nn.utils.clip_grad_norm_(masters, math.inf if limit is None else limit))
+        if job.processes > 1 and not (job.sharded and job.trainer.adapter == "full"):
+            add_up([_gradient(master) for master in masters])
+        limit = job.optim.clip_norm
+        norm = float(gathered(torch.nn.utils.clip_grad_norm_(masters, math.inf if limit is None else limit)))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise StageError(
-                f"{self.plan.stage}: the loss ({loss}) or its gradient norm ({norm}) at step {self.step + 1} is not a "
-                f"finite number. Lower this stage's lr (now {self.plan.optim.lr:g}) or clip_norm, or set "
+                f"{job.stage}: the loss ({loss}) or its gradient norm ({norm}) at step {self.step + 1} is not a "
+                f"finite number. Lower this stage's lr (now {job.optim.lr:g}) or clip_norm, or set "
                 "model.dtype=float32."
             )
         for group in optimizer.param_groups:  # type: ignore[union-attr]
@@ -238,3 +252,10 @@ class JudgeModule(lightning.LightningModule):
                 if master is not parameter:
                     parameter.copy_(master)
         return norm
+
+
+def _gradient(master: Tensor) -> Tensor:
+    """The gradient of a master; zero in a process that had nothing to compute."""
+    if master.grad is None:
+        master.grad = torch.zeros_like(master)
+    return master.grad

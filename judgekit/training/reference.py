@@ -5,45 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from judgekit.randomness import digest
-from judgekit.training.batches import Unit, pack
+from judgekit.training.batches import Share, Unit
 from judgekit.training.logprobs import completion_logps, token_logps
+from judgekit.training.sharing import WholeModel, add_up
 
 
-def reference_key(start: str, batches: Sequence[Sequence[Unit]], max_tokens: int) -> str:
-    """What determines reference log-probabilities to the last bit: weights, pairs, and how they are packed.
-
-    :param start: digest of the weights the round starts from
-    """
-    contents = [[[unit.prompt, *unit.completions] for unit in batch] for batch in batches]
-    return digest([start, contents, max_tokens], 64)
-
-
-def reference_logps(model: Any, batches: Sequence[Sequence[Unit]], max_tokens: int, device: torch.device) -> Tensor:
-    """Log-probabilities (pairs, 2) of chosen and rejected, in the order of the batches' pairs, in fp32 on the CPU.
+def reference_logps(
+    model: WholeModel, shares: Sequence[Share], units: Sequence[Unit], device: torch.device, processes: int = 1
+) -> Tensor:
+    """Log-probabilities (pairs, 2) of chosen and rejected, in the order of ``units``, in fp32 on the CPU.
 
     The packing is that of training, so that a model equal to the reference has margins of exactly zero.
+
+    :param shares: this process's parts of the batches that hold ``units``
     """
-    rows: dict[int, Tensor] = {}
+    place = {unit.index: row for row, unit in enumerate(units)}
+    found_B2 = torch.zeros(len(units), 2, device=device)
     with torch.no_grad():
-        for batch in batches:
-            for packed in pack(batch, max_tokens):
-                sums_K, _ = completion_logps(token_logps(model, packed, device), packed)
-                for unit, names in zip(packed.units, packed.completions, strict=True):
-                    rows[unit.index] = sums_K[list(names)].cpu()
-    return torch.stack([rows[unit.index] for batch in batches for unit in batch])
+        for part in shares:
+            for packed in part.packs:
+                sums_K, _ = completion_logps(model(token_logps, packed, device), packed)
+                rows = torch.tensor([place[unit.index] for unit in packed.units], device=device)
+                found_B2[rows] = sums_K[torch.tensor(packed.completions, device=device)]
+            for packed in part.idle:
+                model(token_logps, packed, device)
+    if processes > 1:
+        add_up([found_B2])  # every row is some process's own, so adding zeros changes no bit
+    return found_B2.cpu()
 
 
-def load_reference(path: Path | None, key: str) -> Tensor | None:
+def load_reference(path: Path, key: str) -> Tensor | None:
     """The log-probabilities in a file written under the same key, or None."""
-    if path is None or not path.exists():
+    if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:

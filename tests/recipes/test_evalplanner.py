@@ -218,6 +218,27 @@ def test_a_sweep_over_beta_samples_nothing_before_training(
     assert found["train/dpo1"]["status"] == "computed"
 
 
+def test_a_sweep_over_beta_and_loss_computes_the_reference_once(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from judgekit.training import reference
+
+    calls: list[int] = []
+    compute: Callable[..., Any] = reference.reference_logps
+    monkeypatch.setattr(reference, "reference_logps", lambda *args: calls.append(1) or compute(*args))
+    config = make_config(tiny, tmp_path / "store", rounds=1)
+    losses = [LossConfig(beta=beta) for beta in (0.05, 0.1, 0.3)] + [LossConfig(name="ipo", beta=0.2)]
+    built = []
+    for number, loss in enumerate(losses):
+        run_recipe(replace(config, loss=loss), tmp_path / str(number), lambda weights: Script())
+        built.append(stages(tmp_path / str(number)))
+    assert [found["reference/dpo1"]["status"] for found in built] == ["computed", "reused", "reused", "reused"]
+    assert len({found["reference/dpo1"]["digest"] for found in built}) == 1
+    assert {found["train/dpo1"]["status"] for found in built} == {"computed"}
+    assert built[0]["reference/dpo1"]["rows"] == {"pairs": 1}
+    assert len(calls) == 1, "training takes the stage's file and computes none itself"
+
+
 def test_fewer_plans_sample_nothing(
     run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path, tiny: Path
 ) -> None:

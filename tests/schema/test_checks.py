@@ -71,6 +71,11 @@ def test_a_sound_configuration_has_no_problem() -> None:
         ({"data.response_tokens": 8192}, "data.response_tokens"),
         ({"sampler.device": "gpu"}, "sampler.device"),
         ({"trainer.lora_targets": " , "}, "trainer.lora_targets"),
+        ({"trainer.attention": "flex", "trainer.accelerator": "cpu"}, "trainer.attention"),
+        ({"trainer.adapter": "qlora", "trainer.strategy": "fsdp"}, "trainer.strategy"),
+        ({"trainer.adapter": "qlora", "trainer.accelerator": "cpu"}, "trainer.adapter"),
+        ({"loss.name": "ipo", "loss.label_smoothing": 0.1}, "loss.label_smoothing"),
+        ({"loss.name": "robust"}, "loss.label_smoothing"),
         ({"data.held_out": 0}, "benchmark.starter.kind"),
     ],
 )
@@ -85,7 +90,9 @@ def test_an_impossible_combination_is_found_alone(changes: dict[str, Any], key: 
         {"recipe.rounds": 1, "data.second_round": 0},
         {"recipe.validate": False, "data.validation": 0},
         {"data.sources": {"x": {"kind": "maths", "count": 224}}},
-        {"trainer.adapter": "full", "trainer.lora_targets": ""},
+        {"trainer.adapter": "full", "trainer.lora_targets": "", "trainer.strategy": "fsdp"},
+        {"trainer.attention": "flex", "trainer.accelerator": "gpu"},
+        {"loss.name": "robust", "loss.label_smoothing": 0.1},
         {"model": {"wheel": "w==1", "wheel_file": "f", "wheel_sha256": "0"}},
     ],
 )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from judgekit.rows import Preference
+from judgekit.training.attention import tree_mask
 from judgekit.training.batches import Unit, encode_rows, epoch_batches, pack
-from judgekit.training.logprobs import tree_mask
 from tests.training.tiny import make_model, preferences
 
 SHORT = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import peft
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgekit.errors import ModelError
+from judgekit.errors import MissingExtraError, ModelError
 from judgekit.schema.config import TrainerConfig
 from judgekit.training.batches import Unit, encode_rows, pack
 from judgekit.training.logprobs import check_head, completion_logps, head_logps, token_logps
@@ -43,11 +45,11 @@ def randomise(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-@pytest.mark.parametrize("trainer", [TrainerConfig(lora_rank=4), TrainerConfig(adapter="full")], ids=["lora", "full"])
+@pytest.mark.parametrize("adapter", ["lora", "dora", "full"])
 @pytest.mark.parametrize("budget", [160, 4096])
-def test_packed_equals_plain_in_value_and_gradient(tmp_path: Path, trainer: TrainerConfig, budget: int) -> None:
+def test_packed_equals_plain_in_value_and_gradient(tmp_path: Path, adapter: Any, budget: int) -> None:
     start = Weights(make_model(tmp_path))
-    model = randomise(load_model(start, trainer, "auto", 3))
+    model = randomise(load_model(start, TrainerConfig(adapter=adapter, lora_rank=4), "auto", 3))
     units = units_of(tmp_path)
     weights = {unit.index: torch.tensor([1.0 + unit.index, -0.5 * unit.index]) for unit in units}
     plain = {unit.index: torch.stack([plain_logps(model, unit, c) for c in unit.completions]) for unit in units}
@@ -128,16 +130,27 @@ def test_transformed_logits_are_refused(tmp_path: Path) -> None:
         check_head(model, CPU)
 
 
-def test_saved_adapter_loads_with_plain_peft(tmp_path: Path) -> None:
-    start = Weights(make_model(tmp_path / "base"))
-    model = randomise(load_model(start, TrainerConfig(lora_rank=4), "auto", 3))
+@pytest.mark.parametrize("adapter", ["lora", "dora"])
+def test_saved_adapter_loads_with_plain_peft(tmp_path: Path, adapter: Any) -> None:
+    start, trainer = Weights(make_model(tmp_path / "base")), TrainerConfig(adapter=adapter, lora_rank=4)
+    model = randomise(load_model(start, trainer, "auto", 3))
     save_model(model, tmp_path / "adapter", start.base)
     plain = peft.AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter")
     ids = torch.arange(20)[None]
     torch.testing.assert_close(plain(input_ids=ids).logits, model(input_ids=ids).logits)
-    again = load_model(Weights(start.base, tmp_path / "adapter"), TrainerConfig(lora_rank=4), "auto", 3)
+    again = load_model(Weights(start.base, tmp_path / "adapter"), trainer, "auto", 3)
     save_model(again, tmp_path / "again", start.base)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "adapter" / name).read_bytes()
-    with pytest.raises(ModelError, match="trainer.adapter=lora"):
-        load_model(Weights(start.base, tmp_path / "adapter"), TrainerConfig(adapter="full"), "auto", 3)
+    for other in {"lora", "dora", "full"} - {adapter}:
+        with pytest.raises(ModelError, match=f"trainer.adapter={'lora' if other == 'full' else adapter}"):
+            load_model(Weights(start.base, tmp_path / "adapter"), replace(trainer, adapter=other), "auto", 3)
+
+
+def test_four_bits_need_an_extra_and_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    start, trainer = Weights(make_model(tmp_path)), TrainerConfig(adapter="qlora")
+    with pytest.raises(MissingExtraError, match=r"judgekit-lab\[qlora\]"):
+        load_model(start, trainer, "auto", 3, torch.device("cuda"))
+    with pytest.raises(ModelError, match="4 bits cannot be trained on cpu"):
+        load_model(start, trainer, "auto", 3, CPU)

@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from judgekit.errors import StageError
-from judgekit.rows import Preference, write_rows
+from judgekit.rows import Demonstration, Preference, write_rows
 from judgekit.schema.config import LossConfig, OptimConfig, TrainerConfig
 from judgekit.training.module import learning_rate
-from judgekit.training.trainer import TrainResult, train
+from judgekit.training.trainer import TrainResult, compute_reference, train
 from judgekit.weights import Weights
 from tests.training.tiny import demonstrations, make_model, preferences
 
@@ -89,9 +90,31 @@ def test_dpo_starts_at_ln_2_also_after_sft(tmp_path: Path, dtype: torch.dtype, t
     assert any(not torch.equal(moved[name], value) for name, value in stage.tensors("sft").items())
 
 
-def test_the_series_equal_the_plain_way(stage: Stage) -> None:
+LOSSES = {
+    "dpo_nll": LossConfig(nll_weight=0.5, label_smoothing=0.1),
+    "dpo_norm": LossConfig(beta=5.0, length_normalised=True),
+    "ipo": LossConfig(name="ipo", beta=0.3, length_normalised=True),
+    "robust": LossConfig(name="robust", label_smoothing=0.2),
+}
+
+
+def plain_loss(kind: str, gap: torch.Tensor, chosen_means: torch.Tensor) -> torch.Tensor:
+    """The losses of ``LOSSES`` once more, from the probability that the chosen reply wins."""
+    if kind == "dpo_nll":
+        wins = torch.sigmoid(0.1 * gap)
+        return -0.9 * wins.log() - 0.1 * (1 - wins).log() - 0.5 * chosen_means
+    if kind == "dpo_norm":
+        return -torch.sigmoid(5.0 * gap).log()
+    if kind == "ipo":
+        return (gap - 1 / 0.6) ** 2
+    wins = torch.sigmoid(0.1 * gap)
+    return (-0.8 * wins.log() + 0.2 * (1 - wins).log()) / 0.6
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_series_equal_the_plain_way(stage: Stage, kind: str) -> None:
     """Step 1 reports the start model's log-probabilities, step 2 those of the adapter saved after step 1."""
-    optim = replace(OPTIM, batch_size=16, checkpoint_every=1, epochs=2)
+    optim, loss = replace(OPTIM, batch_size=16, checkpoint_every=1, epochs=2), LOSSES[kind]
     adapters = {}
 
     def keep(step: int, folder: Path) -> float:
@@ -99,16 +122,30 @@ def test_the_series_equal_the_plain_way(stage: Stage) -> None:
         adapters[step] = peft.PeftModel.from_pretrained(base, str(folder)).eval()
         return 0.0
 
-    _, series = stage.train(optim=optim, loss=LossConfig(nll_weight=0.5), on_checkpoint=keep)
+    _, series = stage.train(optim=optim, loss=loss, on_checkpoint=keep)
     base = AutoModelForCausalLM.from_pretrained(stage.start.base).eval()
     before, after = plain_sums(base, stage.start.base), plain_sums(adapters[1], stage.start.base)
+    lengths = torch.tensor([[len(row.chosen) + 1, len(row.rejected) + 1] for row in preferences()])
     assert series[1]["chosen_logp"] == pytest.approx(float(before[:, 0].mean()), rel=1e-5)
-    margins = 0.1 * ((after - before)[:, 0] - (after - before)[:, 1])
-    assert series[2]["margin"] == pytest.approx(float(margins.mean()), rel=1e-3)
-    assert series[2]["accuracy"] == pytest.approx(float((margins > 0).double().mean()))
-    lengths = torch.tensor([len(row.chosen) + 1 for row in preferences()])
-    expected = -torch.nn.functional.logsigmoid(margins) - 0.5 * after[:, 0] / lengths
-    assert series[2]["loss"] == pytest.approx(float(expected.mean()), rel=1e-4)
+    ratios = (after - before) / lengths if loss.length_normalised else after - before
+    gap = ratios[:, 0] - ratios[:, 1]
+    assert series[2]["margin"] == pytest.approx(loss.beta * float(gap.mean()), rel=1e-3)
+    assert series[2]["accuracy"] == pytest.approx(float((gap > 0).double().mean()))
+    expected = plain_loss(kind, gap, after[:, 0] / lengths[:, 0])
+    assert series[2]["loss"] == pytest.approx(float(expected.mean()), rel=1e-4, abs=1e-6)
+
+
+def test_sft_averages_over_tokens_or_examples(stage: Stage) -> None:
+    optim = replace(OPTIM, batch_size=16, epochs=1)
+    rows = [Demonstration(row.id, row.prompt, row.rejected) for row in preferences()]
+    write_rows(stage.folder / "sft.jsonl", rows)
+    sums = plain_sums(AutoModelForCausalLM.from_pretrained(stage.start.base).eval(), stage.start.base)[:, 1]
+    lengths = torch.tensor([len(row.target) + 1 for row in rows])
+    _, tokens = stage.train("sft", "tokens", optim=optim)
+    _, examples = stage.train("sft", "examples", optim=optim, loss=LossConfig(sft_average="examples"))
+    assert tokens[1]["loss"] == pytest.approx(float(-sums.sum() / lengths.sum()), rel=1e-5)
+    assert examples[1]["loss"] == pytest.approx(float(-(sums / lengths).mean()), rel=1e-5)
+    assert tokens[1]["loss"] != pytest.approx(examples[1]["loss"], rel=5e-5)
 
 
 def plain_sums(model: Any, base: Path) -> torch.Tensor:
@@ -135,21 +172,32 @@ def test_steps_do_not_depend_on_how_batches_are_packed(stage: Stage, task: str) 
         assert values == pytest.approx(narrow[step], rel=2e-3, abs=2e-4)
 
 
-@pytest.mark.parametrize("adapter", ["lora", "full"])
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, adapter: Any, dropout: float) -> None:
-    stage = Stage(tmp_path, dtype=torch.bfloat16)
+@pytest.mark.parametrize(
+    ("adapter", "dropout", "dtype"),
+    [
+        ("lora", 0.0, torch.float32),
+        ("lora", 0.2, torch.float32),
+        ("dora", 0.0, torch.float32),
+        ("full", 0.0, torch.float32),
+        ("full", 0.0, torch.bfloat16),
+    ],
+)
+def test_a_run_killed_within_an_epoch_resumes_to_the_same_bits(
+    tmp_path: Path, adapter: Any, dropout: float, dtype: torch.dtype
+) -> None:
+    stage = Stage(tmp_path, dtype=dtype)
     trainer = replace(TRAINER, adapter=adapter, lora_dropout=dropout)
-    whole, unbroken = stage.train(name="whole", trainer=trainer)
+    optim = replace(OPTIM, batch_size=4, max_steps=7)  # four steps an epoch, a checkpoint after every second
+    whole, unbroken = stage.train(name="whole", trainer=trainer, optim=optim)
 
     def die(step: int, _: dict[str, float]) -> None:
         if step == 3:
             raise Killed
 
     with pytest.raises(Killed):
-        stage.train(name="broken", trainer=trainer, on_step=die)
-    resumed, series = stage.train(name="broken", trainer=trainer)
-    assert list(series) == [3, 4] and all(series[step] == unbroken[step] for step in series)
+        stage.train(name="broken", trainer=trainer, optim=optim, on_step=die)
+    resumed, series = stage.train(name="broken", trainer=trainer, optim=optim)
+    assert list(series) == [3, 4, 5, 6, 7] and all(series[step] == unbroken[step] for step in series)
     assert replace(resumed, seconds=0.0) == replace(whole, seconds=0.0)
     files = [path.name for path in (tmp_path / "whole").iterdir() if path.suffix in (".safetensors", ".json")]
     assert any(name.endswith(".safetensors") for name in files)
@@ -217,13 +265,33 @@ def test_the_reference_is_computed_once(stage: Stage, monkeypatch: pytest.Monkey
     monkeypatch.setattr(reference, "reference_logps", lambda *args: calls.append(1) or compute(*args))
     shared = stage.folder / "reference.safetensors"
     _, first = stage.train(name="one", reference_file=shared)
-    _, second = stage.train(name="two", reference_file=shared, loss=LossConfig(beta=0.3), optim=replace(OPTIM, lr=0.02))
+    changes = {"loss": LossConfig(name="ipo", beta=0.3), "optim": replace(OPTIM, lr=0.02)}
+    _, second = stage.train(name="two", reference_file=shared, **changes)
     assert len(calls) == 1 and first[1]["chosen_logp"] == second[1]["chosen_logp"]
-    stage.train(name="three", reference_file=shared, seed=3)
-    assert len(calls) == 2, "another packing is another key"
+    trained = Weights(stage.start.base, stage.folder / "one")
+    others: list[dict[str, Any]] = [{"seed": 3}, {"dtype": "bfloat16"}, {"start": trained}]
+    for count, other in enumerate(others):
+        stage.train(name=f"other{count}", reference_file=shared, **other)
+        assert len(calls) == 2 + count, "another packing, precision or model is another reference"
     shared.write_bytes(b"torn")
     stage.train(name="four", reference_file=shared)
-    assert len(calls) == 3
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize("adapter", ["lora", "dora", "full"])
+def test_a_reference_computed_beforehand_equals_that_of_the_loop(tmp_path: Path, adapter: Any) -> None:
+    stage = Stage(tmp_path, dtype=torch.bfloat16)
+    trainer = replace(TRAINER, adapter=adapter)
+    file = tmp_path / "reference" / "logps.safetensors"
+    pairs = compute_reference(
+        tmp_path / "dpo.jsonl", stage.start, file, tmp_path / "work", OPTIM, trainer, seed=2, stage="reference"
+    )
+    written = file.read_bytes(), file.stat().st_mtime_ns
+    _, before = stage.train(name="before", trainer=trainer, reference_file=file)
+    _, within = stage.train(name="within", trainer=trainer)
+    assert pairs == 16 and before == within
+    assert (file.read_bytes(), file.stat().st_mtime_ns) == written, "training must not touch it"
+    assert written[0] == (tmp_path / "within-work" / "reference.safetensors").read_bytes()
 
 
 def test_refused_rows_are_counted(stage: Stage) -> None:
@@ -238,7 +306,8 @@ def test_refused_rows_are_counted(stage: Stage) -> None:
     [
         ([], {}, "holds no rows"),
         (preferences(), {"trainer": replace(TRAINER, max_tokens=90)}, r"Raise trainer.max_tokens to at least \d+"),
-        (preferences(), {"trainer": replace(TRAINER, devices=2)}, "trainer.devices=1"),
+        (preferences(), {"trainer": replace(TRAINER, accelerator="gpu")}, r"trainer.accelerator \(now gpu\)"),
+        (preferences(), {"trainer": replace(TRAINER, nodes=2)}, "trainer.nodes=1"),
         (preferences(), {"optim": replace(OPTIM, lr=1e30, clip_norm=None, epochs=9)}, "lr"),
     ],
 )
@@ -254,8 +323,10 @@ def test_out_of_memory_names_the_setting(stage: Stage, monkeypatch: pytest.Monke
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
     monkeypatch.setattr("judgekit.training.module.token_logps", fail)
-    with pytest.raises(StageError, match="Lower trainer.max_tokens"):
+    with pytest.raises(StageError, match=r"Lower trainer.max_tokens \(now 400\), or set trainer.gradient"):
         stage.train("sft")
+    with pytest.raises(StageError, match="trainer.adapter=lora"):
+        stage.train("sft", trainer=replace(TRAINER, adapter="full"))
 
 
 def test_schedules() -> None:
@@ -265,6 +336,17 @@ def test_schedules() -> None:
     assert [learning_rate(cosine, step, 6) for step in (2, 5)] == pytest.approx([1.0, 0.2])
     assert learning_rate(replace(optim, schedule="constant"), 5, 6) == 1.0
     assert learning_rate(replace(optim, warmup_steps=9), 5, 6) == pytest.approx(6 / 9)
+
+
+def test_gradient_checkpointing_changes_no_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    forward = LlamaMLP.forward
+    monkeypatch.setattr(LlamaMLP, "forward", lambda self, x: calls.append(1) or forward(self, x))
+    _, stored = stage.train("sft", "stored")
+    once = len(calls)
+    _, again = stage.train("sft", "again", trainer=replace(TRAINER, gradient_checkpointing=True))
+    assert again == stored
+    assert len(calls) - once > 1.5 * once, "the backward pass computes each layer again"
 
 
 def test_console_stays_quiet(stage: Stage, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder) -> None:

@@ -1,0 +1,125 @@
+"""What one training stage is to do, as every process that takes part in it needs to know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from judgekit.randomness import digest
+from judgekit.schema.config import LossConfig, OptimConfig, TrainerConfig
+from judgekit.schema.validation import build
+from judgekit.training.batches import Unit, epoch_batches
+from judgekit.weights import Weights
+
+Task = Literal["sft", "dpo"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training stage, or only its reference log-probabilities.
+
+    :param task: ``sft`` on ``Demonstration`` rows or ``dpo`` on ``Preference`` rows
+    :param start: the weights it starts from, DPO's reference
+    :param work: checkpoints, and records of its processes
+    :param stage: name of the stage, used in messages and in random draws
+    :param dtype: precision of the base weights; ``auto``: as stored
+    :param reference_file: where reference log-probabilities are kept (DPO)
+    :param reference_only: end when that file is written
+    """
+
+    task: Task
+    rows_file: Path
+    start: Weights
+    work: Path
+    optim: OptimConfig
+    loss: LossConfig
+    trainer: TrainerConfig
+    seed: int
+    stage: str
+    dtype: str
+    reference_file: Path
+    reference_only: bool = False
+
+    @property
+    def processes(self) -> int:
+        """Processes over all nodes."""
+        return self.trainer.devices * self.trainer.nodes
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a shard of the weights."""
+        return self.processes > 1 and self.trainer.strategy == "fsdp"
+
+    def write(self, path: Path) -> None:
+        """Write the job as JSON."""
+        path.write_text(json.dumps(asdict(self), default=lambda value: str(Path(value).absolute())), encoding="utf-8")
+
+    @staticmethod
+    def read(path: Path) -> Job:
+        """The job that ``write`` wrote."""
+        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        base, adapter = held["start"]["base"], held["start"]["adapter"]
+        sections = {"optim": OptimConfig, "loss": LossConfig, "trainer": TrainerConfig}
+        paths = {name: Path(held[name]) for name in ("rows_file", "work", "reference_file")}
+        start = Weights(Path(base), Path(adapter) if adapter is not None else None)
+        built: dict[str, Any] = {name: build(kind, held[name])[0] for name, kind in sections.items()}
+        return Job(**held | built | paths | {"start": start})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a job.
+
+    :param batches: the units of every optimizer step, in order, over all processes
+    :param per_epoch: steps of one epoch
+    """
+
+    job: Job
+    batches: list[list[Unit]]
+    per_epoch: int
+
+    @property
+    def reference_batches(self) -> list[list[Unit]]:
+        """Batches that hold every pair once."""
+        return self.batches[: self.per_epoch]
+
+
+def make_plan(job: Job, units: list[Unit]) -> Plan:
+    """Batches in an order that depends on rows, seed and epoch only, not on how many processes there are."""
+    size = job.optim.batch_size
+    batches = [batch for epoch in range(job.optim.epochs) for batch in epoch_batches(units, size, job.seed, epoch)]
+    return Plan(job, batches[: job.optim.max_steps], -(-len(units) // size))
+
+
+def weights_key(job: Job, units: list[Unit]) -> str:
+    """Digest of all that determines the trained weights."""
+    rows = digest([[unit.prompt, *unit.completions] for unit in units], 64)
+    settings = {name: value for name, value in asdict(job.trainer).items() if name != "threads"}
+    parts = [asdict(job.optim), asdict(job.loss), settings]
+    return digest([job.task, job.start.digest, rows, *parts, job.seed, job.stage, job.dtype], 64)
+
+
+REFERENCE_TRAINER = (
+    "adapter",
+    "accelerator",
+    "devices",
+    "nodes",
+    "strategy",
+    "attention",
+    "max_tokens",
+)
+"""Trainer settings that reference log-probabilities depend on to the last bit."""
+
+
+def reference_settings(trainer: TrainerConfig) -> dict[str, Any]:
+    """The part of the trainer's settings that reference log-probabilities depend on."""
+    return {name: value for name, value in asdict(trainer).items() if name in REFERENCE_TRAINER}
+
+
+def reference_key(plan: Plan) -> str:
+    """Digest of all that determines reference log-probabilities: weights, pairs, how they are packed and computed."""
+    contents = [[[unit.prompt, *unit.completions] for unit in batch] for batch in plan.reference_batches]
+    job = plan.job
+    return digest([job.start.digest, job.dtype, reference_settings(job.trainer), contents], 64)
