@@ -231,7 +231,7 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
     ("line", "expected"),
     [
         ("judgekit r", "run check score report cache export"),
-        ("judgekit run loss=dp", "loss=dpo loss=dpo_nll"),
+        ("judgekit run loss=dpo_n", "loss=dpo_nll loss=dpo_norm"),
         ("judgekit check recipe.exec", "recipe.executions="),
         ("judgekit report out", ""),
     ],
