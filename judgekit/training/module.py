@@ -23,7 +23,7 @@ from judgekit.training.checkpoints import Checkpoints
 from judgekit.training.job import Plan, reference_key
 from judgekit.training.logprobs import check_head, token_logps
 from judgekit.training.objective import PREFERENCE_SERIES, preference_part, sft_part
-from judgekit.training.sharing import WholeModel, add_up, gathered, placed_like, shard
+from judgekit.training.sharing import WholeModel, add_up, drop_gathered, gathered, placed_like, shard
 
 
 class Batches(lightning.LightningDataModule):
@@ -122,6 +122,7 @@ class JudgeModule(lightning.LightningModule):
         state = self.checkpoints.load(self.device)
         if state is not None:
             self._restore(state.tensors)
+            drop_gathered(self.whole)
             self.step, self.tokens = state.step, state.tokens
 
     def training_step(self, batch: Share, batch_idx: int) -> None:

@@ -114,6 +114,15 @@ def gathered(tensor: Tensor) -> Tensor:
     return whole
 
 
+def drop_gathered(whole: WholeModel) -> None:
+    """Let go of weights that a forward pass gathered and no backward pass has let go: their shards have changed."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in whole.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
 def placed_like(whole: Tensor, like: Tensor) -> Tensor:
     """A whole tensor as ``like`` is held: this process's shard of it, or all of it."""
     if not is_sharded(like):

@@ -23,7 +23,7 @@ from judgekit.training.batches import Unit, pack, share, split
 from judgekit.training.fitting import Listener
 from judgekit.training.job import Job
 from judgekit.weights import Weights
-from tests.training.test_trainer import OPTIM, TRAINER, Stage, assert_same
+from tests.training.test_trainer import OPTIM, TRAINER, Killed, Stage, assert_same
 
 FAKE_SRUN = """#!{python}
 import os, re, subprocess, sys, threading
@@ -165,7 +165,7 @@ def test_a_loss_that_is_not_finite_is_told_as_in_one_process(stage: Stage) -> No
         stage.train(name="wild", trainer=TWO, optim=replace(OPTIM, lr=1e30, clip_norm=None, epochs=9))
 
 
-def test_shards_on_two_nodes_give_the_curve_and_weights_of_one_process(
+def test_shards_on_two_nodes_give_the_curve_and_weights_of_one_process_also_when_resumed(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "srun").write_text(FAKE_SRUN.format(python=sys.executable))
@@ -179,8 +179,19 @@ def test_shards_on_two_nodes_give_the_curve_and_weights_of_one_process(
     full = replace(TRAINER, adapter="full")
     optim = replace(OPTIM, batch_size=3, max_steps=4)  # one process has more to do than the other
     _, one = stage.train(name="full", trainer=full, optim=optim)
-    _, two = stage.train(name="shards", trainer=replace(full, nodes=2, strategy="fsdp"), optim=optim)
-    assert_close(two, one)
+    shards_of = replace(full, nodes=2, strategy="fsdp")
+    two: dict[int, Any] = {}
+
+    def die(step: int, series: dict[str, float]) -> None:
+        if step == 3:
+            raise Killed
+        two[step] = series
+
+    with pytest.raises(Killed):
+        stage.train(name="shards", trainer=shards_of, optim=optim, on_step=die)
+    _, resumed = stage.train(name="shards", trainer=shards_of, optim=optim)
+    assert list(resumed) == [3, 4]
+    assert_close(two | resumed, one)
     whole, shards = (load_file(stage.folder / name / "model.safetensors") for name in ("full", "shards"))
     assert whole.keys() == shards.keys()
     for name, value in whole.items():
