@@ -337,11 +337,13 @@ def _four_bits(config: RunConfig) -> list[Problem]:
 
 
 @_reads("trainer.attention", "trainer.accelerator")
-def _flex(config: RunConfig) -> list[Problem]:
-    if config.trainer.attention != "flex" or config.trainer.accelerator in ("auto", "gpu"):
+def _attention(config: RunConfig) -> list[Problem]:
+    needs = {"flex": ("FlexAttention", "gpu"), "tree": ("the tree form of attention", "cpu")}
+    what, accelerator = needs.get(config.trainer.attention, ("", config.trainer.accelerator))
+    if config.trainer.accelerator in ("auto", accelerator):
         return []
-    message = f"FlexAttention cannot train on {config.trainer.accelerator}"
-    return [Problem("trainer.attention", message, "Use trainer.attention=auto or trainer.accelerator=gpu")]
+    message = f"{what} cannot train on {config.trainer.accelerator}"
+    return [Problem("trainer.attention", message, f"Use trainer.attention=auto or trainer.accelerator={accelerator}")]
 
 
 @_reads("trainer.adapter", "trainer.lora_targets")

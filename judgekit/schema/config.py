@@ -280,8 +280,10 @@ class TrainerConfig:
     strategy: Literal["auto", "ddp", "fsdp"] = setting(
         "auto", "several processes: whole copies of the model (ddp, also auto) or shards of it (fsdp)"
     )
-    attention: Literal["auto", "sdpa", "flex"] = setting(
-        "auto", "sdpa: with a mask; flex: FlexAttention block masks, GPU only; auto: flex for long sequences on a GPU"
+    attention: Literal["auto", "sdpa", "flex", "tree"] = setting(
+        "auto",
+        "sdpa: with a mask; flex: FlexAttention block masks, GPU only; tree: only what the mask shows, CPU only; "
+        "auto: tree on a CPU, flex for long sequences on a GPU, else sdpa",
     )
     gradient_checkpointing: bool = setting(False, "compute activations again in the backward pass to save memory")
     max_tokens: int = setting(4096, "longest packed sequence in one forward pass, tokens", ge=32)

@@ -9,8 +9,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from transformers import AttentionInterface
 
-Attention = Literal["sdpa", "flex_attention"]
+from judgekit.training.tree_attention import NAME, tree_attention
+
+Attention = Literal["sdpa", "flex_attention", "judgekit_tree"]
+
+AttentionInterface.register(NAME, tree_attention)
 
 FLEX_FROM = 2048
 """Tokens of a packed sequence from which FlexAttention is preferred: shorter masks cost less than compiling it."""
@@ -19,19 +24,23 @@ FLEX_FROM = 2048
 def choose_attention(setting: str, device: torch.device, max_tokens: int) -> Attention:
     """The implementation, under the name ``transformers`` gives it.
 
-    ``auto`` takes FlexAttention on a CUDA device when packed sequences may reach ``FLEX_FROM`` tokens: it skips blocks
-    of the mask that hold nothing and never stores L × L numbers. Elsewhere it has no backward pass, and masked SDPA is
-    taken.
+    ``auto`` takes the tree form on a CPU: it computes only what the mask shows, with matrix products. On a CUDA device
+    it takes FlexAttention when packed sequences may reach ``FLEX_FROM`` tokens: it skips blocks of the mask that hold
+    nothing and never stores L × L numbers. Elsewhere FlexAttention has no backward pass, and masked SDPA is taken.
 
     :param setting: ``trainer.attention``
     """
     if setting == "auto":
-        setting = "flex" if device.type == "cuda" and max_tokens >= FLEX_FROM else "sdpa"
-    return "flex_attention" if setting == "flex" else "sdpa"
+        long = device.type == "cuda" and max_tokens >= FLEX_FROM
+        setting = "tree" if device.type == "cpu" else "flex" if long else "sdpa"
+    names: dict[str, Attention] = {"flex": "flex_attention", "tree": NAME, "sdpa": "sdpa"}
+    return names[setting]
 
 
 def attention_mask(attention: str, ends_L: Tensor, dtype: torch.dtype) -> Any:
-    """The mask in the form an implementation takes: a ``BlockMask``, or a tensor (1, 1, L, L)."""
+    """What an implementation takes: a ``BlockMask``, the ends (1, 1, 1, L), or a mask (1, 1, L, L)."""
+    if attention == NAME:
+        return ends_L[None, None, None]
     return block_mask(ends_L) if attention == "flex_attention" else tree_mask(ends_L, dtype)
 
 

@@ -72,6 +72,7 @@ def test_a_sound_configuration_has_no_problem() -> None:
         ({"sampler.device": "gpu"}, "sampler.device"),
         ({"trainer.lora_targets": " , "}, "trainer.lora_targets"),
         ({"trainer.attention": "flex", "trainer.accelerator": "cpu"}, "trainer.attention"),
+        ({"trainer.attention": "tree", "trainer.accelerator": "gpu"}, "trainer.attention"),
         ({"trainer.adapter": "qlora", "trainer.strategy": "fsdp"}, "trainer.strategy"),
         ({"trainer.adapter": "qlora", "trainer.accelerator": "cpu"}, "trainer.adapter"),
         ({"loss.name": "ipo", "loss.label_smoothing": 0.1}, "loss.label_smoothing"),

@@ -25,7 +25,10 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 @pytest.mark.parametrize(
     ("setting", "device", "tokens", "expected"),
     [
-        ("auto", CPU, 8192, "sdpa"),
+        ("auto", CPU, 8192, "judgekit_tree"),
+        ("auto", torch.device("mps"), 8192, "sdpa"),
+        ("tree", CPU, 64, "judgekit_tree"),
+        ("sdpa", CPU, 64, "sdpa"),
         ("auto", GPU, 1024, "sdpa"),
         ("auto", GPU, 2048, "flex_attention"),
         ("sdpa", GPU, 8192, "sdpa"),
@@ -47,16 +50,18 @@ def test_the_block_mask_is_the_tree_mask(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_and_sdpa_give_the_same_log_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Uncompiled and forward only: on a CPU FlexAttention does no more."""
+def test_all_forms_give_the_same_log_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlexAttention uncompiled and forward only: on a CPU it does no more."""
     eager = {"_compiled_flex_attention": staticmethod(flex_attention), "_is_flex_compiled": True, "training": False}
     for name, value in eager.items():
         monkeypatch.setattr(WrappedFlexAttention, name, value, raising=False)
     start = Weights(make_model(tmp_path))
     (packed, *_) = pack(encode_rows(preferences(), AutoTokenizer.from_pretrained(tmp_path), 512, 512).units, 400)
     found: dict[str, Any] = {}
-    for setting in ("sdpa", "flex"):
+    for setting in ("sdpa", "flex", "tree"):
         model = load_model(start, TrainerConfig(adapter="full", attention=setting), "auto", 0).eval()  # type: ignore[arg-type]
         with torch.no_grad():
             found[model.config._attn_implementation] = token_logps(model, packed, CPU)
-    torch.testing.assert_close(found["flex_attention"], found["sdpa"], rtol=1e-5, atol=1e-5)
+    assert len(found) == 3
+    for logps in found.values():
+        torch.testing.assert_close(logps, found["sdpa"], rtol=1e-5, atol=1e-5)
