@@ -55,7 +55,7 @@ test: lint ## lint, then the fast tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 test-integration: vllm-cpu $(BENCH_STAMP) ## tests with real parts
-	@$(BIN)/pytest -m integration
+	@OMP_WAIT_POLICY=passive $(BIN)/pytest -m integration
 
 bench: $(BENCH_STAMP) ## time training against TRL (ARGS="--shape sft")
 	@$(BIN)/python -m benchmarks.train $(ARGS)
