@@ -140,7 +140,7 @@ def test_a_larger_grid_point_draws_only_what_it_adds(reference: Place, tmp_path:
     place.finish("-m", "recipe.plans=1,2", "recipe.rounds=1", "recipe.validate=false")
     one, two = grid(place)
     plans, chains = sampled(one)["chains/d1"], sampled(two)["chains/d1"]
-    assert sampled(two).keys() == {"chains/d1", "demonstrations/d1", "preferences/d1"} | {
+    assert sampled(two).keys() == {"chains/d1", "demonstrations/d1", "preferences/d1", "reference/dpo1"} | {
         f"{what}/{judge}{where}"
         for judge in ("sft", "dpo1")
         for what, where in (("train", ""), ("verdicts", "/starter"))
@@ -173,6 +173,8 @@ def test_an_interrupted_run_says_so_and_resumes(reference: Place, tmp_path: Path
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A suite that runs in the background of a shell ignores Ctrl-C, and would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + PATIENCE
     while not place.holds(pattern):
