@@ -114,6 +114,8 @@ class WandbTracker:
 
     def _start(self, config: LoggerConfig, run_config: Mapping[str, Any], name: str, group: str | None) -> wandb.Run:
         def init(mode: str) -> wandb.Run:
+            # Weave would trace calls to judges behind a server, and advertises itself where it is not installed.
+            os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
             settings = self._wandb.Settings(
                 silent=True,
                 console="off",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openai  # noqa: F401  W&B prints an advertisement where this is imported
 import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
