@@ -199,7 +199,10 @@ class Lab:
 
     def _digest(self, weights: Weights) -> str:
         """Weights as used: the same files in another precision, or under another back end, write other texts."""
-        return digest([weights.digest, self.config.model.dtype, self.config.sampler.name], 32)
+        parts: list[Any] = [weights.digest, self.config.model.dtype, self.config.sampler.name]
+        if isinstance(self.config.sampler, VllmConfig) and self.config.sampler.options:
+            parts.append(self.config.sampler.options)  # quantization, for one, changes what is written
+        return digest(parts, 32)
 
     def _describe(self, weights: Weights) -> str:
         """Weights for people: the seed's name, the stage that trained them, precision and back end."""

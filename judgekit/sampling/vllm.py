@@ -61,21 +61,25 @@ class VllmSampler:
         items = (item for batch in batches for item in batch)
         pending: dict[int, tuple[_Pending, Start]] = {}
         load = [0] * self.config.data_parallel
-        while True:
-            room = 2 * self.config.max_sequences * self.config.data_parallel - sum(load)
-            for item in islice(items, max(0, room)):
-                self._start()
-                self._submit(requests, item, pending, load)
-            if not pending:
-                return
-            finished = [
-                (done.item, generation)
-                for number, answers in self._receive(len(pending))
-                for answer in answers
-                for done, generation in self._settle(requests, answer, pending, load, number)
-            ]
-            if finished:
-                yield finished
+        try:
+            while True:
+                room = 2 * self.config.max_sequences * self.config.data_parallel - sum(load)
+                for item in islice(items, max(0, room)):
+                    self._start()
+                    self._submit(requests, item, pending, load)
+                if not pending:
+                    return
+                finished = [
+                    (done.item, generation)
+                    for number, answers in self._receive(len(pending))
+                    for answer in answers
+                    for done, generation in self._settle(requests, answer, pending, load, number)
+                ]
+                if finished:
+                    yield finished
+        finally:
+            if pending:  # whoever asked stopped listening: the answers still to come are nobody's
+                self.close()
 
     def close(self) -> None:
         """End the engines and wait until they are gone."""

@@ -128,6 +128,15 @@ def test_a_dead_engine_keeps_what_was_finished_and_says_how_to_go_on(make: Make)
     assert run(sampler, requests[:1])["good", 0].token_ids == (5,)
 
 
+def test_answers_nobody_waits_for_do_not_reach_the_next_call(make: Make) -> None:
+    requests = [Request(f"r{number}", (5, number), GREEDY) for number in range(40)]
+    sampler = make(max_sequences=8)
+    stream = sampler.stream(requests, iter(sampler.plan(requests)))
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert len(run(sampler, requests[:3])) == 3
+
+
 def test_a_refused_prompt_is_named(make: Make) -> None:
     with pytest.raises(StageError, match="prompt of wordy: the prompt is too long"):
         run(make(), [Request("wordy", (REFUSE,), GREEDY)])
