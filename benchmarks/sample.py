@@ -34,7 +34,8 @@ from judgekit.sampling.hf import HfSampler, device_of
 from judgekit.sampling.session import sample_all
 from judgekit.sampling.streams import stream_key
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, HfConfig, ModelConfig, PromptConfig, VllmConfig
+from judgekit.schema.config import BenchmarkConfig, HfConfig, ModelConfig, VllmConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.weights import Weights
 
 PLANS, EXECUTIONS = 2, 4
@@ -57,7 +58,7 @@ Phases = list[list[Request]]
 
 def work(pairs: Sequence[ResponsePair], tokenizer: Any, new_tokens: int, seed: int) -> Phases:
     """Requests for plans, and for executions of fixed plans, so that both sides have the same prompts."""
-    protocol = EvalPlanner(PromptConfig(style="brief"))
+    protocol = EvalPlanner(EvalPlannerPrompt(style="brief"))
     plan = SamplingParams(0.8, 0.95, min(new_tokens, 64), (protocol.plan_stop,), (), seed)
     chain = SamplingParams(0.8, 0.95, new_tokens, (), (), seed)
     plans, executions = [], []

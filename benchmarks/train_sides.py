@@ -111,9 +111,9 @@ def _rows(job: Job, tokenizer: Any) -> list[Any]:
     from judgekit.prompts.evalplanner import EvalPlanner
     from judgekit.randomness import draw_uniform
     from judgekit.rows import Demonstration, Preference, ResponsePair
-    from judgekit.schema.config import PromptConfig
+    from judgekit.schema.prompts import EvalPlannerPrompt
 
-    pool, shape, protocol = _texts(job.llmbar), job.shape, EvalPlanner(PromptConfig(style=job.shape.style))
+    pool, shape, protocol = _texts(job.llmbar), job.shape, EvalPlanner(EvalPlannerPrompt(style=job.shape.style))
 
     def passage(tokens: float, *key: str | int) -> str:
         return _passage(tokenizer, pool, round(tokens * (0.75 + 0.5 * draw_uniform(SEED, "length", *key))), *key)
@@ -190,7 +190,7 @@ def _judgekit(job: Job) -> dict[str, Any]:
 
 
 def _optim(job: Job) -> Any:
-    from judgekit.schema.config import OptimConfig
+    from judgekit.schema.optim import OptimConfig
 
     return OptimConfig(lr=job.lr, schedule="constant", epochs=1, max_steps=None, batch_size=job.shape.batch_size,
                        checkpoint_every=10**6)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.prompts.evalplanner import EvalPlanner, name_response
+from judgekit.prompts.base import PairProtocol, name_response
 from judgekit.rows import Order, ResponsePair
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
@@ -14,7 +14,7 @@ from judgekit.store import Workspace
 
 def judge_pairs(
     judge: TextSampler,
-    protocol: EvalPlanner,
+    protocol: PairProtocol,
     pairs: Sequence[ResponsePair],
     orders: Sequence[Order],
     params: SamplingParams,

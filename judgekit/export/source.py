@@ -13,7 +13,8 @@ import yaml
 
 from judgekit.errors import DataError, StageError
 from judgekit.report.page import read_manifest
-from judgekit.schema.config import ModelConfig, PromptConfig
+from judgekit.schema.config import ModelConfig
+from judgekit.schema.prompts import PROMPTS, PromptConfig
 from judgekit.tracking.local import read_summary
 
 
@@ -77,7 +78,8 @@ class ExportRun:
     @property
     def prompt(self) -> PromptConfig:
         """The protocol as configured."""
-        return PromptConfig(**_known(PromptConfig, self.config["prompt"]))
+        kind = PROMPTS[self.config["prompt"]["name"]]
+        return kind(**_known(kind, self.config["prompt"]))
 
     @property
     def trained_on_hub(self) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from judgekit.rows import Message, Order, ResponsePair, Verdict
-from judgekit.schema.config import PromptConfig
+from judgekit.prompts.base import Reading, fill, shown
+from judgekit.rows import Message, Order, ResponsePair
+from judgekit.schema.prompts import EvalPlannerPrompt
 
 PLAN_START = "[Start of Evaluation Plan]"
 PLAN_END = "[End of Evaluation Plan]"
@@ -19,8 +20,6 @@ EXECUTION_START = "[Start of Plan Execution]"
 EXECUTION_END = "[End of Plan Execution]"
 FINAL_VERDICT = "[Final Verdict]"
 VERDICT_TOKENS = ("[[A]]", "[[B]]")
-
-Invalid = Literal["missing", "ambiguous", "truncated"]
 
 SYSTEM = {
     "full": (
@@ -79,18 +78,10 @@ EXECUTION_PLAN = "\n[The Start of Evaluation Plan]\n{plan}\n[The End of Evaluati
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a judge's reply says. ``verdict`` names a *position* (A = shown first) or is None with a reason."""
-
-    verdict: Literal["A", "B"] | None
-    invalid: Invalid | None
-
-
-@dataclass(frozen=True, slots=True)
 class EvalPlanner:
     """Prompts and parser. Text is put into slots by concatenation: braces in it mean nothing."""
 
-    config: PromptConfig
+    config: EvalPlannerPrompt
 
     verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
     verdict_lead: ClassVar[str] = f"\n{FINAL_VERDICT}\n"
@@ -100,7 +91,7 @@ class EvalPlanner:
     def plan_prompt(self, instruction: str) -> tuple[Message, ...]:
         """Ask for a plan; it sees the instruction only (§3.1)."""
         shape = PLAN_SHAPE[self.config.plan_style]
-        return self._messages(_fill(PLAN[self.config.style], shape=shape, instruction=instruction))
+        return self._messages(fill(PLAN[self.config.style], shape=shape, instruction=instruction))
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The plain judge prompt: input of training and of evaluation."""
@@ -108,7 +99,7 @@ class EvalPlanner:
 
     def execution_prompt(self, pair: ResponsePair, order: Order, plan: str) -> tuple[Message, ...]:
         """Ask for an execution of a given plan."""
-        text = EXECUTION[self.config.style] + self._answers(pair, order) + _fill(EXECUTION_PLAN, plan=plan)
+        text = EXECUTION[self.config.style] + self._answers(pair, order) + fill(EXECUTION_PLAN, plan=plan)
         return self._messages(text)
 
     @property
@@ -160,19 +151,5 @@ class EvalPlanner:
         return ({"role": "system", "content": SYSTEM[self.config.style]}, {"role": "user", "content": text})
 
     def _answers(self, pair: ResponsePair, order: Order) -> str:
-        first, second = pair.response_a, pair.response_b
-        if order == "ba":
-            first, second = second, first
-        return _fill(ANSWERS, instruction=pair.instruction, response_a=first, response_b=second)
-
-
-def name_response(position: Literal["A", "B"] | None, order: Order) -> Verdict | None:
-    """From the position a judge named to the response it stands for (A = response_a)."""
-    if position is None or order == "ab":
-        return position
-    return "B" if position == "A" else "A"
-
-
-def _fill(template: str, **slots: str) -> str:
-    """Put texts into ``{slot}`` places in one pass, so that braces inside them stay what they are."""
-    return re.sub(r"\{(\w+)\}", lambda match: slots[match.group(1)], template)
+        first, second = shown(pair, order)
+        return fill(ANSWERS, instruction=pair.instruction, response_a=first, response_b=second)

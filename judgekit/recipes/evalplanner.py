@@ -7,14 +7,15 @@ it is correct when y equals the label the response pair was built with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from judgekit.data.worked import worked_judgment
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.preferences.plan_execution import Rules, select
-from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, name_response
-from judgekit.recipes.lab import Handle, Judge, Lab, section
+from judgekit.prompts.base import name_response
+from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
+from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
 from judgekit.recipes.stages import (
     PROMPT_TOKENS,
     benchmark_pairs,
@@ -37,6 +38,8 @@ from judgekit.rows import (
     write_rows,
 )
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
+from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights
 
@@ -44,22 +47,9 @@ EXECUTION_STRIDE = 100_000
 """Sample indices set apart for the executions of each repetition of one plan, so that equal plans differ in them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The judges a recipe made, the benchmark pairs, and verdicts by (judge, benchmark).
-
-    :param repeated: verdicts once more, by (judge, benchmark), for how many flip
-    """
-
-    judges: list[Judge]
-    benchmarks: dict[str, Handle]
-    verdicts: dict[tuple[str, str], Handle]
-    repeated: dict[tuple[str, str], Handle] = field(default_factory=dict)
-
-
 def evalplanner(lab: Lab) -> Outcome:
     """The whole recipe."""
-    recipe, protocol = lab.config.recipe, EvalPlanner(lab.config.prompt)
+    recipe, protocol = lab.recipe(EvalPlannerConfig), EvalPlanner(lab.prompt(EvalPlannerPrompt))
     start = recipe.warm_start
     splits = make_splits(lab, start.examples if start.enabled else 0, start.categories)
     benchmarks = benchmark_pairs(lab, splits)
@@ -100,7 +90,7 @@ def evalplanner(lab: Lab) -> Outcome:
 
 def worked_judgments(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Handle:
     """Demonstrations a program writes for its own tasks: judge prompts in alternating orders, and plan prompts."""
-    every = lab.config.recipe.warm_start.plan_every
+    every = lab.recipe(EvalPlannerConfig).warm_start.plan_every
 
     def build(workspace: Workspace) -> None:
         assert isinstance(splits, Artifact)
@@ -133,8 +123,8 @@ def sample_chains(
         stripped from the beginnings of whole chains
     :param execution_mode: ``prompt``: from the execution prompt; ``prefill``: the judge prompt continued after the plan
     """
-    config, sampler = lab.config, lab.config.sampler
-    settings = section(config.recipe, "plans", "executions")
+    config, recipe, sampler = lab.config, lab.recipe(EvalPlannerConfig), lab.config.sampler
+    settings = section(recipe, "plans", "executions")
     settings |= section(sampler, "temperature", "top_p", "plan_tokens", "execution_tokens", "verdict")
     settings |= {"prompt": asdict(config.prompt), "orders": orders(lab), "seed": config.seed}
     settings |= {"plan_mode": plan_mode, "execution_mode": execution_mode, "split": split}
@@ -154,8 +144,8 @@ def sample_chains(
         write_rows(workspace.path / "chains.jsonl", chains)
 
     size = config.data.first_round if split == "d1" else config.data.second_round
-    plan_count = size * config.recipe.plans
-    chain_count = plan_count * config.recipe.executions * len(orders(lab))
+    plan_count = size * recipe.plans
+    chain_count = plan_count * recipe.executions * len(orders(lab))
     tokens = plan_count * sampler.plan_tokens + chain_count * sampler.execution_tokens
     prompts = (plan_count * (1 + len(orders(lab)))) * PROMPT_TOKENS
     return lab.stage(
@@ -169,7 +159,7 @@ def _plans(
 ) -> dict[str, list[str | None]]:
     """Plans by pair id, None where a sample gave none; their numbers are sample indices."""
     params = lab.params(lab.config.sampler.plan_tokens, (protocol.plan_stop,))
-    count = lab.config.recipe.plans
+    count = lab.recipe(EvalPlannerConfig).plans
     requests: list[TextRequest] = []
     for pair in pairs:
         if mode == "prompt":
@@ -209,7 +199,7 @@ def _executions(
 ) -> list[Judgment]:
     """|E| executions of every plan in every order."""
     params = lab.params(lab.config.sampler.execution_tokens)
-    count = lab.config.recipe.executions
+    count = lab.recipe(EvalPlannerConfig).executions
     requests: list[TextRequest] = []
     meant: list[tuple[ResponsePair, Order, int, str]] = []
     for pair in pairs:
@@ -271,7 +261,7 @@ def _chain(
 
 def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol: EvalPlanner) -> tuple[Handle, Handle]:
     """Demonstrations (one correct chain an instruction) and preferences (correct x incorrect under the same plan)."""
-    recipe, bias = lab.config.recipe, lab.config.bias
+    recipe, bias = lab.recipe(EvalPlannerConfig), lab.config.bias
     rules = Rules(
         seed=lab.config.seed,
         pairs_per_instruction=recipe.pairs_per_instruction,

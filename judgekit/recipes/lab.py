@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from judgekit.costs import PlannedStage
 from judgekit.errors import ModelError
@@ -27,6 +27,8 @@ from judgekit.tracking.record import RunRecord
 from judgekit.weights import Weights
 
 log = logging.getLogger(__name__)
+
+Section = TypeVar("Section")
 
 UNKNOWN = "not obtained yet"
 
@@ -54,6 +56,19 @@ class Judge:
     stage: Handle | None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The judges a recipe made, the benchmark pairs, and verdicts by (judge, benchmark).
+
+    :param repeated: verdicts once more, by (judge, benchmark), for how many flip
+    """
+
+    judges: list[Judge]
+    benchmarks: dict[str, Handle]
+    verdicts: dict[tuple[str, str], Handle]
+    repeated: dict[tuple[str, str], Handle] = field(default_factory=dict)
+
+
 class Lab:
     """Everything a recipe needs beyond its own logic.
 
@@ -78,6 +93,16 @@ class Lab:
         self._held: tuple[str, Sampler, GenerationCache] | None = None
         self._base: Path | None = None
         self._shard: Shard | None = None
+
+    def recipe(self, kind: type[Section]) -> Section:
+        """The recipe's section, known to be of its kind."""
+        assert isinstance(self.config.recipe, kind)
+        return self.config.recipe
+
+    def prompt(self, kind: type[Section]) -> Section:
+        """The protocol's section, known to be of its kind because configurations are checked for it."""
+        assert isinstance(self.config.prompt, kind)
+        return self.config.prompt
 
     @property
     def planning(self) -> bool:

@@ -16,8 +16,8 @@ from rich.console import Console
 from judgekit.evaluation.metrics import MetricValue, score
 from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
-from judgekit.recipes.evalplanner import Outcome, evalplanner
-from judgekit.recipes.lab import Judge, Lab
+from judgekit.recipes.evalplanner import evalplanner
+from judgekit.recipes.lab import Judge, Lab, Outcome
 from judgekit.report.html import build_report
 from judgekit.report.table import print_results
 from judgekit.rows import ResponsePair, read_rows

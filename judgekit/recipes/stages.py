@@ -16,7 +16,7 @@ from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import benchmark_files, has_source, load_benchmark
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.base import PairProtocol
 from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
@@ -208,7 +208,7 @@ def _digests(name: str, config: BenchmarkConfig) -> list[str]:
     return [file_digest(file) for file in benchmark_files(name, config)]
 
 
-def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: EvalPlanner) -> Handle:
+def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:
     """Verdicts of a judge on a benchmark, greedy, in both orders whatever the training uses."""
     sampler = lab.config.sampler
     config = asdict(lab.config.prompt) | section(sampler, "judge_tokens", "verdict") | {"judge": judge.name}
@@ -238,7 +238,7 @@ def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: 
     )  # fmt: skip
 
 
-def repeat_judgments(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: EvalPlanner) -> Handle:
+def repeat_judgments(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:
     """Verdicts on some of a benchmark's pairs once more, generated in other company (see ``flip_rate``)."""
     sampler = lab.config.sampler
     count = sampler.flip_pairs

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judgekit.recipes.lab import Handle, Judge, Lab, section
-from judgekit.schema.config import OptimConfig
+from judgekit.schema.optim import OptimConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.training.job import Task, reference_settings
 from judgekit.weights import Weights

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
-from judgekit.schema.config import POINTWISE, PROTOCOLS, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
-from judgekit.schema.validation import Sources, suggest
-
-Check = Callable[[RunConfig], list[Problem]]
+from judgekit.prompts import protocol_of
+from judgekit.schema import recipe_checks  # noqa: F401  (registers its checks)
+from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
+from judgekit.schema.rules import CHECKS, reads
+from judgekit.schema.validation import Sources
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -29,17 +30,7 @@ _PAIRINGS: dict[str, tuple[str, ...]] = {
 }
 """How response pairs can be made from each kind of source."""
 
-_CHECKS: list[tuple[tuple[str, ...], Check]] = []
-
-
-def _reads(*keys: str) -> Callable[[Check], Check]:
-    """Register a check with the keys it reads."""
-
-    def register(check: Check) -> Check:
-        _CHECKS.append((keys, check))
-        return check
-
-    return register
+_NAMED = ("prompt.name", "recipe.name", "sampler.name")
 
 
 def cross_checks(config: RunConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> list[Problem]:
@@ -48,10 +39,10 @@ def cross_checks(config: RunConfig, wrong: Iterable[str] = (), sources: Sources 
     :param wrong: keys already found wrong; a check that reads one of them has nothing to say
     :param sources: tells where a value came from
     """
-    # Without a recipe's name nothing is known about its fields.
-    known = ["recipe" if key == "recipe.name" else key for key in wrong]
+    # Without its name nothing is known about the fields of such a section.
+    known = [key.removesuffix(".name") if key in _NAMED else key for key in wrong]
     found: list[Problem] = []
-    for keys, check in _CHECKS:
+    for keys, check in CHECKS:
         if not any(_related(read, key) for read in keys for key in known):
             found += check(config)
     return [Problem(p.key, p.message, p.hint, sources(p.key)) for p in found]
@@ -61,7 +52,7 @@ def _related(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-@_reads("name")
+@reads("name")
 def _run_name(config: RunConfig) -> list[Problem]:
     if _NAME.fullmatch(config.name):
         return []
@@ -69,7 +60,7 @@ def _run_name(config: RunConfig) -> list[Problem]:
     return [Problem("name", message, "Use letters, digits, '.', '_' and '-', and start with a letter or digit")]
 
 
-@_reads("model.path", "model.hub_id", "model.revision", "model.wheel")
+@reads("model.path", "model.hub_id", "model.revision", "model.wheel")
 def _model_source(config: RunConfig) -> list[Problem]:
     model = config.model
     if model.path is not None:
@@ -82,7 +73,7 @@ def _model_source(config: RunConfig) -> list[Problem]:
     return []
 
 
-@_reads("model.wheel", "model.wheel_sha256", "model.wheel_file")
+@reads("model.wheel", "model.wheel_sha256", "model.wheel_file")
 def _model_wheel(config: RunConfig) -> list[Problem]:
     model = config.model
     if model.wheel is None:
@@ -105,26 +96,15 @@ def _commit(key: str, revision: str | None, hub_id: str) -> list[Problem]:
     return []
 
 
-@_reads("prompt.name")
-def _protocol(config: RunConfig) -> list[Problem]:
-    name = config.prompt.name
-    return (
-        []
-        if name in PROTOCOLS
-        else [Problem("prompt.name", f"no protocol is named {name!r}", suggest(name, PROTOCOLS))]
-    )
-
-
-@_reads("prompt.name", "sampler.verdict")
+@reads("prompt", "sampler.verdict")
 def _verdict_tokens(config: RunConfig) -> list[Problem]:
-    tokens = PROTOCOLS.get(config.prompt.name)
-    if config.sampler.verdict == "free" or tokens is None or tokens:
+    if config.sampler.verdict == "free" or protocol_of(config.prompt).verdict_tokens:
         return []
     message = f"constrained decoding chooses among verdict tokens, and the protocol '{config.prompt.name}' has none"
     return [Problem("sampler.verdict", message, "Use sampler.verdict=free or another protocol")]
 
 
-@_reads("data.sources")
+@reads("data.sources")
 def _sources(config: RunConfig) -> list[Problem]:
     if not config.data.sources:
         return [Problem("data.sources", "no source of instructions", "Add data=starter")]
@@ -146,66 +126,7 @@ def _source(key: str, source: SourceConfig) -> list[Problem]:
     return problems
 
 
-@_reads(
-    "data.sources", "data.first_round", "data.second_round", "data.validation", "data.held_out", "recipe.warm_start"
-)
-def _counts(config: RunConfig) -> list[Problem]:
-    data, warm = config.data, config.recipe.warm_start
-    parts = (data.first_round, data.second_round, data.validation, data.held_out, warm.examples if warm.enabled else 0)
-    given = [source.count for source in data.sources.values()]
-    counts = [count for count in given if count is not None]
-    if not counts or len(counts) < len(given) or sum(parts) <= sum(counts):
-        return []
-    message = (
-        f"first_round + second_round + validation + held_out + recipe.warm_start.examples = "
-        f"{' + '.join(map(str, parts))} = {sum(parts)}, "
-        f"but the sources give {sum(counts)} instructions"
-    )
-    return [Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count")]
-
-
-@_reads("loss.name", "recipe.rounds", "data.second_round")
-def _second_round(config: RunConfig) -> list[Problem]:
-    if config.loss.name == "sft" or config.recipe.rounds == 1 or config.data.second_round > 0:
-        return []
-    message = "round 2 needs instructions, and data.second_round is 0"
-    return [Problem("recipe.rounds", message, "Use recipe.rounds=1 or raise data.second_round")]
-
-
-@_reads("loss.name", "recipe.executions")
-def _executions(config: RunConfig) -> list[Problem]:
-    if config.loss.name == "sft" or config.recipe.executions > 1:
-        return []
-    message = "one execution per plan and order is never both correct and incorrect, so no preference pair can form"
-    return [Problem("recipe.executions", message, "Use at least 2, or loss=sft")]
-
-
-@_reads("loss.name", "sampler.temperature")
-def _greedy(config: RunConfig) -> list[Problem]:
-    if config.loss.name == "sft" or config.sampler.temperature > 0:
-        return []
-    message = "greedy executions of one plan are all the same, so no preference pair can form"
-    return [Problem("sampler.temperature", message, "Use more than 0, or loss=sft")]
-
-
-@_reads("recipe.validate", "data.validation")
-def _validation_split(config: RunConfig) -> list[Problem]:
-    if not config.recipe.validate or config.data.validation > 0:
-        return []
-    message = "choosing checkpoints needs a validation split, and data.validation is 0"
-    return [Problem("recipe.validate", message, "Use recipe.validate=false or raise data.validation")]
-
-
-@_reads("recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig) -> list[Problem]:
-    warm = config.recipe.warm_start
-    if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
-        return []
-    message = "stopping the warm start early needs a validation split, and data.validation is 0"
-    return [Problem("recipe.warm_start.stop_accuracy", message, "Use null or raise data.validation")]
-
-
-@_reads("bias.drop_conflicting", "bias.both_orders")
+@reads("bias.drop_conflicting", "bias.both_orders")
 def _both_orders(config: RunConfig) -> list[Problem]:
     if config.bias.both_orders or not config.bias.drop_conflicting:
         return []
@@ -213,18 +134,7 @@ def _both_orders(config: RunConfig) -> list[Problem]:
     return [Problem("bias.drop_conflicting", message, "Add bias.both_orders=true")]
 
 
-@_reads("recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
-def _betas(config: RunConfig) -> list[Problem]:
-    recipe = config.recipe
-    stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
-    return [
-        Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
-        for name, optim in stages.items()
-        if not all(0 <= beta < 1 for beta in optim.betas)
-    ]
-
-
-@_reads("sampler", "model.max_length", "data.response_tokens")
+@reads("sampler", "model.max_length", "data.response_tokens")
 def _lengths(config: RunConfig) -> list[Problem]:
     context, batch = config.model.max_length, getattr(config.sampler, "batch_tokens", None) or math.inf
     replies = {f"sampler.{name}": getattr(config.sampler, name) for name in _REPLY_LENGTHS}
@@ -243,7 +153,7 @@ def _lengths(config: RunConfig) -> list[Problem]:
 _REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 
-@_reads("sampler.device")
+@reads("sampler.device")
 def _device(config: RunConfig) -> list[Problem]:
     if not isinstance(config.sampler, HfConfig) or _DEVICE.fullmatch(config.sampler.device):
         return []
@@ -252,7 +162,7 @@ def _device(config: RunConfig) -> list[Problem]:
     ]
 
 
-@_reads("sampler")
+@reads("sampler")
 def _shard(config: RunConfig) -> list[Problem]:
     sampler = config.sampler
     if sampler.shard is None or sampler.shard < sampler.shards:
@@ -261,7 +171,7 @@ def _shard(config: RunConfig) -> list[Problem]:
     return [Problem("sampler.shard", message, f"Use 0 to {sampler.shards - 1}, or raise sampler.shards")]
 
 
-@_reads("sampler", "model.max_length")
+@reads("sampler", "model.max_length")
 def _vllm(config: RunConfig) -> list[Problem]:
     sampler = config.sampler
     if not isinstance(sampler, VllmConfig):
@@ -279,7 +189,7 @@ _OWN_OPTIONS = {
 }  # fmt: skip
 
 
-@_reads("sampler", "recipe")
+@reads("sampler", "recipe")
 def _server(config: RunConfig) -> list[Problem]:
     if not isinstance(config.sampler, OpenAIConfig):
         return []
@@ -313,7 +223,7 @@ def server_problems(config: OpenAIConfig) -> list[Problem]:
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@_reads("loss.name", "loss.label_smoothing")
+@reads("loss.name", "loss.label_smoothing")
 def _flips(config: RunConfig) -> list[Problem]:
     loss = config.loss
     if loss.name == "ipo" and loss.label_smoothing > 0:
@@ -324,7 +234,7 @@ def _flips(config: RunConfig) -> list[Problem]:
     return []
 
 
-@_reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")
+@reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")
 def _four_bits(config: RunConfig) -> list[Problem]:
     trainer, problems = config.trainer, []
     if trainer.adapter == "qlora" and trainer.strategy == "fsdp":
@@ -336,7 +246,7 @@ def _four_bits(config: RunConfig) -> list[Problem]:
     return problems
 
 
-@_reads("trainer.attention", "trainer.accelerator")
+@reads("trainer.attention", "trainer.accelerator")
 def _attention(config: RunConfig) -> list[Problem]:
     needs = {"flex": ("FlexAttention", "gpu"), "tree": ("the tree form of attention", "cpu")}
     what, accelerator = needs.get(config.trainer.attention, ("", config.trainer.accelerator))
@@ -346,14 +256,14 @@ def _attention(config: RunConfig) -> list[Problem]:
     return [Problem("trainer.attention", message, f"Use trainer.attention=auto or trainer.accelerator={accelerator}")]
 
 
-@_reads("trainer.adapter", "trainer.lora_targets")
+@reads("trainer.adapter", "trainer.lora_targets")
 def _lora(config: RunConfig) -> list[Problem]:
     if config.trainer.adapter == "full" or config.trainer.lora_targets.strip(" ,"):
         return []
     return [Problem("trainer.lora_targets", "LoRA needs modules to adapt", "Use all-linear")]
 
 
-@_reads("benchmark", "data.held_out")
+@reads("benchmark", "data.held_out")
 def _held_out(config: RunConfig) -> list[Problem]:
     message = "the starter benchmark is the held-out split, and data.held_out is 0"
     return [
@@ -363,7 +273,7 @@ def _held_out(config: RunConfig) -> list[Problem]:
     ]
 
 
-@_reads("benchmark")
+@reads("benchmark")
 def _benchmark_source(config: RunConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judgekit.schema.fields import setting
+from judgekit.schema.prompts import EvalPlannerPrompt, PromptConfig
+from judgekit.schema.recipes import EvalPlannerConfig, RecipeConfig
 
 
 @dataclass(frozen=True)
@@ -64,100 +66,6 @@ class DataConfig:
     solution_temperature: float = setting(0.8, "temperature of sampled responses and solutions", ge=0.0, le=2.0)
     response_tokens: int = setting(128, "longest sampled response, tokens", ge=1)
     checker_seconds: float = setting(5.0, "time limit for checking one response", gt=0)
-
-
-PROTOCOLS: dict[str, tuple[str, ...]] = {"evalplanner": ("[[A]]", "[[B]]")}
-"""The protocols and their verdict tokens; a protocol that ends in scores has none."""
-
-
-@dataclass(frozen=True)
-class PromptConfig:
-    """``prompt``: the protocol (how to ask and how to read the reply)."""
-
-    name: str = setting("evalplanner", "protocol")
-    style: Literal["full", "brief"] = setting("full", "wording; slots, tags and output format are the same")
-    plan_style: Literal["unconstrained", "criteria", "questions"] = setting(
-        "unconstrained", "what the plan prompt asks for (EvalPlanner §5, plan types)"
-    )
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """How one training stage optimises."""
-
-    lr: float = setting(1e-6, "peak learning rate", gt=0)
-    warmup_steps: int = setting(0, "steps of linear warm-up", ge=0)
-    schedule: Literal["constant", "linear", "cosine"] = setting("cosine", "learning-rate schedule after warm-up")
-    final_lr_ratio: float = setting(0.1, "last learning rate as a share of the peak", ge=0.0, le=1.0)
-    epochs: int = setting(2, "largest number of passes over the data", ge=1)
-    max_steps: int | None = setting(1000, "largest number of optimizer steps; null: no limit", ge=1)
-    batch_size: int = setting(8, "examples (SFT) or pairs (DPO) per optimizer step, over all processes", ge=1)
-    betas: tuple[float, float] = setting((0.9, 0.95), "Adam β1, β2")
-    weight_decay: float = setting(0.1, "decoupled weight decay", ge=0.0)
-    clip_norm: float | None = setting(1.0, "gradient norm limit; null: none", gt=0)
-    checkpoint_every: int = setting(100, "steps between checkpoints", ge=1)
-
-
-@dataclass(frozen=True)
-class WarmStartConfig:
-    """Optional first stage: SFT on worked judgments shipped with the starter data. Off in paper set-ups."""
-
-    enabled: bool = setting(False, "run the warm start")
-    examples: int = setting(320, "worked judgments to use", ge=1)
-    plan_every: int = setting(4, "also show the plan prompt for every n-th of them; 0: never", ge=0)
-    categories: tuple[str, ...] | None = setting(
-        None,
-        "categories (SOURCE/CATEGORY) they come from, so that the others are left to self-training; null: all",
-    )
-    stop_accuracy: float | None = setting(
-        None,
-        "stop at the first checkpoint whose consistent accuracy on the validation split reaches this, so that "
-        "right and wrong chains are left to learn from; null: train all steps",
-        gt=0.0,
-        le=1.0,
-    )
-    optim: OptimConfig = setting(OptimConfig, "how it optimises")
-
-
-@dataclass(frozen=True)
-class EvalPlannerConfig:
-    """``recipe=evalplanner`` (EvalPlanner, arXiv 2501.18099)."""
-
-    name: Literal["evalplanner"] = setting("evalplanner", "recipe")
-    plans: int = setting(5, "|P|: plans per instruction (§3)", ge=1)
-    executions: int = setting(4, "|E|: executions per plan and order (§3: 8 per plan, 4 per response order)", ge=1)
-    rounds: int = setting(2, "DPO rounds: 1 stops after DPO(D1), 2 resamples and trains on D2", ge=1, le=2)
-    pairs_per_instruction: int | None = setting(
-        None, "cap on DPO pairs of one instruction, drawn at random; null: all. Unstated in the paper", ge=1
-    )
-    sft_per_order: bool = setting(
-        False, "SFT on one correct chain per order instead of per instruction. Unstated in the paper"
-    )
-    invalid_as_negative: bool = setting(
-        False, "use chains without a valid verdict as rejected. Unstated in the paper; Self-Taught Evaluator does"
-    )
-    first_plans: Literal["prompt", "chain"] = setting(
-        "prompt", "round 1: plans from the plan prompt, or the beginnings of whole chains"
-    )
-    first_execution: Literal["prompt", "prefill"] = setting(
-        "prompt", "round 1: executions from the execution prompt, or by continuing the judge prompt after the plan"
-    )
-    second_execution: Literal["prompt", "prefill"] = setting(
-        "prefill", "round 2: likewise. Unstated in the paper, which strips plans from chains and samples executions"
-    )
-    second_plans: Literal["prompt", "chain"] = setting(
-        "chain", "round 2: plans from the plan prompt, or stripped from whole chains as the paper does"
-    )
-    warm_start: WarmStartConfig = setting(WarmStartConfig, "optional SFT on worked judgments before everything")
-    sft: OptimConfig = setting(OptimConfig, "SFT(D1)")
-    dpo: OptimConfig = setting(OptimConfig, "DPO(D1) and DPO(D2)")
-    validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
-
-
-RecipeConfig = EvalPlannerConfig
-"""Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
-
-RECIPES: dict[str, type[RecipeConfig]] = {"evalplanner": EvalPlannerConfig}
 
 
 @dataclass(frozen=True)
@@ -333,7 +241,7 @@ class RunConfig:
     store: str = setting("outputs/store", "where stages and generations are kept; runs that share it share work")
     model: ModelConfig = setting(ModelConfig, "seed model")
     data: DataConfig = setting(DataConfig, "data recipe")
-    prompt: PromptConfig = setting(PromptConfig, "protocol")
+    prompt: PromptConfig = setting(EvalPlannerPrompt, "protocol")
     recipe: RecipeConfig = setting(EvalPlannerConfig, "recipe")
     loss: LossConfig = setting(LossConfig, "loss")
     bias: BiasConfig = setting(BiasConfig, "bias controls")

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 from judgekit.errors import Problem
-from judgekit.schema.config import RECIPES, SAMPLERS
+from judgekit.schema.config import SAMPLERS
 from judgekit.schema.fields import Allowed, allowed
+from judgekit.schema.prompts import PROMPTS
+from judgekit.schema.recipes import RECIPES
 
 T = TypeVar("T")
 Sources = Callable[[str], str | None]
@@ -171,7 +173,7 @@ def _field_types(kind: type[Any]) -> dict[str, tuple[Any, Allowed]]:
     return {field.name: (hints[field.name], allowed(field)) for field in dataclasses.fields(kind)}
 
 
-_FAMILIES: dict[str, Mapping[str, type[Any]]] = {"recipe": RECIPES, "sampler": SAMPLERS}
+_FAMILIES: dict[str, Mapping[str, type[Any]]] = {"prompt": PROMPTS, "recipe": RECIPES, "sampler": SAMPLERS}
 
 
 def _family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:

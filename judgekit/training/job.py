@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.randomness import digest
-from judgekit.schema.config import LossConfig, OptimConfig, TrainerConfig
+from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.optim import OptimConfig
 from judgekit.schema.validation import build
 from judgekit.training.batches import Unit, epoch_batches
 from judgekit.weights import Weights

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from judgekit.errors import StageError
 from judgekit.randomness import draw_bits
-from judgekit.schema.config import OptimConfig
+from judgekit.schema.optim import OptimConfig
 from judgekit.training import reference
 from judgekit.training.batches import Packed, Share, share
 from judgekit.training.checkpoints import Checkpoints

@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoTokenizer
 
 from judgekit.errors import StageError
 from judgekit.rows import Demonstration, Preference, read_rows
-from judgekit.schema.config import LossConfig, OptimConfig, TrainerConfig
+from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.optim import OptimConfig
 from judgekit.training.batches import Encoded, encode_rows
 from judgekit.training.checkpoints import Checkpoints
 from judgekit.training.fitting import Listener, fit

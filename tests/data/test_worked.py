@@ -9,9 +9,11 @@ import pytest
 from judgekit.data.constraints import constraint_instructions, items_of, kind_of
 from judgekit.data.pairs import build_pairs
 from judgekit.data.worked import worked_judgment
-from judgekit.prompts.evalplanner import EvalPlanner, name_response
+from judgekit.prompts.base import name_response
+from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, Verdict
-from judgekit.schema.config import DataConfig, PromptConfig, SourceConfig
+from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 
 SEED = 3
 INSTRUCTIONS = constraint_instructions(60, SEED)
@@ -71,7 +73,7 @@ def test_the_plan_sees_the_instruction_only() -> None:
 
 
 def test_the_protocol_reads_the_right_verdict_from_a_worked_chain() -> None:
-    protocol = EvalPlanner(PromptConfig(style="brief"))
+    protocol = EvalPlanner(EvalPlannerPrompt(style="brief"))
     for instruction, pair in zip(INSTRUCTIONS, PAIRS, strict=True):
         for order in ORDERS:
             worked = worked_judgment(instruction, pair, order)

@@ -18,7 +18,8 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import HfConfig, ModelConfig, PromptConfig
+from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.store import Store, Workspace
 from judgekit.weights import Weights
 from tests.sampling.hostile import ENCODED, REFUSED
@@ -43,7 +44,7 @@ def test_every_row_is_judged_or_refused_for_a_reason(tmp_path: Path, constrained
         sampler = HfSampler(Weights(folder), model, HfConfig(device="cpu"))
         cache = GenerationCache(tmp_path, "f" * 64)
         judge = TextSampler(AutoTokenizer.from_pretrained(folder), sampler, cache, model.max_length)
-        protocol, params = EvalPlanner(PromptConfig(style="brief")), SamplingParams(0.0, 1.0, 4)
+        protocol, params = EvalPlanner(EvalPlannerPrompt(style="brief")), SamplingParams(0.0, 1.0, 4)
         judged = judge_pairs(judge, protocol, pairs, ORDERS, params, constrained=constrained, workspace=workspace)
         write_verdicts(workspace.path / "verdicts.jsonl", judged)
         judge.close()

@@ -15,14 +15,14 @@ from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.base import Batch, Finish, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import PromptConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.store import Workspace
 from tests.helpers import ScriptedSampler
 from tests.prompts.test_chat import make_tokenizer
 
 PARAMS = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=50)
 PAIRS = [ResponsePair(f"p{i}", f"question {i}", f"good {i}", f"bad {i}", "A") for i in range(2)]
-PROTOCOL = EvalPlanner(PromptConfig(style="brief"))
+PROTOCOL = EvalPlanner(EvalPlannerPrompt(style="brief"))
 
 Script = Callable[[Request, int], tuple[str, Finish]]
 

@@ -25,7 +25,7 @@ from judgekit.export.conversations import conversation
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.recipes import run_recipe
 from judgekit.rows import Demonstration, Preference, ResponsePair, read_rows
-from judgekit.schema.config import PromptConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from tests.recipes.test_evalplanner import Script, make_config
 from tests.training.tiny import make_model
 
@@ -120,7 +120,7 @@ def test_the_card_is_read_by_the_hub_and_its_code_runs(run_dir: Path, exported: 
     texts = ("Is {response_b} a slot?", "It is [[B]].", "No.")
     reply, verdict = names["judge"](*texts)
     assert verdict is None and isinstance(reply, str), "a random model names no verdict"
-    protocol = EvalPlanner(PromptConfig(style="brief"))
+    protocol = EvalPlanner(EvalPlannerPrompt(style="brief"))
     assert asked == [list(protocol.judge_prompt(ResponsePair("p", *texts, label=None), "ab"))]
 
 

@@ -17,7 +17,9 @@ from judgekit.export import export
 from judgekit.models import obtain
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import Demonstration, ResponsePair, write_rows
-from judgekit.schema.config import LossConfig, ModelConfig, OptimConfig, PromptConfig, RunConfig, TrainerConfig
+from judgekit.schema.config import LossConfig, ModelConfig, RunConfig, TrainerConfig
+from judgekit.schema.optim import OptimConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
@@ -25,7 +27,7 @@ from tests.conftest import PROJECT
 pytestmark = pytest.mark.integration
 
 STEPS = 20
-PROTOCOL = EvalPlanner(PromptConfig(style="brief"))
+PROTOCOL = EvalPlanner(EvalPlannerPrompt(style="brief"))
 
 
 def demonstrations() -> list[Demonstration]:

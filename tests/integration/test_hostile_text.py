@@ -16,7 +16,8 @@ from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextRequest, TextSampler
-from judgekit.schema.config import ModelConfig, PromptConfig
+from judgekit.schema.config import ModelConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.store import Workspace
 from tests.conftest import PROJECT
 from tests.helpers import ScriptedSampler
@@ -42,7 +43,7 @@ def test_characters_stay_characters_or_the_row_is_refused(tmp_path: Path, place:
     settings: dict[str, Any] = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
     tokenizer = AutoTokenizer.from_pretrained(obtain(ModelConfig(**settings)))
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    protocol, params = EvalPlanner(PromptConfig()), SamplingParams(0.0, 1.0, 64)
+    protocol, params = EvalPlanner(EvalPlannerPrompt()), SamplingParams(0.0, 1.0, 64)
     texts = {"plain": "ordinary"} | ENCODED | {name: text for name, (text, _) in REFUSED.items()}
     requests = []
     for name, text in texts.items():

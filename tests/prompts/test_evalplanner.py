@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judgekit.prompts import evalplanner
-from judgekit.prompts.evalplanner import EvalPlanner, Reading, name_response
+from judgekit.prompts.base import Reading, name_response
+from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import ORDERS, Message, Order, ResponsePair
-from judgekit.schema.config import PromptConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
 
 Style = Literal["full", "brief"]
 STYLES: tuple[Style, ...] = ("full", "brief")
@@ -23,7 +24,7 @@ untagged = texts.map(str.strip).filter(lambda text: text != "" and not any(tag i
 
 
 def protocol(style: Style = "full") -> EvalPlanner:
-    return EvalPlanner(PromptConfig(style=style))
+    return EvalPlanner(EvalPlannerPrompt(style=style))
 
 
 def shown(messages: tuple[Message, ...]) -> str:
@@ -76,11 +77,11 @@ def test_markup_of_templates_means_nothing_in_texts(text: str) -> None:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("plan_style", ["unconstrained", "criteria", "questions"])
 def test_the_plan_prompt_states_its_shape_and_never_sees_a_response(style: Style, plan_style: str) -> None:
-    config = PromptConfig(style=style, plan_style=plan_style)  # type: ignore[arg-type]
+    config = EvalPlannerPrompt(style=style, plan_style=plan_style)  # type: ignore[arg-type]
     text = shown(EvalPlanner(config).plan_prompt(PAIR.instruction))
     assert evalplanner.PLAN_SHAPE[plan_style] in text and "{shape}" not in text
     assert PAIR.response_a not in text and PAIR.response_b not in text and "Assistant A" not in text
-    other = EvalPlanner(PromptConfig(style=style, plan_style="criteria")).plan_prompt("x")
+    other = EvalPlanner(EvalPlannerPrompt(style=style, plan_style="criteria")).plan_prompt("x")
     assert (other == EvalPlanner(config).plan_prompt("x")) == (plan_style == "criteria")
 
 

@@ -20,18 +20,17 @@ from judgekit.sampling.base import Generation, Request
 from judgekit.schema.config import (
     BenchmarkConfig,
     DataConfig,
-    EvalPlannerConfig,
     HfConfig,
     LoggerConfig,
     LossConfig,
     ModelConfig,
-    OptimConfig,
-    PromptConfig,
     RunConfig,
     SourceConfig,
     TrainerConfig,
-    WarmStartConfig,
 )
+from judgekit.schema.optim import OptimConfig
+from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.recipes import EvalPlannerConfig, WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -69,7 +68,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
             validation=0,
             held_out=2,
         ),
-        prompt=PromptConfig(style="brief"),
+        prompt=EvalPlannerPrompt(style="brief"),
         recipe=EvalPlannerConfig(
             first_execution="prefill",
             second_plans="prompt",

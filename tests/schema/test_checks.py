@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from judgekit.schema import checks, config
+from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
+from judgekit.schema.rules import CHECKS
 from judgekit.schema.validation import build
 
 SOUND: dict[str, Any] = {
@@ -17,7 +18,7 @@ SOUND: dict[str, Any] = {
     "benchmark": {"starter": {"kind": "starter"}},
 }
 
-NAMES = {"recipe": {"name": "evalplanner"}, "sampler": {"name": "hf"}}
+NAMES = {"prompt": {"name": "evalplanner"}, "recipe": {"name": "evalplanner"}, "sampler": {"name": "hf"}}
 
 
 def changed(changes: dict[str, Any]) -> RunConfig:
@@ -48,7 +49,6 @@ def test_a_sound_configuration_has_no_problem() -> None:
         ({"model": {"hub_id": "a/b", "revision": "main"}}, "model.revision"),
         ({"model": {"wheel": "w==1", "wheel_file": "f"}}, "model.wheel_sha256"),
         ({"model": {"wheel": "w", "wheel_file": "f", "wheel_sha256": "0"}}, "model.wheel"),
-        ({"prompt.name": "evalplaner"}, "prompt.name"),
         ({"data.sources": {}}, "data.sources"),
         ({"data.sources": {"x": {"kind": "jsonl", "pairs": "given"}}}, "data.sources.x.path"),
         ({"data.sources": {"x": {"kind": "hub", "pairs": "given"}}}, "data.sources.x.hub_id"),
@@ -103,10 +103,10 @@ def test_what_can_work_is_left_alone(changes: dict[str, Any]) -> None:
 
 def test_constrained_decoding_needs_verdict_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cross_checks(changed({"sampler.verdict": "constrained"})) == []
-    monkeypatch.setitem(config.PROTOCOLS, "scores", ())
-    found = cross_checks(changed({"sampler.verdict": "constrained", "prompt.name": "scores"}))
+    monkeypatch.setattr(EvalPlanner, "verdict_tokens", ())
+    found = cross_checks(changed({"sampler.verdict": "constrained"}))
     assert [problem.key for problem in found] == ["sampler.verdict"]
-    assert cross_checks(changed({"prompt.name": "scores"})) == []
+    assert cross_checks(changed({})) == []
 
 
 @pytest.mark.parametrize("wrong", ["data.sources", "data.sources.x.count", "data"])
@@ -120,17 +120,11 @@ def test_without_a_known_recipe_nothing_is_said_of_its_fields() -> None:
 
 def test_every_check_reads_keys_that_exist() -> None:
     """A misspelt key would let a check speak about values already found wrong."""
-    for keys, _ in checks._CHECKS:
+    for keys, _ in CHECKS:
         for key in keys:
             node: Any = RunConfig()
             for part in key.split("."):
                 node = getattr(node, part)
-
-
-def test_the_verdict_tokens_are_those_of_the_protocol() -> None:
-    from judgekit.prompts.evalplanner import EvalPlanner
-
-    assert config.PROTOCOLS == {"evalplanner": EvalPlanner.verdict_tokens}
 
 
 @pytest.mark.parametrize(

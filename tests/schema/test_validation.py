@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import pytest
 
-from judgekit.schema.config import EvalPlannerConfig, RunConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import setting
+from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.validation import build, nearest
 
 

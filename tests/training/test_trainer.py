@@ -17,7 +17,8 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from judgekit.errors import StageError
 from judgekit.rows import Demonstration, Preference, write_rows
-from judgekit.schema.config import LossConfig, OptimConfig, TrainerConfig
+from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.optim import OptimConfig
 from judgekit.training.module import learning_rate
 from judgekit.training.trainer import TrainResult, compute_reference, train
 from judgekit.weights import Weights

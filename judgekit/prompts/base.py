@@ -1,0 +1,73 @@
+"""What every protocol for response pairs offers: a way to ask, and a way to read the reply."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from judgekit.rows import Message, Order, ResponsePair, Verdict
+
+SWAPPED: dict[Verdict, Verdict] = {"A": "B", "B": "A", "tie": "tie"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a judge's reply says.
+
+    :param verdict: names a *position* (A = shown first), or is None with a reason
+    :param invalid: why there is no verdict: ``missing``, ``ambiguous``, ``truncated``, ``out of range`` ...
+    :param scores: of the response shown first and second, from protocols that end in scores
+    """
+
+    verdict: Verdict | None
+    invalid: str | None
+    scores: tuple[float, float] | None = None
+
+
+class PairProtocol(Protocol):
+    """How a judge is asked about two responses. Asking and reading live in one class, so they cannot drift apart."""
+
+    @property
+    def verdict_tokens(self) -> tuple[str, ...]:
+        """The verdicts constrained decoding chooses among, those for the first position before the second.
+
+        Empty for protocols that end in scores.
+        """
+        ...
+
+    @property
+    def verdict_lead(self) -> str:
+        """What stands before the verdict, where decoding is constrained."""
+        ...
+
+    @property
+    def verdict_stops(self) -> tuple[str, ...]:
+        """Where free reasoning ends, so that the verdict can be chosen."""
+        ...
+
+    def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
+        """The prompt for a pair in one order."""
+        ...
+
+    def read(self, text: str, truncated: bool) -> Reading:
+        """The verdict of a reply.
+
+        :param truncated: the reply hit its token limit
+        """
+        ...
+
+
+def name_response(position: Verdict | None, order: Order) -> Verdict | None:
+    """From the position a judge named to the response it stands for (A = response_a)."""
+    return position if position is None or order == "ab" else SWAPPED[position]
+
+
+def shown(pair: ResponsePair, order: Order) -> tuple[str, str]:
+    """The responses in the order a judge sees them."""
+    return (pair.response_a, pair.response_b) if order == "ab" else (pair.response_b, pair.response_a)
+
+
+def fill(template: str, **slots: str) -> str:
+    """Put texts into ``{slot}`` places in one pass, so that braces inside them stay what they are."""
+    return re.sub(r"\{(\w+)\}", lambda match: slots[match.group(1)], template)
