@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.sample`` prints one JSON object. The work is EvalPlanner's: two plans an instruction, four
 executions of each plan in both orders. Both sides get the same prompts and parameters and take turns in one run; the
-figure is the ratio of medians of generated tokens per second. Loading is left out on both sides; judgekit's side
+figure is the median ratio of generated tokens per second. Loading is left out on both sides; judgekit's side
 includes planning its batches and keeping every generation on disk.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -148,6 +149,7 @@ def alternate(sides: Mapping[str, Callable[[Phases], Timing]], rounds: Sequence[
         for name, side in sides.items():
             seconds, tokens = side(phases)
             figures[name].append(tokens / seconds)
+            print(f"{name}: {tokens} tokens in {seconds:.1f} s, {tokens / seconds:.1f} a second", file=sys.stderr)
     ratio = statistics.median(ours / theirs for ours, theirs in zip(*figures.values(), strict=True))
     rounded = {name: [round(value, 1) for value in found] for name, found in figures.items()}
     return {"ratio": round(ratio, 3), "tokens_per_second": rounded}
@@ -185,6 +187,7 @@ def compare_hf(base: Path, model: ModelConfig, rounds: Sequence[Phases], device:
     for batch_size in (8, 16, 32, 64, 128):
         seconds, tokens = through_generate(plain, tokenizer, trial, batch_size)
         tried[batch_size] = round(tokens / seconds, 1)
+        print(f"generate, batches of {batch_size}: {tried[batch_size]} tokens a second", file=sys.stderr)
     best = max(tried, key=lambda size: tried[size])
     through_judgekit(ours, [rounds[0][0][:2]])
     found = alternate(

@@ -15,30 +15,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from judgekit.data.starter import load_instructions
 from judgekit.export import export
 from judgekit.models import obtain
-from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.rows import Demonstration, ResponsePair, write_rows
+from judgekit.rows import ResponsePair, write_rows
 from judgekit.schema.config import LossConfig, ModelConfig, RunConfig, TrainerConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
+from tests.integration.small_judge import PROTOCOL, STEPS, demonstrations
 
 pytestmark = pytest.mark.integration
-
-STEPS = 20
-PROTOCOL = EvalPlanner(EvalPlannerPrompt(style="brief"))
-
-
-def demonstrations() -> list[Demonstration]:
-    """Judgments that quote the question, so that replies differ by prompt."""
-    rows = []
-    for place, row in enumerate(load_instructions()[: 4 * STEPS]):
-        pair = ResponsePair(row.id, row.text, f"About: {row.text}", f"About: {row.near_miss}", "A")
-        order, position = (("ab", "A"), ("ba", "B"))[place % 2]
-        target = PROTOCOL.stitch(f"Question: {row.text}", "Compared.", position)
-        rows.append(Demonstration(row.id, PROTOCOL.judge_prompt(pair, order), target))  # type: ignore[arg-type]
-    return rows
 
 
 @pytest.fixture(scope="module")

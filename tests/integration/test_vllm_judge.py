@@ -1,0 +1,84 @@
+"""A judge made by SFT and DPO on real weights judges in vLLM as it does in training's own evaluation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import AutoTokenizer
+
+from judgekit.evaluation.judging import judge_pairs
+from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.models import obtain
+from judgekit.rows import ORDERS, write_rows
+from judgekit.sampling.base import Sampler, SamplingParams
+from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.hf import HfSampler
+from judgekit.sampling.text import TextSampler
+from judgekit.sampling.vllm import VllmSampler
+from judgekit.schema.config import HfConfig, LossConfig, ModelConfig, TrainerConfig, VllmConfig
+from judgekit.schema.optim import OptimConfig
+from judgekit.training.trainer import train
+from judgekit.weights import Weights
+from tests.conftest import PROJECT
+from tests.integration.small_judge import BATCH, PROTOCOL, STEPS, demonstrations, pairs, preferences
+
+pytestmark = pytest.mark.integration
+
+DPO_STEPS = 4
+TRAINER = TrainerConfig(lora_rank=16, accelerator="cpu", max_tokens=1024)
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelConfig:
+    settings = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
+    # Single precision: greedy replies are then the same whatever computes them.
+    return ModelConfig(**settings | {"max_length": 1024, "dtype": "float32"})
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory, model: ModelConfig) -> Weights:
+    """SFT, then DPO from it."""
+    folder, base, losses = tmp_path_factory.mktemp("judge"), obtain(model), []
+
+    def listen(step: int, values: dict[str, float]) -> None:
+        losses.append(values["loss"])
+
+    write_rows(folder / "sft.jsonl", demonstrations())
+    write_rows(folder / "dpo.jsonl", preferences(BATCH * DPO_STEPS))
+    optim = OptimConfig(lr=1e-3, epochs=1, batch_size=BATCH, max_steps=STEPS)
+    train(
+        "sft", folder / "sft.jsonl", Weights(base), folder / "sft", folder / "work", optim, LossConfig(), TRAINER, 2,
+        "sft", lambda step, values: None, dtype="float32",
+    )  # fmt: skip
+    optim = OptimConfig(lr=1e-4, epochs=1, batch_size=BATCH, max_steps=DPO_STEPS)
+    train(
+        "dpo", folder / "dpo.jsonl", Weights(base, folder / "sft"), folder / "dpo", folder / "more", optim,
+        LossConfig(), TRAINER, 2, "dpo", listen, dtype="float32",
+    )  # fmt: skip
+    # The reference is the SFT judge: before the first step nothing tells policy and reference apart.
+    assert losses[0] == pytest.approx(math.log(2), rel=1e-6)
+    return Weights(base, folder / "dpo")
+
+
+def verdicts(sampler: Sampler, weights: Weights, model: ModelConfig, folder: Path) -> list[VerdictRow]:
+    tokenizer: Any = AutoTokenizer.from_pretrained(weights.base)
+    asked = TextSampler(tokenizer, sampler, GenerationCache(folder, "a" * 64), model.max_length)
+    return judge_pairs(asked, PROTOCOL, pairs(100, 12), ORDERS, SamplingParams(0.0, 1.0, 64))
+
+
+def test_the_judge_gives_vllm_the_verdicts_it_gave_in_training(
+    judge: Weights, model: ModelConfig, tmp_path: Path
+) -> None:
+    own = HfSampler(judge, model, HfConfig(device="cpu"))
+    expected = verdicts(own, judge, model, tmp_path / "hf")
+    own.close()
+    engine = VllmSampler(judge, model, VllmConfig(max_sequences=32, cpu_memory=1.0))
+    found = verdicts(engine, judge, model, tmp_path / "vllm")
+    engine.close()
+    assert found == expected
+    assert len(found) == 24 and all(row.verdict is not None for row in found)
+    assert len({row.text for row in found}) > 12
