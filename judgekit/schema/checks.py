@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PairProtocol
 from judgekit.schema import recipe_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
+from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rules import CHECKS, reads
 from judgekit.schema.validation import Sources
 
@@ -98,10 +100,16 @@ def _commit(key: str, revision: str | None, hub_id: str) -> list[Problem]:
 
 @reads("prompt", "sampler.verdict")
 def _verdict_tokens(config: RunConfig) -> list[Problem]:
-    if config.sampler.verdict == "free" or protocol_of(config.prompt).verdict_tokens:
+    if config.sampler.verdict == "free" or verdict_tokens(config.prompt):
         return []
     message = f"constrained decoding chooses among verdict tokens, and the protocol '{config.prompt.name}' has none"
     return [Problem("sampler.verdict", message, "Use sampler.verdict=free or another protocol")]
+
+
+def verdict_tokens(prompt: PromptConfig) -> tuple[str, ...]:
+    """The verdicts of a protocol that ends in verdicts, none otherwise."""
+    protocol = protocol_of(prompt)
+    return protocol.verdict_tokens if isinstance(protocol, PairProtocol) else ()
 
 
 @reads("data.sources")
