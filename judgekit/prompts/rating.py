@@ -32,7 +32,7 @@ ANSWER = "[The Start of Assistant's Answer]\n{response}\n[The End of Assistant's
 
 _NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 _BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
-_WORDS = re.compile(rf"\brating\W{{0,4}}{_NUMBER}", re.IGNORECASE)
+_WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
