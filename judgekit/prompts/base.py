@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from judgekit.rows import Message, Order, ResponsePair, ScoredResponse, Verdict
+from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 
 SWAPPED: dict[Verdict, Verdict] = {"A": "B", "B": "A", "tie": "tie"}
 
@@ -80,8 +80,8 @@ class PointProtocol(Protocol):
         """Worst and best score."""
         ...
 
-    def score_prompt(self, row: ScoredResponse) -> tuple[Message, ...]:
-        """The prompt for a response. What people scored it, its label, is not shown."""
+    def score_prompt(self, row: Response) -> tuple[Message, ...]:
+        """The prompt for a response."""
         ...
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from judgekit.prompts.base import ScoreReading, fill
-from judgekit.rows import Message, ScoredResponse
+from judgekit.rows import Message, Response
 from judgekit.schema.prompts import RatingPrompt
 
 SYSTEM = (
@@ -46,7 +46,7 @@ class Rating:
         """Worst and best score."""
         return self.config.low, self.config.high
 
-    def score_prompt(self, row: ScoredResponse) -> tuple[Message, ...]:
+    def score_prompt(self, row: Response) -> tuple[Message, ...]:
         """The prompt for a response; a criterion of the data goes before the configured one."""
         config = self.config
         reference = row.reference if config.reference else None

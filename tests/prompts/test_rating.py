@@ -8,22 +8,22 @@ from judgekit.errors import ConfigError
 from judgekit.prompts import pair_protocol, protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, ScoreReading
 from judgekit.prompts.rating import Rating
-from judgekit.rows import ScoredResponse
+from judgekit.rows import Response
 from judgekit.schema.prompts import RatingPrompt
 
-ROW = ScoredResponse("r", "why {low}?", "so {high}", 3.0, 1.0, 5.0, "g", criterion="Is it {coherent}?", reference="ref")
+ROW = Response("r", "why {low}?", "so {high}", reference="ref", criterion="Is it {coherent}?")
 TEN = Rating(RatingPrompt())
 HALVES = Rating(RatingPrompt(low=-1.0, high=1.0, reasoning=False))
 
 
-def test_the_prompt_shows_scale_criterion_and_reference_but_no_human_score() -> None:
+def test_the_prompt_shows_scale_criterion_and_reference() -> None:
     system, user = TEN.score_prompt(ROW)
     assert "Is it {coherent}?" in system["content"] and "from 1 (worst) to 10 (best)" in system["content"]
     assert user["content"] == (
         "[Question]\nwhy {low}?\n\n[The Start of Reference Answer]\nref\n[The End of Reference Answer]\n\n"
         "[The Start of Assistant's Answer]\nso {high}\n[The End of Assistant's Answer]"
     )
-    assert "correctness" in HALVES.score_prompt(ScoredResponse("r", "q", "a", 3.0, 1.0, 5.0, "g"))[0]["content"]
+    assert "correctness" in HALVES.score_prompt(Response("r", "q", "a"))[0]["content"]
 
 
 @pytest.mark.parametrize(
