@@ -272,6 +272,15 @@ def _name(folder: Path) -> str:
     return folder.absolute().name
 
 
+def starter_pairs(judge: JudgeConfig) -> Path | None:
+    """The held-out pairs of the run a judge comes from, None where it comes from none that has any."""
+    if judge.path is None:
+        return None
+    places = (Path(judge.path), Path(judge.path).absolute().parent)
+    files = (folder / "pairs" / "starter.jsonl" for folder in places)
+    return next((file for file in files if file.is_file()), None)
+
+
 def plain_name(name: str) -> str:
     """A name as it can stand in file names and in ``eval/JUDGE/BENCHMARK/METRIC``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_") or "judge"
