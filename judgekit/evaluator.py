@@ -22,7 +22,7 @@ from judgekit.evaluation.numbers import (
 )
 from judgekit.evaluation.scores import mean_scores, read_scores
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
-from judgekit.judges import OpenJudge, open_judge, starter_pairs
+from judgekit.judges import OpenJudge, decoding, open_judge, starter_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
@@ -52,13 +52,6 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     report = build_report(run_dir)
     show_results(numbers, [judge.name], list(config.benchmark), report)
     return numbers
-
-
-def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
-    """Greedy for a single sample, drawn otherwise."""
-    if samples == 1:
-        return SamplingParams(0.0, 1.0, judge.tokens)
-    return SamplingParams(temperature, top_p, judge.tokens, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from judgekit.models import check_folder, obtain
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
-from judgekit.sampling.base import Progress
+from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.config import ModelConfig, OpenAIConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
@@ -161,6 +161,16 @@ def judge_config(source: str | Path) -> JudgeConfig:
             raise ConfigError(problems)
         return JudgeConfig(model=model)
     raise ModelError(f"{source} is not a judge{'' if Path(source).exists() else ': there is no such folder'}. {KINDS}.")
+
+
+def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
+    """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
+
+    :param seed: of drawn samples
+    """
+    if samples == 1:
+        return SamplingParams(0.0, 1.0, judge.tokens)
+    return SamplingParams(temperature, top_p, judge.tokens, seed=seed)
 
 
 def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
