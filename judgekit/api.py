@@ -32,7 +32,7 @@ from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
 from judgekit.sampling.backends import MakeSampler
-from judgekit.schema.config import BenchmarkConfig, HfConfig, OpenAIConfig, SamplerConfig
+from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
 
@@ -74,7 +74,7 @@ class Judge:
         :raises ModelError: not a judge, or its weights cannot be had
         """
         self._sampler = sampler or HfConfig()
-        config = source if isinstance(source, JudgeConfig) else _config(source, self._sampler)
+        config = _config(source)
         self._stack = ExitStack()
         opened = open_judge(config, self._sampler, _prompt(prompt), Path(store), None, make_sampler)
         self._opened: OpenJudge = self._stack.enter_context(opened)
@@ -134,10 +134,10 @@ class Judge:
         return rate_responses(judge.ask, judge.protocol, rows, params, samples=range(samples))
 
 
-def _config(source: str | Path | None, sampler: SamplerConfig) -> JudgeConfig:
-    if source is None and isinstance(sampler, OpenAIConfig):
+def _config(source: str | Path | JudgeConfig | None) -> JudgeConfig:
+    if source is None:
         return JudgeConfig()
-    return judge_config(source or "")
+    return source if isinstance(source, JudgeConfig) else judge_config(source)
 
 
 def _prompt(prompt: str | PromptConfig | None) -> PromptConfig | None:
