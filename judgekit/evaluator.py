@@ -83,9 +83,11 @@ class _Evaluation:
         self.record.manifest["benchmarks"][name] = {"pairs": len(pairs)}
         verdicts = read_verdicts(found.file("verdicts.jsonl"))
         table += judgment_rows(name, pairs, verdicts)
-        prefix, seed = f"eval/{judge}/{name}", config.seed
-        numbers = pair_numbers(prefix, pairs, verdicts, seed=seed, merge=config.merge, invalid_as=config.invalid_as)
-        numbers |= section_numbers(prefix, benchmark.kind, pairs, verdicts, seed=seed)
+        prefix, seed, resamples = f"eval/{judge}/{name}", config.seed, config.resamples
+        numbers = pair_numbers(
+            prefix, pairs, verdicts, seed=seed, resamples=resamples, merge=config.merge, invalid_as=config.invalid_as
+        )
+        numbers |= section_numbers(prefix, benchmark.kind, pairs, verdicts, seed=seed, resamples=resamples)
         return numbers | self._flips(name, rows, pairs, verdicts)
 
     def _flips(
@@ -119,9 +121,10 @@ class _Evaluation:
         self._leave(found.file("scores.jsonl"), f"scores/{judge.name}.{name}.jsonl")
         self.record.manifest["benchmarks"][name] = {"responses": len(responses)}
         scores = mean_scores(read_scores(found.file("scores.jsonl")))
+        config = self.config
         return point_numbers(
-            f"eval/{judge.name}/{name}", responses, scores, protocol.scale, seed=self.config.seed
-        )  # fmt: skip
+            f"eval/{judge.name}/{name}", responses, scores, protocol.scale, seed=config.seed, resamples=config.resamples
+        )
 
     def _pairs(self, name: str, benchmark: BenchmarkConfig) -> Artifact:
         settings, inputs = identity(name, benchmark)

@@ -142,25 +142,34 @@ def _served_name(text: TextSampler) -> str | None:
 
 
 def judge_config(source: str | Path) -> JudgeConfig:
-    """The judge that one word names: a folder, ``ORGANISATION/NAME@COMMIT``, or the name of a file in conf/model.
+    """The judge that one word names: a folder, ``ORGANISATION/NAME@COMMIT``, or a file in conf/model or conf/judge.
 
     :raises ModelError: it names none of these
     """
-    from judgekit.schema.composition import conf_dir
-    from judgekit.schema.validation import build
-
+    hub_id, _, commit = str(source).partition("@")
     if Path(source).is_dir():
         return JudgeConfig(path=str(source))
-    hub_id, _, commit = str(source).partition("@")
     if "/" in hub_id and _COMMIT.fullmatch(commit):
         return JudgeConfig(hub=str(source))
-    file = conf_dir() / "model" / f"{source}.yaml"
-    if re.fullmatch(r"\w+", str(source)) and file.is_file():
-        model, problems = build(ModelConfig, yaml.safe_load(file.read_text(encoding="utf-8")), "model")
-        if problems:
-            raise ConfigError(problems)
-        return JudgeConfig(model=model)
-    raise ModelError(f"{source} is not a judge{'' if Path(source).exists() else ': there is no such folder'}. {KINDS}.")
+    return _configured(str(source))
+
+
+def _configured(name: str) -> JudgeConfig:
+    from omegaconf import OmegaConf
+
+    from judgekit.schema.composition import Composer, conf_dir
+    from judgekit.schema.validation import build
+
+    groups = {"judge": "judge", "model@judge.model": "model"}
+    found = [key for key, folder in groups.items() if (conf_dir() / folder / f"{name}.yaml").is_file()]
+    if not re.fullmatch(r"\w[\w.-]*", name) or not found:
+        raise ModelError(f"{name} is not a judge{'' if Path(name).exists() else ': there is no such folder'}. {KINDS}.")
+    values = OmegaConf.to_container(Composer(name="eval").compose([f"{found[0]}={name}"]).judge, resolve=True)
+    assert isinstance(values, dict)
+    config, problems = build(JudgeConfig, {str(key): value for key, value in values.items()}, "judge")
+    if problems:
+        raise ConfigError(problems)
+    return config
 
 
 def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:

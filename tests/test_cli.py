@@ -306,7 +306,8 @@ def test_eval_reports_every_mistake_at_once(
         "prompt.tie (override prompt.tie=true): unknown key",
         "merge (override merge=pandas): 'pandas' is not one of none, panda, ",
         "judge: outputs/gone is not a judge: there is no such folder. A judge is the folder of a finished run",
-        f"benchmark.roscoe.path: it is not said where its files lie, and {tmp_path}/data/roscoe is no folder",
+        "benchmark.roscoe.path (override benchmark=[llmbar,roscoe]): it is not said where its files lie, and "
+        f"{tmp_path}/data/roscoe is no folder",
         "sampler.temperature (override sampler.temperature=0): greedy samples are all the same",
         "sampler.shards (override sampler.shards=2): one process judges a benchmark",
     ):

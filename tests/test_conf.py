@@ -53,7 +53,7 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_the_groups_are_those_of_the_schema() -> None:
     folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment", "hydra"}
     fields = {field.name for kind in (RunConfig, EvalConfig) for field in dataclasses.fields(kind)}
-    values = {"name", "seed", "store", "benchmarks", "limit", "samples", "merge", "invalid_as"}
+    values = {"name", "seed", "store", "benchmarks", "limit", "samples", "merge", "invalid_as", "resamples"}
     assert folders == fields - values
 
 

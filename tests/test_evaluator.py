@@ -43,9 +43,10 @@ def pairs(tmp_path: Path) -> Path:
 
 def config_of(model: Path, tmp_path: Path, **values: Any) -> EvalConfig:
     settings: dict[str, Any] = {
-        "judge": JudgeConfig(name="tiny", path=str(model), tokens=40),
+        "judge": JudgeConfig(name="tiny", path=str(model), tokens=40, max_length=60_000),
         "prompt": PairwisePrompt(),
         "store": str(tmp_path / "store"),
+        "resamples": 50,
         "logger": LoggerConfig(table_rows=4),
         "benchmark": {"own": BenchmarkConfig(kind="pairs", path=str(tmp_path / "own.jsonl"))},
     }
@@ -196,7 +197,9 @@ def test_a_benchmark_with_an_aggregation_of_its_own_gets_it(
     benchmark = {"rm_bench": BenchmarkConfig(kind="rm_bench", limit=60)}
     folder = shared_data("rm_bench").parent
     config = config_of(model, tmp_path, benchmark=benchmark, benchmarks=str(folder))
-    numbers = evaluate(config, tmp_path / "out", by(lambda request, _: "[[A]]" if "ab" in request.id else "[[B]]"))
+    numbers = evaluate(
+        config, tmp_path / "out", by(lambda request, _: "[[A]]" if request.id.endswith("/ab") else "[[B]]")
+    )
     assert "eval/tiny/rm_bench/sections/overall_ci95_low" in numbers
     printed = capsys.readouterr().out
     assert "rm_bench: further measures" in printed and "overall" in printed

@@ -45,6 +45,7 @@ def pair_numbers(
     verdicts: Sequence[VerdictRow],
     *,
     seed: int,
+    resamples: int = 1000,
     merge: MergeRule = "none",
     invalid_as: Literal["tie"] | None = None,
 ) -> Numbers:
@@ -54,19 +55,20 @@ def pair_numbers(
     calibration; and ``judgment_chars``, the mean length of a reply in characters.
 
     :param prefix: ``eval/JUDGE/BENCHMARK``
+    :param resamples: bootstrap resamples of the intervals
     """
     votes = vote(verdicts)
-    scores = score(pairs, votes, seed=seed, merge=merge, invalid_as=invalid_as)
+    scores = score(pairs, votes, resamples=resamples, seed=seed, merge=merge, invalid_as=invalid_as)
     numbers = scores_numbers(prefix, scores)
     numbers[f"{prefix}/judgment_chars"] = sum(len(row.text) for row in verdicts) / len(verdicts)
     labelled = any(pair.label is not None for pair in pairs)
     if labelled and len(votes) < len(verdicts):
         both = len({row.order for row in votes}) == len(ORDERS)
         for metric in CURVES if both else CURVES[:1]:
-            for point in majority_curve(pairs, verdicts, metric=metric, seed=seed):
+            for point in majority_curve(pairs, verdicts, metric=metric, resamples=resamples, seed=seed):
                 numbers |= _estimate(f"{prefix}/{metric}_at_{point.samples}", point.estimate)
     if any(row.p_a is not None for row in votes):
-        found = calibrate(pairs, votes, seed=seed)
+        found = calibrate(pairs, votes, resamples=resamples, seed=seed)
         for name in ("ece", "brier", "overconfidence"):
             numbers |= _estimate(f"{prefix}/{name}", getattr(found, name))
     return numbers
@@ -81,7 +83,13 @@ def scores_numbers(prefix: str, scores: Scores) -> Numbers:
 
 
 def section_numbers(
-    prefix: str, kind: str, pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow], *, seed: int
+    prefix: str,
+    kind: str,
+    pairs: Sequence[ResponsePair],
+    verdicts: Sequence[VerdictRow],
+    *,
+    seed: int,
+    resamples: int = 1000,
 ) -> Numbers:
     """A benchmark's own aggregation under ``sections/``, none for benchmarks without one.
 
@@ -89,7 +97,7 @@ def section_numbers(
     """
     if kind not in AGGREGATES:
         return {}
-    return _nested(f"{prefix}/sections", AGGREGATES[kind](pairs, vote(verdicts), seed=seed))
+    return _nested(f"{prefix}/sections", AGGREGATES[kind](pairs, vote(verdicts), resamples=resamples, seed=seed))
 
 
 def _nested(prefix: str, values: Mapping[str, Any]) -> Numbers:
@@ -107,6 +115,7 @@ def point_numbers(
     scale: tuple[float, float],
     *,
     seed: int,
+    resamples: int = 1000,
 ) -> Numbers:
     """Measures of scores against human ones, by subset, and overall where all were scored by one criterion.
 
@@ -115,11 +124,12 @@ def point_numbers(
     """
     numbers: Numbers = {}
     if len({row.criterion for row in rows}) == 1:
-        numbers |= _point(prefix, score_pointwise(rows, scores, scale=scale, seed=seed))
+        numbers |= _point(prefix, score_pointwise(rows, scores, scale=scale, resamples=resamples, seed=seed))
     for subset in sorted({row.subset for row in rows if row.subset is not None}):
         members = [row for row in rows if row.subset == subset]
         known = {row.id: scores.get(row.id) for row in members}
-        numbers |= _point(f"{prefix}/{subset}", score_pointwise(members, known, scale=scale, seed=seed))
+        found = score_pointwise(members, known, scale=scale, resamples=resamples, seed=seed)
+        numbers |= _point(f"{prefix}/{subset}", found)
     return numbers
 
 

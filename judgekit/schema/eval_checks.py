@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from judgekit.errors import ConfigError, JudgekitError, Problem
-from judgekit.evaluation.benchmarks import SCORED, has_source
+from judgekit.evaluation.benchmarks import has_source
 from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol
@@ -34,15 +34,20 @@ def _constrained(config: EvalConfig) -> bool:
     return (config.judge.verdict or (found and found.verdict) or config.sampler.verdict) == "constrained"
 
 
-@of_eval("judge", "prompt", "sampler.name")
+@of_eval("judge", "sampler.name")
 def _judge(config: EvalConfig) -> list[Problem]:
     try:
-        found = find_judge(config.judge, config.sampler)
+        find_judge(config.judge, config.sampler)
     except ConfigError as error:
         return error.problems
     except JudgekitError as error:
         return [Problem("judge", str(error))]
-    return [] if config.prompt or found.prompt else [needs_prompt(config.judge)]
+    return []
+
+
+@of_eval("judge", "prompt", "sampler.name")
+def _prompt(config: EvalConfig) -> list[Problem]:
+    return [needs_prompt(config.judge)] if _found(config) is not None and _asked(config) is None else []
 
 
 @of_eval("judge", "prompt", "sampler.verdict")
@@ -60,10 +65,14 @@ def _length(config: EvalConfig) -> list[Problem]:
     if found is None or found.model is None:
         return []
     tokens, context = config.judge.tokens or found.tokens or config.sampler.judge_tokens, found.model.max_length
-    if tokens < context:
-        return []
-    message = f"{tokens} tokens leave no room for a prompt in the model's {context}"
-    return [Problem("judge.tokens", message, f"Use less than {context}, or raise judge.max_length")]
+    if tokens >= context:
+        message = f"{tokens} tokens leave no room for a prompt in the model's {context}"
+        return [Problem("judge.tokens", message, f"Use less than {context}, or raise judge.max_length")]
+    batch = getattr(config.sampler, "batch_tokens", None)
+    if batch is not None and tokens >= batch:
+        message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
+        return [Problem("judge.tokens", message, "Raise sampler.batch_tokens")]
+    return []
 
 
 @of_eval("judge.verdict", "sampler")
@@ -109,16 +118,11 @@ def _merge(config: EvalConfig) -> list[Problem]:
     return []
 
 
-@of_eval("judge", "prompt", "benchmark", "benchmarks")
-def _benchmarks(config: EvalConfig) -> list[Problem]:
+@of_eval("judge.path", "benchmark", "benchmarks")
+def _sources(config: EvalConfig) -> list[Problem]:
     if not config.benchmark:
         return [Problem("benchmark", "nothing to measure on", "Add benchmark=NAME, and benchmark.NAME.path=PATH")]
-    prompt = _asked(config)
-    return [
-        problem
-        for name, benchmark in config.chosen.items()
-        for problem in (_source(config, name, benchmark) or _kind(name, benchmark, prompt))
-    ]
+    return [problem for name, benchmark in config.chosen.items() for problem in _source(config, name, benchmark)]
 
 
 def _source(config: EvalConfig, name: str, benchmark: BenchmarkConfig) -> list[Problem]:
@@ -136,13 +140,17 @@ def _source(config: EvalConfig, name: str, benchmark: BenchmarkConfig) -> list[P
     return [Problem(f"benchmark.{name}.path", message, hint)]
 
 
-def _kind(name: str, benchmark: BenchmarkConfig, prompt: PromptConfig | None) -> list[Problem]:
-    if prompt is None or benchmark.kind not in POINTWISE or isinstance(protocol_of(prompt), PointProtocol):
+@of_eval("judge", "prompt", "benchmark")
+def _kinds(config: EvalConfig) -> list[Problem]:
+    prompt = _asked(config)
+    if prompt is None or isinstance(protocol_of(prompt), PointProtocol):
         return []
-    message = f"{benchmark.kind} has single responses to score, and the protocol '{prompt.name}' compares two"
-    return [Problem(f"benchmark.{name}.kind", message, "Use prompt=rating")]
-
-
-def is_pointwise(benchmark: BenchmarkConfig, point: bool) -> bool:
-    """Whether single responses are scored: by a protocol for them, wherever the benchmark has human scores."""
-    return point and benchmark.kind in SCORED
+    return [
+        Problem(
+            f"benchmark.{name}.kind",
+            f"{benchmark.kind} has single responses to score, and the protocol '{prompt.name}' compares two",
+            "Use prompt=rating",
+        )
+        for name, benchmark in config.benchmark.items()
+        if benchmark.kind in POINTWISE
+    ]

@@ -33,6 +33,7 @@ class EvalConfig:
     )
     merge: MergeRule = setting("none", "rule that makes one verdict of both orders")
     invalid_as: Literal["tie"] | None = setting(None, "tie: count invalid verdicts as ties, as some releases do")
+    resamples: int = setting(1000, "bootstrap resamples of the intervals", ge=1)
     logger: LoggerConfig = setting(LoggerConfig, "logging")
 
     @property
