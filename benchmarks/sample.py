@@ -35,7 +35,7 @@ from judgekit.sampling.hf import HfSampler, device_of
 from judgekit.sampling.session import sample_all
 from judgekit.sampling.streams import stream_key
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, HfConfig, ModelConfig, VllmConfig
+from judgekit.schema.config import BenchmarkConfig, HfConfig, ModelConfig, RunConfig, VllmConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.weights import Weights
 
@@ -212,7 +212,9 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2_135m", help="a model of conf/model")
     parser.add_argument("--device", default="auto", help="of sampler=hf")
     options = parser.parse_args()
-    model = Composer().job([f"model={options.model}"]).config.model
+    config = Composer().job([f"model={options.model}"]).config
+    assert isinstance(config, RunConfig)
+    model = config.model
     base = obtain(model)
     tokenizer = AutoTokenizer.from_pretrained(base)
     pairs = pairs_of(options.instructions * options.repeats, options.llmbar)

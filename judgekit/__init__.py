@@ -1,3 +1,38 @@
 """judgekit: train, evaluate and study LLM judges."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from judgekit.api import (
+        Evaluation,
+        Judge,
+        Measure,
+        Response,
+        ResponsePair,
+        ScoredResponse,
+        ScoreRow,
+        Scores,
+        VerdictRow,
+        evaluate,
+        read_pairs,
+        read_verdicts,
+        score,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "Scores", "VerdictRow",
+    "__version__", "evaluate", "read_pairs", "read_verdicts", "score",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """What is in ``judgekit.api``, imported when it is first used: the command line must start at once."""
+    if name not in __all__:
+        raise AttributeError(f"module 'judgekit' has no attribute {name!r}")
+    from judgekit import api
+
+    return getattr(api, name)

@@ -1,4 +1,4 @@
-"""The Hydra application behind ``judgekit run``."""
+"""The Hydra applications behind ``judgekit run`` and ``judgekit eval``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -18,6 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from judgekit.errors import ConfigError, JudgekitError, Problem, StageError
 from judgekit.randomness import digest
 from judgekit.schema.composition import Composer, conf_dir, to_config
+from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
+from judgekit.schema.overrides import judge_override
 
 _log = logging.getLogger(__name__)
 _LONGEST = 80
@@ -49,6 +53,39 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("judgekit.sweep_folder", folder_name, use_cache=True, replace=True)
 
 
+@dataclass(frozen=True)
+class Application:
+    """A command that Hydra configures.
+
+    :param config_name: the primary file in ``conf/``
+    :param kind: what it configures
+    :param execute: does one job in a folder
+    """
+
+    command: str
+    config_name: str
+    kind: type[RunConfig] | type[EvalConfig]
+    execute: Callable[[DictConfig, Path], None]
+
+
+def _run(cfg: DictConfig, run_dir: Path) -> None:
+    from judgekit.recipes import run_recipe
+
+    run_recipe(to_config(cfg, RunConfig), run_dir)
+
+
+def _evaluate(cfg: DictConfig, run_dir: Path) -> None:
+    from judgekit.evaluator import evaluate
+
+    evaluate(to_config(cfg, EvalConfig), run_dir)
+
+
+APPLICATIONS = {
+    "run": Application("run", "config", RunConfig, _run),
+    "eval": Application("eval", "eval", EvalConfig, _evaluate),
+}
+
+
 class Jobs:
     """Runs jobs and keeps what their users must mend, because Hydra prints a line of its own before it raises.
 
@@ -56,19 +93,18 @@ class Jobs:
     :ivar failures: error by run folder
     """
 
-    def __init__(self) -> None:
+    def __init__(self, application: Application) -> None:
+        self.application = application
         self.count = 0
         self.failures: dict[Path, JudgekitError | OSError] = {}
         self._process = os.getpid()
 
     def __call__(self, cfg: DictConfig) -> None:
         """Run one job in the folder Hydra made for it."""
-        from judgekit.recipes import run_recipe
-
         self.count += 1
         run_dir = Path(HydraConfig.get().runtime.output_dir)
         try:
-            run_recipe(to_config(cfg), run_dir)
+            self.application.execute(cfg, run_dir)
         except Exception as error:
             # The terminal shows one paragraph; the whole story goes to run.log.
             _log.debug("The run stopped", exc_info=True)
@@ -92,8 +128,8 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def run(arguments: Sequence[str]) -> None:
-    """``judgekit run``: validate every job, then let Hydra launch them.
+def run(arguments: Sequence[str], application: Application = APPLICATIONS["run"]) -> None:
+    """``judgekit run`` or ``eval``: validate every job, then let Hydra launch them.
 
     :param arguments: overrides and Hydra's own flags
     :raises ConfigError: with every mistake in every job, before anything is launched
@@ -101,14 +137,19 @@ def run(arguments: Sequence[str]) -> None:
     register_resolvers()
     arguments = overrides_together(arguments)
     flags = get_args_parser().parse_args(arguments)
-    composer = Composer(extra=Path(flags.config_dir) if flags.config_dir else None, name=flags.config_name or "config")
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    composer = Composer(extra=extra, name=flags.config_name or application.config_name, kind=application.kind)
+    if application.kind is EvalConfig:
+        arguments = [judge_override(argument, composer.loader) for argument in arguments]
+        flags = get_args_parser().parse_args(arguments)
     shows = (flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)
     if flags.cfg:
         composer.compose(flags.overrides)
     elif not any(shows):
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
         (composer.grid if multirun else composer.job)(flags.overrides)
-    launch(arguments, sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} run")
+    program = sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} {application.command}"
+    launch(arguments, program, application)
 
 
 def overrides_together(arguments: Sequence[str]) -> list[str]:
@@ -120,7 +161,7 @@ def overrides_together(arguments: Sequence[str]) -> list[str]:
     return [*overrides, *(argument for argument in arguments if argument not in overrides)]
 
 
-def launch(arguments: Sequence[str], program: str) -> None:
+def launch(arguments: Sequence[str], program: str, application: Application) -> None:
     """Hand over to Hydra.
 
     :param program: what stands before the arguments in help texts and records
@@ -128,32 +169,33 @@ def launch(arguments: Sequence[str], program: str) -> None:
     :raises JudgekitError: when a run stops for a reason its user can mend
     """
     register_resolvers()
-    jobs = Jobs()
+    jobs = Jobs(application)
     # Hydra reads its arguments from here, and a run records its command from here.
     sys.argv = [program, *arguments]
     # Otherwise Hydra prints errors itself, with a traceback, and exits with its own code.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(jobs)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=application.config_name)(jobs)()
     except HydraException as error:
         raise ConfigError([Problem("configuration", " ".join(str(error).split()))]) from error
     jobs.report()
 
 
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
-    """Shell completion: Hydra completes overrides after ``run`` and ``check``, this adds the commands.
+    """Shell completion: Hydra completes overrides after ``run``, ``check`` and ``eval``, this adds the commands.
 
     :param arguments: Hydra's completion flags
     :param commands: names of all commands
     """
     line = os.environ.get("COMP_LINE")
+    command = "run"
     if line is not None:
         program, _, rest = line.lstrip().partition(" ")
         command, started, overrides = rest.lstrip().partition(" ")
         if not started:
             print(" ".join(commands))
             return
-        if command not in ("run", "check"):
+        if command not in ("run", "check", "eval"):
             return
         os.environ["COMP_LINE"] = f"{program} {overrides}"
-    launch(arguments, sys.argv[0])
+    launch(arguments, sys.argv[0], APPLICATIONS.get(command, APPLICATIONS["run"]))

@@ -50,11 +50,11 @@ def _interrupted() -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    # Hydra reads the arguments of `run` itself, flags included.
-    if arguments[:1] == ["run"]:
-        from judgekit.app import run
+    # Hydra reads the arguments of these itself, flags included.
+    if arguments[:1] in (["run"], ["eval"]):
+        from judgekit.app import APPLICATIONS, run
 
-        run(arguments[1:])
+        run(arguments[1:], APPLICATIONS[arguments[0]])
         return 0
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
         from judgekit.app import complete
@@ -70,6 +70,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _check(options: argparse.Namespace) -> None:
     from judgekit.app import register_resolvers
     from judgekit.schema.composition import Composer
+    from judgekit.schema.config import RunConfig
 
     register_resolvers()
     job = Composer(extra=options.config_dir).job(options.overrides)
@@ -77,6 +78,7 @@ def _check(options: argparse.Namespace) -> None:
     from judgekit.costs import print_plan
     from judgekit.recipes import plan
 
+    assert isinstance(job.config, RunConfig)
     print_plan(plan(job.config), job.config.name)
 
 
@@ -123,6 +125,7 @@ def _export(options: argparse.Namespace) -> None:
 
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
+    "eval": "measure a judge on benchmarks, in both orders: judge=FOLDER benchmark=NAME",
     "check": "list every mistake in a configuration, or what it would run and cost",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
@@ -138,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors (any command)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("run", help=_COMMANDS["run"], add_help=False)
+    commands.add_parser("eval", help=_COMMANDS["eval"], add_help=False)
     check = commands.add_parser("check", help=_COMMANDS["check"], description=_COMMANDS["check"], epilog=_EPILOG)
     check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
     check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")

@@ -74,6 +74,20 @@ class ResponsePair:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """One response to be scored.
+
+    :param criterion: what is scored, as a question or a sentence; None: overall quality
+    """
+
+    id: str
+    instruction: str
+    response: str
+    reference: str | None = None
+    criterion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredResponse:
     """One response with a human score.
 
@@ -96,6 +110,11 @@ class ScoredResponse:
     criterion: str | None = None
     reference: str | None = None
     subset: str | None = None
+
+    @property
+    def shown(self) -> Response:
+        """What a judge may see of it: everything but the human score."""
+        return Response(self.id, self.instruction, self.response, self.reference, self.criterion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +164,7 @@ class Preference:
     rejected: str
 
 
-Row = TypeVar("Row", Instruction, ResponsePair, ScoredResponse, Judgment, Demonstration, Preference)
+Row = TypeVar("Row", Instruction, ResponsePair, Response, ScoredResponse, Judgment, Demonstration, Preference)
 
 
 def to_json(row: Any) -> str:

@@ -18,6 +18,7 @@ from judgekit.cli import main
 from judgekit.costs import PlannedStage
 from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
 
 PROJECT = Path(__file__).resolve().parents[1]
 Runs = list[tuple[RunConfig, Path]]
@@ -230,9 +231,10 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("judgekit r", "run check score report cache export"),
+        ("judgekit r", "run eval check score report cache export"),
         ("judgekit run loss=dpo_n", "loss=dpo_nll loss=dpo_norm"),
         ("judgekit check recipe.exec", "recipe.executions="),
+        ("judgekit eval prompt=pair", "prompt=pairwise"),
         ("judgekit report out", ""),
     ],
 )
@@ -242,6 +244,112 @@ def test_the_shell_completes_commands_and_overrides(
     monkeypatch.setenv("COMP_LINE", line)
     assert main(["-sc", "query=bash"]) == 0
     assert capsys.readouterr().out.strip() == expected
+
+
+@pytest.fixture
+def evaluations(runs: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[EvalConfig, Path]]:
+    """Evaluations that only note what they were asked to measure; two benchmarks lie in ``data``."""
+    noted: list[tuple[EvalConfig, Path]] = []
+    evaluator: Any = ModuleType("judgekit.evaluator")
+    evaluator.evaluate = lambda config, run_dir: noted.append((config, run_dir))
+    monkeypatch.setitem(sys.modules, "judgekit.evaluator", evaluator)
+    for name in ("llmbar", "judgebench"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    monkeypatch.setenv("JUDGEKIT_BENCHMARKS", str(tmp_path / "data"))
+    return noted
+
+
+def test_eval_measures_a_judge_on_several_benchmarks(
+    evaluations: list[tuple[EvalConfig, Path]], tmp_path: Path
+) -> None:
+    judge = ["judge=smollm2_135m", "prompt=pairwise", "sampler.verdict=constrained", "sampler.judge_tokens=64"]
+    assert main(["eval", *judge, "benchmark=llmbar,judgebench", "-m"]) == 0
+    (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert [list(config.chosen) for config, _ in evaluations] == [["llmbar"], ["judgebench"]]
+    for config, folder in evaluations:
+        assert config.judge.model is not None and config.judge.model.name == "smollm2_135m"
+        assert (config.judge.verdict, config.judge.tokens) == ("constrained", 64)
+        assert [benchmark.path for benchmark in config.chosen.values()] == [
+            str(tmp_path / "data" / next(iter(config.chosen)))
+        ]
+        assert folder.parent == sweep and (folder / "run.log").exists()
+
+
+def test_eval_takes_folders_models_and_the_hub_for_judges(
+    evaluations: list[tuple[EvalConfig, Path]], tmp_path: Path
+) -> None:
+    common = ["eval", "benchmark=llmbar", "prompt=pairwise"]
+    (tmp_path / "runs" / "a--loss.beta_0.3").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "runs" / "a--loss.beta_0.3" / name).write_text("{}")
+    assert main([*common, "judge=runs/a--loss.beta_0.3"]) == 0
+    assert main([*common, f"judge={tmp_path}/runs/a--loss.beta_0.3"]) == 0
+    assert main([*common, "judge=org/name@0123456789abcdef", "limit=5"]) == 0
+    assert main([*common, "judge=qwen3_4b,qwen3_8b", "-m"]) == 0
+    judges = [config.judge for config, _ in evaluations]
+    assert [judge.path for judge in judges[:2]] == [
+        "runs/a--loss.beta_0.3", f"{tmp_path}/runs/a--loss.beta_0.3",
+    ]  # fmt: skip
+    assert judges[2].hub == "org/name@0123456789abcdef" and evaluations[2][0].chosen["llmbar"].limit == 5
+    assert [judge.model.name for judge in judges[3:] if judge.model] == ["qwen3_4b", "qwen3_8b"]
+    assert len({folder for _, folder in evaluations}) == 5
+
+
+def test_eval_reports_every_mistake_at_once(
+    evaluations: list[tuple[EvalConfig, Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ["judge=outputs/gone", "benchmark=[llmbar,roscoe]", "merge=pandas", "sampler.temperature=0", "samples=3"]
+    assert main(["eval", *wrong, "sampler.shards=2", "prompt.tie=true"]) == 2
+    error = capsys.readouterr().err
+    assert evaluations == [] and not (tmp_path / "outputs").exists()
+    for said in (
+        "prompt.tie (override prompt.tie=true): unknown key",
+        "merge (override merge=pandas): 'pandas' is not one of none, panda, ",
+        "judge: outputs/gone is not a judge: there is no such folder. A judge is the folder of a finished run",
+        "benchmark.roscoe.path (override benchmark=[llmbar,roscoe]): it is not said where its files lie, and "
+        f"{tmp_path}/data/roscoe is no folder",
+        "sampler.temperature (override sampler.temperature=0): greedy samples are all the same",
+        "sampler.shards (override sampler.shards=2): one process judges a benchmark",
+    ):
+        assert said in error, said
+    assert main(["eval", "-m", "judge=smollm2_135m,outputs/gone", "benchmark=llmbar", "prompt=pairwise"]) == 2
+    assert "judges of several kinds in one override" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["prompt=rating", "judge.verdict=constrained"], "judge.verdict (override judge.verdict=constrained): constr"),
+        (["prompt=rating", "prompt.low=5", "prompt.high=5"], "prompt.high (override prompt.high=5): a scale from 5"),
+        (["prompt=pairwise", "merge=average_score"], "merge (override merge=average_score): the protocol 'pairwise'"),
+        (["prompt=pairwise", "merge=average_probability"], "free verdicts have no probabilities to average"),
+        (["prompt=pairwise", "judge.tokens=9000"], "judge.tokens (override judge.tokens=9000): 9000 tokens leave no"),
+        (["prompt=pairwise", "benchmark=roscoe", "benchmark.roscoe.path=data"], "has single responses to score"),
+        (["prompt=pairwise", "benchmark=starter"], "these are the pairs a run held out"),
+        (["prompt=pairwise", "benchmark=[]"], "benchmark: nothing to measure on"),
+        (["prompt=pairwise", "sampler=openai"], "judge: sampler=openai asks a server's own model"),
+        (["prompt=pairwise", "sampler=openai", "sampler.base_url=x"], "sampler.base_url (override sampler.base_url=x)"),
+        ([], "prompt: this judge does not say how it is asked. Add prompt=pairwise"),
+    ],
+)
+def test_eval_refuses_what_cannot_work(
+    evaluations: list[tuple[EvalConfig, Path]], capsys: pytest.CaptureFixture[str], overrides: list[str], said: str
+) -> None:
+    chosen = [] if any(text.startswith("benchmark=") for text in overrides) else ["benchmark=llmbar"]
+    assert main(["eval", "judge=smollm2_135m", *chosen, *overrides]) == 2
+    assert said in capsys.readouterr().err
+    assert evaluations == []
+
+
+def test_eval_answers_hydras_flags(
+    evaluations: list[tuple[EvalConfig, Path]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--cfg", "job", "judge=outputs/demo", "benchmark=llmbar"]) == 0
+    assert "path: outputs/demo" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["eval", "--help"])
+    assert stop.value.code == 0
+    assert "Measures a judge on benchmarks" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -265,6 +373,9 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_validating_imports_no_torch() -> None:
     program = (
         "import sys\nfrom judgekit.schema.composition import Composer\nComposer().job(['experiment=demo'])\n"
+        "from judgekit.schema.evaluation import EvalConfig\n"
+        "given = ['model@judge.model=qwen3_4b', 'prompt=pairwise', 'benchmark=llmbar', 'benchmark.llmbar.path=.']\n"
+        "Composer(name='eval', kind=EvalConfig).job(given)\n"
         "print(sorted({'torch', 'transformers', 'lightning'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)

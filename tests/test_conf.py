@@ -17,7 +17,9 @@ from judgekit.app import folder_name
 from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks import PAIRS, SCORED
 from judgekit.schema.composition import Composer, conf_dir
-from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, RunConfig, SourceConfig
+from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, ModelConfig, RunConfig, SourceConfig
+from judgekit.schema.evaluation import EvalConfig
+from judgekit.schema.judges import JudgeConfig
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -33,7 +35,7 @@ def choices() -> list[str]:
         if rest:
             name = "/".join(rest)
             found.append(f"benchmark=[{name}]" if group == "benchmark" else f"{group}={name}")
-    return found
+    return [choice for choice in found if not choice.startswith("judge=")]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +52,32 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_the_groups_are_those_of_the_schema() -> None:
     folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment", "hydra"}
-    sections = {field.name for field in dataclasses.fields(RunConfig)} - {"name", "seed", "store"}
-    assert folders == sections
+    fields = {field.name for kind in (RunConfig, EvalConfig) for field in dataclasses.fields(kind)}
+    values = {"name", "seed", "store", "benchmarks", "limit", "samples", "merge", "invalid_as", "resamples"}
+    assert folders == fields - values
+
+
+@pytest.fixture(scope="module")
+def eval_composer() -> Composer:
+    return Composer(name="eval", kind=EvalConfig)
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "judge").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_judge_composes_and_its_fields_can_be_overridden(file: Path, eval_composer: Composer) -> None:
+    container = OmegaConf.to_container(eval_composer.compose([f"judge={file.stem}", "model@judge.model=smollm2_135m"]))
+    assert isinstance(container, dict)
+    del container["hydra"]
+    wanted = leaves(EvalConfig(judge=JudgeConfig(model=ModelConfig())))
+    assert wanted - {"prompt", "benchmark"} <= leaves(container)
+
+
+@pytest.mark.parametrize("prompt", sorted((CONF / "prompt").glob("*.yaml")), ids=lambda file: file.stem)
+def test_an_evaluation_composes_with_every_protocol(prompt: Path, eval_composer: Composer, tmp_path: Path) -> None:
+    path = f"benchmark.llmbar.path={tmp_path}"
+    overrides = ["model@judge.model=qwen3_4b", "benchmark=llmbar", path, f"prompt={prompt.stem}"]
+    config = eval_composer.job(overrides).config
+    assert isinstance(config, EvalConfig) and config.prompt is not None
+    assert config.judge.model is not None and config.judge.model.name == "qwen3_4b"
 
 
 @pytest.mark.parametrize("choice", [choice for choice in choices() if choice != "sampler=openai"])
@@ -107,7 +133,7 @@ def test_benchmarks_write_out_every_field_and_may_lie_anywhere(file: Path) -> No
     assert list(values) == [file.stem]
     assert set(values[file.stem]) == {field.name for field in dataclasses.fields(BenchmarkConfig)}
     assert values[file.stem]["path"] is None and values[file.stem]["hub_id"] is None
-    excluded = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["hydra"]["job"]["config"]
+    excluded = yaml.safe_load((CONF / "records.yaml").read_text(encoding="utf-8"))["hydra"]["job"]["config"]
     keys = excluded["override_dirname"]["exclude_keys"]
     assert file.stem == "starter" or f"benchmark.{file.stem}.path" in keys
 
@@ -126,7 +152,7 @@ def test_every_kind_of_benchmark_has_a_file() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))
 def test_a_comment_stands_above_every_field(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
-    if file.name == "config.yaml":
+    if "hydra:" in lines:
         lines = lines[: lines.index("hydra:")]
     group_file = file.parent != CONF and "experiment" not in file.parts
     bare = [

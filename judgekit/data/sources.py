@@ -59,7 +59,7 @@ def read_instructions(
 
 
 def read_pairs(
-    path: Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
+    path: str | Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
 ) -> list[ResponsePair]:
     """Response pairs of a JSON Lines, JSON list or parquet file.
 
@@ -70,6 +70,7 @@ def read_pairs(
     :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
     :raises DataError: naming file, line and field
     """
+    path = Path(path)
     return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
 
 

@@ -67,12 +67,12 @@ def write_verdicts(path: Path, rows: Iterable[VerdictRow]) -> int:
     return count
 
 
-def read_verdicts(path: Path) -> list[VerdictRow]:
+def read_verdicts(path: str | Path) -> list[VerdictRow]:
     """Read anyone's verdicts. ``sample`` is 0 and ``text`` empty where left out; other fields are ignored.
 
     :raises DataError: naming line and field, for rows that are not as ``VerdictRow`` says
     """
-    return list(iter_verdicts(path))
+    return list(iter_verdicts(Path(path)))
 
 
 def iter_verdicts(path: Path, texts: bool = True) -> Iterator[VerdictRow]:

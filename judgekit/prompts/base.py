@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from judgekit.rows import Message, Order, ResponsePair, Verdict
+from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 
 SWAPPED: dict[Verdict, Verdict] = {"A": "B", "B": "A", "tie": "tie"}
 
@@ -25,12 +25,25 @@ class Reading:
     scores: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreReading:
+    """What a judge's reply about one response says.
+
+    :param score: on the protocol's scale, or None with a reason
+    :param invalid: why there is no score: ``missing``, ``ambiguous``, ``truncated``, ``out of range`` ...
+    """
+
+    score: float | None
+    invalid: str | None
+
+
+@runtime_checkable
 class PairProtocol(Protocol):
     """How a judge is asked about two responses. Asking and reading live in one class, so they cannot drift apart."""
 
     @property
     def verdict_tokens(self) -> tuple[str, ...]:
-        """The verdicts constrained decoding chooses among, those for the first position before the second.
+        """The verdicts constrained decoding chooses among: first position, second position, tie where there is one.
 
         Empty for protocols that end in scores.
         """
@@ -43,7 +56,7 @@ class PairProtocol(Protocol):
 
     @property
     def verdict_stops(self) -> tuple[str, ...]:
-        """Where free reasoning ends, so that the verdict can be chosen."""
+        """Where free reasoning ends, so that the verdict can be chosen; empty: there is no reasoning before it."""
         ...
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
@@ -52,6 +65,27 @@ class PairProtocol(Protocol):
 
     def read(self, text: str, truncated: bool) -> Reading:
         """The verdict of a reply.
+
+        :param truncated: the reply hit its token limit
+        """
+        ...
+
+
+@runtime_checkable
+class PointProtocol(Protocol):
+    """How a judge is asked about one response, which it scores."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Worst and best score."""
+        ...
+
+    def score_prompt(self, row: Response) -> tuple[Message, ...]:
+        """The prompt for a response."""
+        ...
+
+    def read_score(self, text: str, truncated: bool) -> ScoreReading:
+        """The score of a reply.
 
         :param truncated: the reply hit its token limit
         """

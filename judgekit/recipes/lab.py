@@ -9,19 +9,17 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from judgekit.costs import PlannedStage
-from judgekit.errors import ModelError
 from judgekit.models import find, obtain
-from judgekit.randomness import digest
+from judgekit.sampling.backends import text_sampler, used_digest
 from judgekit.sampling.base import Progress, Sampler, SamplingParams
-from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import HfConfig, RunConfig, VllmConfig
+from judgekit.schema.config import RunConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.record import RunRecord
 from judgekit.weights import Weights
@@ -88,9 +86,9 @@ class Lab:
         self.store = Store(Path(config.store))
         self.planned: list[PlannedStage] = []
         self._record = record
-        self._make_sampler = make_sampler or self._default_sampler
+        self._make_sampler = make_sampler
         self._progress = progress
-        self._held: tuple[str, Sampler, GenerationCache] | None = None
+        self._held: tuple[str, TextSampler] | None = None
         self._base: Path | None = None
         self._shard: Shard | None = None
 
@@ -195,18 +193,17 @@ class Lab:
         key = self._digest(weights)
         if self._held is None or self._held[0] != key:
             self.release()
-            cache = GenerationCache(self.store.root, key, self._describe(weights))
-            self._held = (key, self._make_sampler(weights), cache)
-        _, sampler, cache = self._held
-        length = self.config.model.max_length
-        return TextSampler(load_tokenizer(weights.base), sampler, cache, length, self._progress, self._shard)
+            config = self.config
+            held = text_sampler(
+                weights, config.model, config.sampler, self.store.root, self._progress, self._make_sampler
+            )
+            self._held = (key, held)
+        return replace(self._held[1], shard=self._shard)
 
     def release(self) -> None:
         """Give the held model's memory and files back, for example before training."""
         if self._held is not None:
-            _, sampler, cache = self._held
-            cache.close()
-            sampler.close()
+            self._held[1].close()
         self._held = None
 
     def params(self, tokens: int, stop: tuple[str, ...] = ()) -> SamplingParams:
@@ -223,42 +220,7 @@ class Lab:
         return [file_digest(Path(path)) for path in paths if path is not None and Path(path).is_file()]
 
     def _digest(self, weights: Weights) -> str:
-        """Weights as used: the same files in another precision, or under another back end, write other texts."""
-        parts: list[Any] = [weights.digest, self.config.model.dtype, self.config.sampler.name]
-        if isinstance(self.config.sampler, VllmConfig) and self.config.sampler.options:
-            parts.append(self.config.sampler.options)  # quantization, for one, changes what is written
-        return digest(parts, 32)
-
-    def _describe(self, weights: Weights) -> str:
-        """Weights for people: the seed's name, the stage that trained them, precision and back end."""
-        folder = weights.adapter or weights.base
-        stages = self.store.root / "stages"
-        trained = f" + {folder.relative_to(stages).parent}" if folder.is_relative_to(stages) else ""
-        return f"{self.config.model.name}{trained}, {self.config.model.dtype}, {self.config.sampler.name}"
-
-    def _default_sampler(self, weights: Weights) -> Sampler:
-        sampler = self.config.sampler
-        if isinstance(sampler, VllmConfig):
-            from judgekit.sampling.vllm import VllmSampler
-
-            return VllmSampler(weights, self.config.model, sampler)
-        if isinstance(sampler, HfConfig):
-            from judgekit.sampling.hf import HfSampler
-
-            return HfSampler(weights, self.config.model, sampler)
-        raise ModelError(f"sampler={sampler.name} does not take weights. Use sampler=vllm or sampler=hf.")
-
-
-_TOKENIZERS: dict[Path, Any] = {}
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, loaded once."""
-    if folder not in _TOKENIZERS:
-        from transformers import AutoTokenizer
-
-        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder)
-    return _TOKENIZERS[folder]
+        return used_digest(weights, self.config.model, self.config.sampler)
 
 
 def section(config: Any, *names: str) -> dict[str, Any]:

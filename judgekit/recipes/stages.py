@@ -13,7 +13,7 @@ from judgekit.data.pairs import Question, build_pairs
 from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
-from judgekit.evaluation.benchmarks import benchmark_files, has_source, load_benchmark
+from judgekit.evaluation.benchmarks import has_source, identity, load_benchmark
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.prompts.base import PairProtocol
@@ -192,20 +192,9 @@ def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> 
         write_rows(workspace.path / "pairs.jsonl", pairs)
         workspace.count(pairs=len(pairs))
 
-    inputs: list[Handle | str] = [splits] if config.kind == "starter" else [*_digests(name, config)]
-    settings: dict[str, Any] = {"kind": config.kind, "limit": config.limit}
-    if config.kind != "starter" and config.path is None:
-        settings |= section(config, "hub_id", "revision", "split")
-    if config.columns:
-        settings["columns"] = config.columns
+    settings, files = identity(name, config)
+    inputs: list[Handle | str] = [splits] if config.kind == "starter" else [*files]
     return lab.stage(f"benchmark/{name}", 1, settings, inputs, build)
-
-
-def _digests(name: str, config: BenchmarkConfig) -> list[str]:
-    """Digests of the files a benchmark is read from."""
-    from judgekit.store import file_digest
-
-    return [file_digest(file) for file in benchmark_files(name, config)]
 
 
 def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:

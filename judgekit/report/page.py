@@ -13,6 +13,7 @@ import yaml
 
 from judgekit.errors import DataError
 from judgekit.report.charts import Curve, curve
+from judgekit.report.further import FurtherRow, further_rows
 from judgekit.report.judgments import Card, sample_cards
 from judgekit.report.table import ResultRow, results_table
 from judgekit.tracking.local import Point, read_series, read_summary
@@ -25,12 +26,14 @@ JUDGMENTS = 200
 class Benchmark:
     """Results on one benchmark.
 
+    :param further: measures beside those of the table
     :param left_out: why it was not judged, None when it was
     """
 
     name: str
     rows: tuple[ResultRow, ...]
     subsets: tuple[ResultRow, ...]
+    further: tuple[FurtherRow, ...]
     left_out: str | None
 
 
@@ -116,6 +119,7 @@ def _benchmark(
         name=name,
         rows=tuple(results_table(metrics, judges, [name])),
         subsets=tuple(results_table(metrics, judges, [name], subsets=True)),
+        further=tuple(further_rows(metrics, judges, [name])),
         left_out=info.get("left_out"),
     )
 

@@ -119,7 +119,8 @@ def _as_text(request: TextRequest) -> Request | Refusal:
 class Decided:
     """A reply whose verdict was chosen among allowed ones.
 
-    :param p_first: probability of the first allowed verdict; None when the reply never came to a verdict
+    :param p_first: probability of the first allowed verdict, with half of that of a tie, the third, where there is
+        one; None when the reply never came to a verdict
     """
 
     text: str
@@ -138,10 +139,14 @@ def ask_for_verdict(
 ) -> tuple[dict[tuple[str, int], Decided], Mapping[str, str]]:
     """Constrained decoding: reason freely up to the verdict, then choose among the allowed verdicts.
 
+    :param choices: for the first position, the second, and a tie where the protocol has one
     :param lead: text between reasoning and verdict
-    :param stop: where the reasoning ends; a reply that hits its token limit instead gets no verdict
+    :param stop: where the reasoning ends; a reply that hits its token limit instead gets no verdict. Empty: the verdict
+        comes at once
     :return: replies by (request id, sample), and refused requests with their reasons
     """
+    if not stop:
+        return _decide_at_once(judge, requests, choices, lead, workspace, title)
     free = [replace(request, params=replace(request.params, stop=stop)) for request in requests]
     reasoned = judge.ask(free, workspace, title)
     follow_ups = []
@@ -149,10 +154,9 @@ def ask_for_verdict(
         for sample in request.samples:
             reply = reasoned.generations.get((request.id, sample))
             if reply is not None and reply.finish != "length":
-                params = replace(request.params, stop=(), choices=choices, max_new_tokens=CHOICE_TOKENS)
                 prefill = request.prefill + reply.text.rstrip() + lead
                 name = f"{request.id}#{sample}"
-                follow_ups.append(TextRequest(name, request.prompt, params, (sample,), prefill))
+                follow_ups.append(replace(_choosing(request, choices, prefill), id=name, samples=(sample,)))
     chosen = judge.ask(follow_ups, workspace, f"{title}: verdicts")
     decided = {}
     for name, sample in reasoned.generations:
@@ -160,6 +164,31 @@ def ask_for_verdict(
         if choice is None:  # cut at its limit, or so long that the verdict has no room in the context
             decided[name, sample] = Decided(reply.text, "length")
         else:
-            first = (choice.choice_probs or {}).get(choices[0])
-            decided[name, sample] = Decided(reply.text.rstrip() + lead + choice.text, choice.finish, first)
+            text = reply.text.rstrip() + lead + choice.text
+            decided[name, sample] = Decided(text, choice.finish, _first(choice, choices))
     return decided, reasoned.refused
+
+
+def _decide_at_once(
+    judge: TextSampler, requests: Sequence[TextRequest], choices: tuple[str, ...], lead: str,
+    workspace: Workspace | None, title: str,
+) -> tuple[dict[tuple[str, int], Decided], Mapping[str, str]]:  # fmt: skip
+    chosen = judge.ask([_choosing(request, choices, request.prefill + lead) for request in requests], workspace, title)
+    decided = {
+        key: Decided(lead + choice.text, choice.finish, _first(choice, choices))
+        for key, choice in chosen.generations.items()
+    }
+    return decided, chosen.refused
+
+
+def _choosing(request: TextRequest, choices: tuple[str, ...], prefill: str) -> TextRequest:
+    params = replace(request.params, stop=(), choices=choices, max_new_tokens=CHOICE_TOKENS)
+    return replace(request, params=params, prefill=prefill)
+
+
+def _first(choice: Generation, choices: tuple[str, ...]) -> float | None:
+    """Half of a tie belongs to either side, so that exchanging them turns p into 1 - p."""
+    probs = choice.choice_probs or {}
+    if choices[0] not in probs:
+        return None
+    return probs[choices[0]] + sum(probs[text] for text in choices[2:]) / 2

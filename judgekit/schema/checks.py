@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PairProtocol
 from judgekit.schema import recipe_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
-from judgekit.schema.rules import CHECKS, reads
+from judgekit.schema.prompts import PromptConfig
+from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,7 +35,7 @@ _PAIRINGS: dict[str, tuple[str, ...]] = {
 _NAMED = ("prompt.name", "recipe.name", "sampler.name")
 
 
-def cross_checks(config: RunConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> list[Problem]:
+def cross_checks(config: AnyConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> list[Problem]:
     """Every impossible combination.
 
     :param wrong: keys already found wrong; a check that reads one of them has nothing to say
@@ -42,8 +44,8 @@ def cross_checks(config: RunConfig, wrong: Iterable[str] = (), sources: Sources 
     # Without its name nothing is known about the fields of such a section.
     known = [key.removesuffix(".name") if key in _NAMED else key for key in wrong]
     found: list[Problem] = []
-    for keys, check in CHECKS:
-        if not any(_related(read, key) for read in keys for key in known):
+    for kinds, keys, check in CHECKS:
+        if isinstance(config, kinds) and not any(_related(read, key) for read in keys for key in known):
             found += check(config)
     return [Problem(p.key, p.message, p.hint, sources(p.key)) for p in found]
 
@@ -52,8 +54,8 @@ def _related(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
-@reads("name")
-def _run_name(config: RunConfig) -> list[Problem]:
+@shared("name")
+def _run_name(config: AnyConfig) -> list[Problem]:
     if _NAME.fullmatch(config.name):
         return []
     message = f"{config.name!r} cannot name a folder"
@@ -98,10 +100,16 @@ def _commit(key: str, revision: str | None, hub_id: str) -> list[Problem]:
 
 @reads("prompt", "sampler.verdict")
 def _verdict_tokens(config: RunConfig) -> list[Problem]:
-    if config.sampler.verdict == "free" or protocol_of(config.prompt).verdict_tokens:
+    if config.sampler.verdict == "free" or verdict_tokens(config.prompt):
         return []
     message = f"constrained decoding chooses among verdict tokens, and the protocol '{config.prompt.name}' has none"
     return [Problem("sampler.verdict", message, "Use sampler.verdict=free or another protocol")]
+
+
+def verdict_tokens(prompt: PromptConfig) -> tuple[str, ...]:
+    """The verdicts of a protocol that ends in verdicts, none otherwise."""
+    protocol = protocol_of(prompt)
+    return protocol.verdict_tokens if isinstance(protocol, PairProtocol) else ()
 
 
 @reads("data.sources")
@@ -153,8 +161,8 @@ def _lengths(config: RunConfig) -> list[Problem]:
 _REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 
-@reads("sampler.device")
-def _device(config: RunConfig) -> list[Problem]:
+@shared("sampler.device")
+def _device(config: AnyConfig) -> list[Problem]:
     if not isinstance(config.sampler, HfConfig) or _DEVICE.fullmatch(config.sampler.device):
         return []
     return [
@@ -162,8 +170,8 @@ def _device(config: RunConfig) -> list[Problem]:
     ]
 
 
-@reads("sampler")
-def _shard(config: RunConfig) -> list[Problem]:
+@shared("sampler")
+def _shard(config: AnyConfig) -> list[Problem]:
     sampler = config.sampler
     if sampler.shard is None or sampler.shard < sampler.shards:
         return []
@@ -171,8 +179,8 @@ def _shard(config: RunConfig) -> list[Problem]:
     return [Problem("sampler.shard", message, f"Use 0 to {sampler.shards - 1}, or raise sampler.shards")]
 
 
-@reads("sampler", "model.max_length")
-def _vllm(config: RunConfig) -> list[Problem]:
+@shared("sampler")
+def _vllm(config: AnyConfig) -> list[Problem]:
     sampler = config.sampler
     if not isinstance(sampler, VllmConfig):
         return []
@@ -273,8 +281,8 @@ def _held_out(config: RunConfig) -> list[Problem]:
     ]
 
 
-@reads("benchmark")
-def _benchmark_source(config: RunConfig) -> list[Problem]:
+@shared("benchmark")
+def _benchmark_source(config: AnyConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():
         key = f"benchmark.{name}"
@@ -283,6 +291,14 @@ def _benchmark_source(config: RunConfig) -> list[Problem]:
             problems.append(Problem(f"{key}.columns", message, f"Use {{}}, or {key}.kind=pairs"))
         if benchmark.path is None and benchmark.hub_id is not None:
             problems += _commit(f"{key}.revision", benchmark.revision, benchmark.hub_id)
+    return problems
+
+
+@reads("benchmark")
+def _pointwise(config: RunConfig) -> list[Problem]:
+    problems = []
+    for name, benchmark in config.benchmark.items():
+        key = f"benchmark.{name}"
         if benchmark.kind in POINTWISE and (benchmark.path is not None or benchmark.hub_id is not None):
             message = f"{benchmark.kind} scores single responses, and the judges of this recipe compare two"
             problems.append(Problem(f"{key}.kind", message, f"Use {key}=null"))

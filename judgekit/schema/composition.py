@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -26,11 +26,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 import judgekit
 from judgekit.errors import ConfigError, Problem
+from judgekit.schema import eval_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
 from judgekit.schema.overrides import check_override, parse_override
+from judgekit.schema.rules import AnyConfig
 from judgekit.schema.validation import Sources, build
 
+Config = TypeVar("Config", bound=AnyConfig)
 MAX_VALIDATED = 64
 """Grid points validated before a sweep starts; every single value of the sweep is among them."""
 
@@ -50,12 +53,15 @@ class Job:
     """
 
     overrides: tuple[str, ...]
-    config: RunConfig
+    config: AnyConfig
 
 
-def to_config(cfg: DictConfig, wrong: Iterable[str] = (), sources: Sources = lambda _: None) -> RunConfig:
+def to_config(
+    cfg: DictConfig, kind: type[Config], wrong: Iterable[str] = (), sources: Sources = lambda _: None
+) -> Config:
     """The dataclasses of a composed configuration.
 
+    :param kind: what it configures
     :param wrong: keys whose overrides were left out as wrong
     :param sources: tells where a value came from
     :raises ConfigError: with every problem of single values and of their combination
@@ -67,7 +73,7 @@ def to_config(cfg: DictConfig, wrong: Iterable[str] = (), sources: Sources = lam
     except OmegaConfBaseException as error:
         raise ConfigError([_unreadable(error)]) from error
     assert isinstance(mapping, dict)
-    config, problems = build(RunConfig, {str(name): value for name, value in mapping.items()}, sources=sources)
+    config, problems = build(kind, {str(name): value for name, value in mapping.items()}, sources=sources)
     problems += cross_checks(config, [*wrong, *(problem.key for problem in problems)], sources)
     if problems:
         raise ConfigError(problems)
@@ -77,12 +83,19 @@ def to_config(cfg: DictConfig, wrong: Iterable[str] = (), sources: Sources = lam
 class Composer:
     """Composes configurations as ``hydra.main`` does with the same folder, name and overrides."""
 
-    def __init__(self, conf: Path | None = None, extra: Path | None = None, name: str = "config") -> None:
+    def __init__(
+        self,
+        conf: Path | None = None,
+        extra: Path | None = None,
+        name: str = "config",
+        kind: type[AnyConfig] = RunConfig,
+    ) -> None:
         """Open the config groups.
 
         :param conf: folder of the groups; None: judgekit's own
         :param extra: a folder searched before it (``--config-dir``)
         :param name: the primary file, without its ending
+        :param kind: what it configures
         :raises ConfigError: when ``extra`` is not a folder
         """
         if extra is not None and not extra.is_dir():
@@ -91,7 +104,7 @@ class Composer:
         if extra is not None:
             search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
-        self.name = name
+        self.name, self.kind = name, kind
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration with its ``hydra`` section.
@@ -143,7 +156,7 @@ class Composer:
             except ConfigError:
                 return None, problems
         try:
-            job = Job(tuple(point), to_config(cfg, wrong, _Origins(self, used)))
+            job = Job(tuple(point), to_config(cfg, self.kind, wrong, _Origins(self, used)))
         except ConfigError as error:
             return None, problems + error.problems
         return (None, problems) if problems else (job, [])

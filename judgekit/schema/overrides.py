@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
-from judgekit.errors import Problem
+from judgekit.errors import ConfigError, Problem
 from judgekit.schema.validation import suggest
 
 
@@ -69,6 +70,35 @@ def _chosen(override: Override) -> list[Any]:
     else:
         values = [override.value()]
     return [name for value in values for name in (value if isinstance(value, list) else [value])]
+
+
+_MOVED = {"sampler.verdict": "judge.verdict", "sampler.judge_tokens": "judge.tokens"}
+"""In an evaluation the sampler's values only stand in where the judge brings none."""
+
+
+def judge_override(text: str, loader: ConfigLoader) -> str:
+    """An override of ``judgekit eval`` as Hydra understands it: ``judge=`` also takes folders and models.
+
+    :raises ConfigError: kinds of judges that cannot be swept in one override
+    """
+    key, equals, value = text.partition("=")
+    if equals and key in _MOVED:
+        return f"{_MOVED[key]}={value}"
+    override, _ = parse_override(text, loader) if equals and key == "judge" else (None, None)
+    if override is None:
+        return text
+    groups = {"judge": group_options(loader, "judge"), "model@judge.model": group_options(loader, "model")}
+    keys = {_judge_key(name, groups) for name in _chosen(override) if isinstance(name, str)}
+    if len(keys) > 1:
+        hint = "Sweep over names under conf/judge, over models, over folders or over models of the hub"
+        raise ConfigError([Problem("judge", "judges of several kinds in one override", hint, f"override {text}")])
+    return f"{keys.pop()}={value}" if keys else text
+
+
+def _judge_key(name: str, groups: Mapping[str, list[str]]) -> str:
+    """What a judge's name overrides: a group, a model of the hub, otherwise a folder."""
+    known = next((key for key, options in groups.items() if name in options), None)
+    return known or ("judge.hub" if re.fullmatch(r"[^@/]+/[^@/]+@[0-9a-f]+", name) else "judge.path")
 
 
 def group_options(loader: ConfigLoader, group: str) -> list[str]:

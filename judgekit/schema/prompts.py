@@ -19,7 +19,33 @@ class EvalPlannerPrompt:
     )
 
 
-PromptConfig = EvalPlannerPrompt
+@dataclass(frozen=True)
+class PairwisePrompt:
+    """``prompt=pairwise``: compare two responses in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["pairwise"] = setting("pairwise", "protocol")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the verdict alone")
+    ties: bool = setting(False, "[[C]] is a verdict too: a tie")
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+
+
+@dataclass(frozen=True)
+class RatingPrompt:
+    """``prompt=rating``: score one response on a scale, in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["rating"] = setting("rating", "protocol")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the score alone")
+    criterion: str | None = setting(None, "what is scored, where the data does not say; null: overall quality")
+    reference: bool = setting(True, "show the reference answer of responses that have one")
+
+
+PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
-PROMPTS: dict[str, type[PromptConfig]] = {"evalplanner": EvalPlannerPrompt}
+PROMPTS: dict[str, type[PromptConfig]] = {
+    "evalplanner": EvalPlannerPrompt,
+    "pairwise": PairwisePrompt,
+    "rating": RatingPrompt,
+}

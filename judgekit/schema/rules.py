@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from judgekit.errors import Problem
 from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.recipes import RecipeConfig
 
 Recipe = TypeVar("Recipe", bound=RecipeConfig)
+AnyConfig = RunConfig | EvalConfig
+"""What a command is configured by."""
 Check = Callable[[RunConfig], list[Problem]]
+EvalCheck = Callable[[EvalConfig], list[Problem]]
+SharedCheck = Callable[[AnyConfig], list[Problem]]
 
-CHECKS: list[tuple[tuple[str, ...], Check]] = []
-"""Every check with the keys it reads."""
+CHECKS: list[tuple[type[AnyConfig] | tuple[type[AnyConfig], ...], tuple[str, ...], Callable[[Any], list[Problem]]]] = []
+"""Every check with the configurations it is for and the keys it reads."""
 
 
 def reads(*keys: str) -> Callable[[Check], Check]:
-    """Register a check with the keys it reads."""
+    """Register a check of runs with the keys it reads."""
 
     def register(check: Check) -> Check:
-        CHECKS.append((keys, check))
+        CHECKS.append((RunConfig, keys, check))
+        return check
+
+    return register
+
+
+def of_eval(*keys: str) -> Callable[[EvalCheck], EvalCheck]:
+    """Register a check of evaluations."""
+
+    def register(check: EvalCheck) -> EvalCheck:
+        CHECKS.append((EvalConfig, keys, check))
+        return check
+
+    return register
+
+
+def shared(*keys: str) -> Callable[[SharedCheck], SharedCheck]:
+    """Register a check of sections that runs and evaluations have in common."""
+
+    def register(check: SharedCheck) -> SharedCheck:
+        CHECKS.append(((RunConfig, EvalConfig), keys, check))
         return check
 
     return register
@@ -35,7 +60,7 @@ def of_recipe(
         def checked(config: RunConfig) -> list[Problem]:
             return check(config, config.recipe) if isinstance(config.recipe, kind) else []
 
-        CHECKS.append((keys, checked))
+        CHECKS.append((RunConfig, keys, checked))
         return check
 
     return register

@@ -91,7 +91,8 @@ class _Builder:
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if (family := _family(hint)) is not None:
-            return self._named(*family, value, key)
+            optional = value is None and type(None) in arguments
+            return (None, []) if optional else self._named(*family, value, key)
         if dataclasses.is_dataclass(hint):
             return self.section(cast(type[Any], hint), value, key)
         if origin in (Union, types.UnionType):
@@ -178,7 +179,7 @@ _FAMILIES: dict[str, Mapping[str, type[Any]]] = {"prompt": PROMPTS, "recipe": RE
 
 def _family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:
     """What a field is one of and its kinds by name, for fields whose section names its own dataclass."""
-    members = typing.get_args(hint) or (hint,)
+    members = [member for member in typing.get_args(hint) or (hint,) if member is not type(None)]
     found = (item for item in _FAMILIES.items() if all(member in item[1].values() for member in members))
     return next(found, None)
 

@@ -19,6 +19,7 @@ import yaml
 
 from judgekit.randomness import digest
 from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.store import Artifact, write_json_atomic
 from judgekit.tracking.base import Number, Status, Tracker
 
@@ -30,7 +31,7 @@ PACKAGES = ("judgekit-lab", "torch", "transformers", "peft", "lightning", "hydra
 class RunRecord:
     """Keeps ``manifest.json`` up to date while a run goes on; a killed run leaves it at status ``running``."""
 
-    def __init__(self, run_dir: Path, config: RunConfig, tracker: Tracker) -> None:
+    def __init__(self, run_dir: Path, config: RunConfig | EvalConfig, tracker: Tracker) -> None:
         """Write the frozen configuration and the first manifest."""
         self.run_dir, self.tracker = run_dir, tracker
         values = asdict(config)

@@ -120,11 +120,12 @@ def test_without_a_known_recipe_nothing_is_said_of_its_fields() -> None:
 
 def test_every_check_reads_keys_that_exist() -> None:
     """A misspelt key would let a check speak about values already found wrong."""
-    for keys, _ in CHECKS:
-        for key in keys:
-            node: Any = RunConfig()
-            for part in key.split("."):
-                node = getattr(node, part)
+    for kinds, keys, _ in CHECKS:
+        for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+            for key in keys:
+                node: Any = kind()
+                for part in key.split("."):
+                    node = getattr(node, part)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ from judgekit.evaluation.benchmarks import (
 from judgekit.evaluation.benchmarks.base import Loader, find_files, read_published
 from judgekit.rows import ResponsePair, ScoredResponse
 from judgekit.schema.config import BenchmarkConfig, SourceConfig
+from judgekit.store import file_digest
 
-__all__ = ["PAIRS", "SCORED", "benchmark_files", "has_source", "load_benchmark", "load_scored"]
+__all__ = ["PAIRS", "SCORED", "benchmark_files", "has_source", "identity", "load_benchmark", "load_scored"]
 
 PAIRS: Mapping[str, Loader[ResponsePair]] = {
     "llmbar": llmbar.LOADER,
@@ -101,6 +102,21 @@ def benchmark_files(name: str, config: BenchmarkConfig) -> list[Path]:
         return []
     loader: Loader[Any] | None = PAIRS.get(config.kind) or SCORED.get(config.kind)
     return [Path(config.path)] if loader is None else find_files(name, Path(config.path), loader)
+
+
+def identity(name: str, config: BenchmarkConfig) -> tuple[dict[str, Any], list[str]]:
+    """What determines a benchmark's rows, as configuration and inputs of a stage.
+
+    Of files that is their content: moving them changes nothing. For kind ``starter`` its pairs are a further input.
+
+    :raises DataError: when files are missing
+    """
+    settings: dict[str, Any] = {"kind": config.kind, "limit": config.limit}
+    if config.kind != "starter" and config.path is None:
+        settings |= {"hub_id": config.hub_id, "revision": config.revision, "split": config.split}
+    if config.columns:
+        settings["columns"] = config.columns
+    return settings, [file_digest(file) for file in benchmark_files(name, config)]
 
 
 def _loader(loaders: Mapping[str, Loader[Any]], name: str, config: BenchmarkConfig, what: str) -> Loader[Any]:

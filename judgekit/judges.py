@@ -1,0 +1,311 @@
+"""Judges: what a configuration names, made ready to be asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from judgekit.errors import ConfigError, DataError, ModelError, Problem
+from judgekit.models import check_folder, obtain
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
+from judgekit.sampling.base import Progress, SamplingParams
+from judgekit.sampling.text import TextSampler
+from judgekit.schema.config import ModelConfig, OpenAIConfig, SamplerConfig
+from judgekit.schema.judges import JudgeConfig
+from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.weights import Weights
+
+JUDGE_FILE = "judge.yaml"
+"""In a folder that a run leaves: protocol, decoding and base model of its judge."""
+LONGEST_CONTEXT = 8192
+"""Context in tokens given to a model folder whose configuration names none or a longer one."""
+KINDS = (
+    "A judge is the folder of a finished run (it holds judge/judge.yaml), an adapter (adapter_config.json), "
+    "a whole model (config.json with *.safetensors), a model of the hub (ORGANISATION/NAME@COMMIT), "
+    "a name under conf/model or conf/judge, or with sampler=openai a server's model"
+)
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundJudge:
+    """What a configuration names, as far as files tell without loading anything.
+
+    :param model: base model, None for a server's model
+    :param trained: folder of an adapter on the base, or of a whole model that takes its place; None: the base itself
+    :param prompt: the protocol it brings, None where it brings none; ``tokens`` and ``verdict`` likewise
+    """
+
+    name: str | None
+    model: ModelConfig | None
+    trained: Path | None = None
+    prompt: PromptConfig | None = None
+    tokens: int | None = None
+    verdict: Literal["free", "constrained"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJudge:
+    """A judge ready to be asked.
+
+    :param name: name in reports and file names
+    :param ask: the model
+    :param tokens: longest judgment
+    :param constrained: verdicts are chosen among the protocol's verdict tokens
+    :param digest: weights as used, or what a server tells of its model
+    """
+
+    name: str
+    ask: TextSampler
+    protocol: PairProtocol | PointProtocol
+    prompt: PromptConfig
+    tokens: int
+    constrained: bool
+    digest: str
+
+
+@contextmanager
+def open_judge(
+    judge: JudgeConfig,
+    sampler: SamplerConfig,
+    prompt: PromptConfig | None,
+    store: Path,
+    progress: Callable[[str], Progress] | None = None,
+    make_sampler: MakeSampler | None = None,
+) -> Iterator[OpenJudge]:
+    """Make a judge ready, and give its memory and connections back at the end. Weights are loaded when it is asked.
+
+    :param prompt: protocol; None: the one a run's judge brings
+    :param store: root of the store that keeps its replies
+    :param make_sampler: builds the back end for some weights; None: the configured one
+    :raises ConfigError: a judge that cannot be asked so
+    :raises ModelError: not a judge, or its weights cannot be had
+    """
+    found = find_judge(judge, sampler)
+    asked = prompt or found.prompt
+    if asked is None:
+        raise ConfigError([needs_prompt(judge)])
+    text, digest = _asked(found, sampler, store, progress, make_sampler)
+    try:
+        yield OpenJudge(
+            name=plain_name(found.name or _served_name(text) or "judge"),
+            ask=text,
+            protocol=protocol_of(asked),
+            prompt=asked,
+            tokens=judge.tokens or found.tokens or sampler.judge_tokens,
+            constrained=(judge.verdict or found.verdict or sampler.verdict) == "constrained",
+            digest=digest,
+        )
+    finally:
+        text.close()
+
+
+def _asked(
+    found: FoundJudge, sampler: SamplerConfig, store: Path, progress: Callable[[str], Progress] | None,
+    make_sampler: MakeSampler | None,
+) -> tuple[TextSampler, str]:  # fmt: skip
+    """The model of a judge and the digest its replies are kept under."""
+    if found.model is None:
+        assert isinstance(sampler, OpenAIConfig)
+        from judgekit.sampling.openai import server_sampler
+
+        text = server_sampler(sampler, store, progress)
+        return text, text.cache.weights_digest
+    weights = _weights(found, found.model)
+    text = text_sampler(weights, found.model, sampler, store, progress, make_sampler)
+    return text, used_digest(weights, found.model, sampler)
+
+
+def _weights(found: FoundJudge, model: ModelConfig) -> Weights:
+    if found.trained is None:
+        return Weights(obtain(model))
+    if (found.trained / "adapter_config.json").exists():
+        return Weights(obtain(model), found.trained)
+    return Weights(check_folder(found.trained))
+
+
+def _served_name(text: TextSampler) -> str | None:
+    from judgekit.sampling.openai import OpenAISampler
+
+    return text.sampler.served().name if isinstance(text.sampler, OpenAISampler) else None
+
+
+def judge_config(source: str | Path) -> JudgeConfig:
+    """The judge that one word names: a folder, ``ORGANISATION/NAME@COMMIT``, or a file in conf/model or conf/judge.
+
+    :raises ModelError: it names none of these
+    """
+    hub_id, _, commit = str(source).partition("@")
+    if Path(source).is_dir():
+        return JudgeConfig(path=str(source))
+    if "/" in hub_id and _COMMIT.fullmatch(commit):
+        return JudgeConfig(hub=str(source))
+    return _configured(str(source))
+
+
+def _configured(name: str) -> JudgeConfig:
+    from omegaconf import OmegaConf
+
+    from judgekit.schema.composition import Composer, conf_dir
+    from judgekit.schema.validation import build
+
+    groups = {"judge": "judge", "model@judge.model": "model"}
+    found = [key for key, folder in groups.items() if (conf_dir() / folder / f"{name}.yaml").is_file()]
+    if not re.fullmatch(r"\w[\w.-]*", name) or not found:
+        raise ModelError(f"{name} is not a judge{'' if Path(name).exists() else ': there is no such folder'}. {KINDS}.")
+    values = OmegaConf.to_container(Composer(name="eval").compose([f"{found[0]}={name}"]).judge, resolve=True)
+    assert isinstance(values, dict)
+    config, problems = build(JudgeConfig, {str(key): value for key, value in values.items()}, "judge")
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
+    """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
+
+    :param seed: of drawn samples
+    """
+    if samples == 1:
+        return SamplingParams(0.0, 1.0, judge.tokens)
+    return SamplingParams(temperature, top_p, judge.tokens, seed=seed)
+
+
+def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
+    """What a configuration names. Reads small files only, fetches and loads nothing.
+
+    :raises ModelError: it names nothing, or something that is no judge; the message says what judges look like
+    :raises ConfigError: weights together with a server
+    """
+    named = judge.path or judge.hub or (judge.model.name if judge.model is not None else None)
+    if isinstance(sampler, OpenAIConfig):
+        if named is not None:
+            message = f"sampler=openai asks a server's own model, and {named} was given too"
+            raise ConfigError([Problem("judge", message, "Leave one of them out")])
+        return FoundJudge(judge.name, None)
+    found = _named(judge)
+    assert found.model is not None
+    model = replace(
+        found.model,
+        dtype=judge.dtype or found.model.dtype,
+        max_length=judge.max_length or found.model.max_length,
+    )
+    return replace(found, name=judge.name or found.name, model=model)
+
+
+def _named(judge: JudgeConfig) -> FoundJudge:
+    if judge.path is not None:
+        return _in_folder(Path(judge.path), judge)
+    if judge.hub is not None:
+        hub_id, _, commit = judge.hub.partition("@")
+        if not _COMMIT.fullmatch(commit):
+            raise ModelError(f"judge.hub={judge.hub} does not name a commit. Write {hub_id}@COMMIT.")
+        name = hub_id.rpartition("/")[2]
+        return FoundJudge(name, ModelConfig(name=name, hub_id=hub_id, revision=commit))
+    if judge.model is not None:
+        return FoundJudge(judge.model.name, judge.model)
+    raise ModelError(f"No judge is named: give judge=. {KINDS}.")
+
+
+def _in_folder(folder: Path, judge: JudgeConfig) -> FoundJudge:
+    for inner in (folder / "judge", folder):
+        if (inner / JUDGE_FILE).is_file():
+            return _left_by_run(inner, judge)
+    if (folder / "adapter_config.json").is_file():
+        return FoundJudge(_name(folder), judge.model or _base_of(folder), folder)
+    if (folder / "config.json").is_file():
+        return FoundJudge(_name(folder), _whole(check_folder(folder)))
+    if (folder / "manifest.json").is_file():
+        raise ModelError(f"{folder} is a run that has left no judge: give its command again to finish it. {KINDS}.")
+    raise ModelError(f"{folder} is not a judge{'' if folder.is_dir() else ': there is no such folder'}. {KINDS}.")
+
+
+def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
+    """The judge a run left, with its protocol and decoding.
+
+    :raises DataError: its description cannot be used
+    """
+    file = folder / JUDGE_FILE
+    try:
+        held = yaml.safe_load(file.read_text(encoding="utf-8"))
+        decoding = held["decoding"]
+        trained = folder if any(folder.glob("*.safetensors")) else None
+        base = judge.model or ModelConfig(**_known(ModelConfig, held["base_model"]))
+        kind = PROMPTS[held["protocol"]["name"]]
+        prompt = kind(**_known(kind, held["protocol"]))
+        return FoundJudge(
+            str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
+        )
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"
+        raise DataError(message, file=file) from error
+
+
+def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that this version knows; an older or newer one may have written others."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _base_of(adapter: Path) -> ModelConfig:
+    """The base model an adapter names: a folder, or a model of the hub with its commit.
+
+    :raises ModelError: it names none that can be had
+    """
+    file = adapter / "adapter_config.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        base, revision = held.get("base_model_name_or_path"), held.get("revision")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{file} cannot be read as an adapter's configuration: {error}.") from error
+    if isinstance(base, str) and Path(base).is_dir():
+        return _whole(check_folder(Path(base)))
+    if isinstance(base, str) and isinstance(revision, str) and _COMMIT.fullmatch(revision):
+        return ModelConfig(name=base.rpartition("/")[2], hub_id=base, revision=revision)
+    raise ModelError(
+        f"{file} names as its base {base!r}, which is no folder here and has no commit. Give the base with "
+        f"model@judge.model=NAME (and judge.model.path=FOLDER where it lies elsewhere)."
+    )
+
+
+def _whole(folder: Path) -> ModelConfig:
+    """A model folder as configuration; no longer context than its own."""
+    held = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    own = held.get("max_position_embeddings")
+    length = min(own, LONGEST_CONTEXT) if isinstance(own, int) and own >= 64 else LONGEST_CONTEXT
+    return ModelConfig(name=_name(folder), path=str(folder), max_length=length)
+
+
+def _name(folder: Path) -> str:
+    return folder.absolute().name
+
+
+def starter_pairs(judge: JudgeConfig) -> Path | None:
+    """The held-out pairs of the run a judge comes from, None where it comes from none that has any."""
+    if judge.path is None:
+        return None
+    places = (Path(judge.path), Path(judge.path).absolute().parent)
+    files = (folder / "pairs" / "starter.jsonl" for folder in places)
+    return next((file for file in files if file.is_file()), None)
+
+
+def plain_name(name: str) -> str:
+    """A name as it can stand in file names and in ``eval/JUDGE/BENCHMARK/METRIC``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_") or "judge"
+
+
+def needs_prompt(judge: JudgeConfig) -> Problem:
+    """The mistake of asking a judge that brings no protocol without one."""
+    message = f"{judge.path or judge.hub or 'this judge'} does not say how it is asked"
+    return Problem("prompt", message, "Add prompt=pairwise, or prompt=rating for scores")

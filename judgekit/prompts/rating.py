@@ -1,0 +1,85 @@
+"""Scoring one response on a scale: reasons, then ``[[N]]`` or ``Rating: N``.
+
+Slots and output format are those of MT-Bench's single-answer judge (arXiv 2306.05685, appendix A); the wording, the
+criterion and the free scale are ours.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from judgekit.prompts.base import ScoreReading, fill
+from judgekit.rows import Message, Response
+from judgekit.schema.prompts import RatingPrompt
+
+SYSTEM = (
+    "You are an impartial judge of the answer that an AI assistant gave to the user's question below. {criterion} "
+    "The answer's length and style alone must not influence you.{reference} {reasoning} on a scale from {low} (worst) "
+    'to {high} (best) in exactly this form: "Rating: [[number]]", for example "Rating: [[{example}]]".'
+)
+OVERALL = "Look at correctness, helpfulness, relevance, depth and level of detail."
+CRITERION = "Score it by this criterion only: {criterion}"
+REASONING = {
+    True: "Explain briefly what is good and bad about the answer first. Then rate it",
+    False: "Give no explanation; only rate the answer",
+}
+REFERENCE = " A reference answer is given: find the mistakes of the assistant by comparing with it."
+
+QUESTION = "[Question]\n{instruction}\n\n"
+REFERENCE_ANSWER = "[The Start of Reference Answer]\n{reference}\n[The End of Reference Answer]\n\n"
+ANSWER = "[The Start of Assistant's Answer]\n{response}\n[The End of Assistant's Answer]"
+
+_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
+_BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
+_WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """Prompt and parser."""
+
+    config: RatingPrompt
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Worst and best score."""
+        return self.config.low, self.config.high
+
+    def score_prompt(self, row: Response) -> tuple[Message, ...]:
+        """The prompt for a response; a criterion of the data goes before the configured one."""
+        config = self.config
+        reference = row.reference if config.reference else None
+        criterion = row.criterion or config.criterion
+        system = fill(
+            SYSTEM,
+            criterion=fill(CRITERION, criterion=criterion) if criterion else OVERALL,
+            reference=REFERENCE if reference else "",
+            reasoning=REASONING[config.reasoning],
+            low=f"{config.low:g}",
+            high=f"{config.high:g}",
+            example=f"{(config.low + config.high) // 2:g}",
+        )
+        text = fill(QUESTION, instruction=row.instruction)
+        text += fill(REFERENCE_ANSWER, reference=reference) if reference else ""
+        text += fill(ANSWER, response=row.response)
+        return ({"role": "system", "content": system}, {"role": "user", "content": text})
+
+    def read_score(self, text: str, truncated: bool) -> ScoreReading:
+        """The one score a reply names, in double brackets or, where there are none, after the word rating.
+
+        A reply cut off while it still explains has none.
+
+        :param truncated: the reply hit its token limit
+        """
+        if truncated and self.config.reasoning:
+            return ScoreReading(None, "truncated")
+        found = {float(number) for number in _BRACKETS.findall(text) or _WORDS.findall(text)}
+        if not found:
+            return ScoreReading(None, "truncated" if truncated else "missing")
+        if len(found) > 1:
+            return ScoreReading(None, "ambiguous")
+        (score,) = found
+        if not self.config.low <= score <= self.config.high:
+            return ScoreReading(None, "out of range")
+        return ScoreReading(score, None)

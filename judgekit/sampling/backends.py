@@ -1,0 +1,82 @@
+"""From weights to something that can be asked: the back end, and the name its generations are kept under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from judgekit.errors import ModelError
+from judgekit.randomness import digest
+from judgekit.sampling.base import Progress, Sampler
+from judgekit.sampling.cache import GenerationCache
+from judgekit.sampling.text import TextSampler
+from judgekit.schema.config import HfConfig, ModelConfig, SamplerConfig, VllmConfig
+from judgekit.weights import Weights
+
+MakeSampler = Callable[[Weights], Sampler]
+"""Builds the back end for some weights."""
+
+
+def make_sampler(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> Sampler:
+    """The configured back end.
+
+    :raises ModelError: the back end asks a server and takes no weights
+    """
+    if isinstance(sampler, VllmConfig):
+        from judgekit.sampling.vllm import VllmSampler
+
+        return VllmSampler(weights, model, sampler)
+    if isinstance(sampler, HfConfig):
+        from judgekit.sampling.hf import HfSampler
+
+        return HfSampler(weights, model, sampler)
+    raise ModelError(f"sampler={sampler.name} does not take weights. Use sampler=vllm or sampler=hf.")
+
+
+def used_digest(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> str:
+    """Weights as used: the same files in another precision, or under another back end, write other texts."""
+    parts: list[Any] = [weights.digest, model.dtype, sampler.name]
+    if isinstance(sampler, VllmConfig) and sampler.options:
+        parts.append(sampler.options)  # quantization, for one, changes what is written
+    return digest(parts, 32)
+
+
+def describe(weights: Weights, model: ModelConfig, sampler: SamplerConfig, store: Path) -> str:
+    """Weights for people: the seed's name, the stage or folder of what was trained, precision and back end."""
+    stages = store / "stages"
+    trained = ""
+    if weights.adapter is not None or weights.base.is_relative_to(stages):
+        folder = weights.adapter or weights.base
+        trained = f" + {folder.relative_to(stages).parent if folder.is_relative_to(stages) else folder}"
+    return f"{model.name}{trained}, {model.dtype}, {sampler.name}"
+
+
+def text_sampler(
+    weights: Weights,
+    model: ModelConfig,
+    sampler: SamplerConfig,
+    store: Path,
+    progress: Callable[[str], Progress] | None = None,
+    make: MakeSampler | None = None,
+) -> TextSampler:
+    """The model with these weights, ready to be asked. Close it after use.
+
+    :param store: root of the store that keeps the generations
+    :param make: builds the back end; None: the configured one
+    """
+    back_end = make(weights) if make is not None else make_sampler(weights, model, sampler)
+    cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
+    return TextSampler(load_tokenizer(weights.base), back_end, cache, model.max_length, progress)
+
+
+_TOKENIZERS: dict[Path, Any] = {}
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder, loaded once."""
+    if folder not in _TOKENIZERS:
+        from transformers import AutoTokenizer
+
+        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder)
+    return _TOKENIZERS[folder]

@@ -1,0 +1,156 @@
+"""Combinations of an evaluation's values that cannot work together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from judgekit.errors import ConfigError, JudgekitError, Problem
+from judgekit.evaluation.benchmarks import has_source
+from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PointProtocol
+from judgekit.schema.checks import server_problems, verdict_tokens
+from judgekit.schema.config import POINTWISE, BenchmarkConfig, OpenAIConfig
+from judgekit.schema.evaluation import EvalConfig
+from judgekit.schema.prompts import PromptConfig, RatingPrompt
+from judgekit.schema.rules import of_eval
+
+
+def _found(config: EvalConfig) -> FoundJudge | None:
+    """The judge where there is one; ``_judge`` says why there is none."""
+    try:
+        return find_judge(config.judge, config.sampler)
+    except JudgekitError:
+        return None
+
+
+def _asked(config: EvalConfig) -> PromptConfig | None:
+    found = _found(config)
+    return config.prompt or (found.prompt if found is not None else None)
+
+
+def _constrained(config: EvalConfig) -> bool:
+    found = _found(config)
+    return (config.judge.verdict or (found and found.verdict) or config.sampler.verdict) == "constrained"
+
+
+@of_eval("judge", "sampler.name")
+def _judge(config: EvalConfig) -> list[Problem]:
+    try:
+        find_judge(config.judge, config.sampler)
+    except ConfigError as error:
+        return error.problems
+    except JudgekitError as error:
+        return [Problem("judge", str(error))]
+    return []
+
+
+@of_eval("judge", "prompt", "sampler.name")
+def _prompt(config: EvalConfig) -> list[Problem]:
+    return [needs_prompt(config.judge)] if _found(config) is not None and _asked(config) is None else []
+
+
+@of_eval("judge", "prompt", "sampler.verdict")
+def _verdict_tokens(config: EvalConfig) -> list[Problem]:
+    prompt = _asked(config)
+    if prompt is None or not _constrained(config) or verdict_tokens(prompt):
+        return []
+    message = f"constrained decoding chooses among verdict tokens, and the protocol '{prompt.name}' has none"
+    return [Problem("judge.verdict", message, "Use judge.verdict=free or another protocol")]
+
+
+@of_eval("judge", "sampler")
+def _length(config: EvalConfig) -> list[Problem]:
+    found = _found(config)
+    if found is None or found.model is None:
+        return []
+    tokens, context = config.judge.tokens or found.tokens or config.sampler.judge_tokens, found.model.max_length
+    if tokens >= context:
+        message = f"{tokens} tokens leave no room for a prompt in the model's {context}"
+        return [Problem("judge.tokens", message, f"Use less than {context}, or raise judge.max_length")]
+    batch = getattr(config.sampler, "batch_tokens", None)
+    if batch is not None and tokens >= batch:
+        message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
+        return [Problem("judge.tokens", message, "Raise sampler.batch_tokens")]
+    return []
+
+
+@of_eval("judge.verdict", "sampler")
+def _server(config: EvalConfig) -> list[Problem]:
+    sampler = config.sampler
+    if isinstance(sampler, OpenAIConfig):
+        problems = [problem for problem in server_problems(sampler) if problem.key != "sampler.verdict"]
+        if _constrained(config) and sampler.dialect != "vllm":
+            message = "the OpenAI API cannot restrict a reply to given verdicts"
+            hint = "Use sampler.dialect=vllm with a vLLM server, or judge.verdict=free"
+            problems.append(Problem("judge.verdict", message, hint))
+        return problems
+    if sampler.shards > 1 or sampler.shard is not None:
+        message = "one process judges a benchmark"
+        return [Problem("sampler.shards", message, "Use sampler.shards=1, and -m for several benchmarks side by side")]
+    return []
+
+
+@of_eval("prompt")
+def _scale(config: EvalConfig) -> list[Problem]:
+    if not isinstance(config.prompt, RatingPrompt) or config.prompt.low < config.prompt.high:
+        return []
+    message = f"a scale from {config.prompt.low:g} to {config.prompt.high:g} has no room"
+    return [Problem("prompt.high", message, "Give a best score above prompt.low")]
+
+
+@of_eval("samples", "sampler.temperature")
+def _samples(config: EvalConfig) -> list[Problem]:
+    if config.samples == 1 or config.sampler.temperature > 0:
+        return []
+    return [Problem("sampler.temperature", "greedy samples are all the same", "Use more than 0, or samples=1")]
+
+
+@of_eval("judge", "prompt", "merge", "sampler.verdict")
+def _merge(config: EvalConfig) -> list[Problem]:
+    prompt = _asked(config)
+    if prompt is None:
+        return []
+    if config.merge == "average_score" and not isinstance(protocol_of(prompt), PointProtocol):
+        return [Problem("merge", f"the protocol '{prompt.name}' gives no scores to average", "Use prompt=rating")]
+    if config.merge == "average_probability" and not _constrained(config):
+        return [Problem("merge", "free verdicts have no probabilities to average", "Use judge.verdict=constrained")]
+    return []
+
+
+@of_eval("judge.path", "benchmark", "benchmarks")
+def _sources(config: EvalConfig) -> list[Problem]:
+    if not config.benchmark:
+        return [Problem("benchmark", "nothing to measure on", "Add benchmark=NAME, and benchmark.NAME.path=PATH")]
+    return [problem for name, benchmark in config.chosen.items() for problem in _source(config, name, benchmark)]
+
+
+def _source(config: EvalConfig, name: str, benchmark: BenchmarkConfig) -> list[Problem]:
+    if benchmark.kind == "starter":
+        if starter_pairs(config.judge) is not None:
+            return []
+        message = "these are the pairs a run held out, and the judge is no run that has any"
+        return [Problem(f"benchmark.{name}.kind", message, "Use another benchmark, or judge=RUN_FOLDER")]
+    if has_source(benchmark):
+        return []
+    message = "it is not said where its files lie"
+    if config.benchmarks is not None:
+        message += f", and {Path(config.benchmarks) / name} is no folder"
+    hint = f"Add benchmark.{name}.path=PATH, or benchmarks=FOLDER with a folder {name} in it"
+    return [Problem(f"benchmark.{name}.path", message, hint)]
+
+
+@of_eval("judge", "prompt", "benchmark")
+def _kinds(config: EvalConfig) -> list[Problem]:
+    prompt = _asked(config)
+    if prompt is None or isinstance(protocol_of(prompt), PointProtocol):
+        return []
+    return [
+        Problem(
+            f"benchmark.{name}.kind",
+            f"{benchmark.kind} has single responses to score, and the protocol '{prompt.name}' compares two",
+            "Use prompt=rating",
+        )
+        for name, benchmark in config.benchmark.items()
+        if benchmark.kind in POINTWISE
+    ]

@@ -1,0 +1,31 @@
+"""``judge``: which judge is asked, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from judgekit.schema.config import ModelConfig
+from judgekit.schema.fields import setting
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """``judge``: a folder, a model of the hub, or with ``sampler=openai`` a server's model."""
+
+    name: str | None = setting(None, "name in reports; null: that of the run's judge, the folder or the model")
+    path: str | None = setting(None, "folder of a run, of its judge, of an adapter or of a whole model")
+    hub: str | None = setting(None, "model of the hub with its commit, ORGANISATION/NAME@COMMIT")
+    model: ModelConfig | None = setting(None, "a model by its parts; for a run or an adapter, the base in use")
+    dtype: Literal["bfloat16", "float32", "float16"] | None = setting(
+        None, "precision of the weights in memory; null: that of the run or the model, otherwise bfloat16"
+    )
+    max_length: int | None = setting(
+        None, "context length in tokens; null: that of the run or the model, otherwise its own up to 8192", ge=64
+    )
+    tokens: int | None = setting(
+        None, "longest judgment, tokens; null: that of the run, otherwise sampler.judge_tokens", ge=1
+    )
+    verdict: Literal["free", "constrained"] | None = setting(
+        None, "how a verdict is decoded; null: as in the run, otherwise sampler.verdict"
+    )
