@@ -1,0 +1,82 @@
+"""Arguments of the commands about judges. Commands import numpy and more, so this file imports none of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+# Written out, because the modules that define them import numpy.
+MERGE_RULES = ("none", "panda", "both_agree", "judgebench", "average_score", "average_probability")
+AGGREGATED = ("rewardbench", "rm_bench")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser], described: str) -> None:
+    """``judgekit compare A B`` and ``judgekit compare RUN --judge A B``."""
+    parser = commands.add_parser("compare", help=described, description=described)
+    parser.add_argument(
+        "sources", type=Path, nargs="+", metavar="RUN", help="one or two folders of runs, or with --gold verdict files"
+    )
+    parser.add_argument(
+        "--judge", nargs="+", metavar="NAME", help="the judge in both folders, or that of A and that of B; "
+        "default: the last of each"
+    )  # fmt: skip
+    parser.add_argument("--gold", type=Path, help="the pairs that two verdict files are about")
+    parser.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from judgekit.commands.compare import compare
+
+    compare(options)
+
+
+def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], described: str) -> None:
+    """``judgekit judge INPUT --judge SOURCE -o OUTPUT [OVERRIDE ...]``."""
+    parser = commands.add_parser(
+        "judge", help=described, description=described, usage="judgekit judge INPUT --judge SOURCE -o OUT [OVERRIDES]",
+        epilog="Overrides are those of `judgekit eval`, such as prompt=pairwise or sampler.batch_size=8.",
+    )  # fmt: skip
+    parser.add_argument(
+        "input", type=Path, help="pairs, single responses, or lists of responses (JSON Lines, JSON list, CSV, parquet)"
+    )
+    parser.add_argument(
+        "--judge", metavar="SOURCE", help="folder of a run, an adapter or a model, or ORGANISATION/NAME@COMMIT; "
+        "left out with --sampler openai, which asks a server's model"
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, help="OUT.jsonl, OUT.csv or OUT.parquet")
+    parser.add_argument("--orders", choices=["both", "ab", "ba"], default="both", help="in which responses are shown")
+    parser.add_argument(
+        "--samples", type=positive, default=1, metavar="K", help="samples of each judgment (default: 1)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="of sampling (default: 0, greedy; with several samples 0.8)"
+    )
+    parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
+    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], help="back end (default: hf)")
+    parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="also OUT.merged: one verdict a pair")
+    parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
+                        "512, by back end)")  # fmt: skip
+    parser.add_argument("--seed", type=int, help="of sampling (default: 2)")
+    parser.add_argument(
+        "--skip-bad-rows", action="store_true", help="leave out rows that cannot be judged, and say which"
+    )
+    parser.add_argument("--restart", action="store_true", help="begin anew instead of resuming")
+    parser.set_defaults(command=_judge, overrides=[])
+
+
+def _judge(options: argparse.Namespace) -> None:
+    from judgekit.commands.judge import judge
+
+    judge(options)
