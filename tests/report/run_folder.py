@@ -136,6 +136,8 @@ def metrics() -> dict[str, float | None]:
         for where, n in (("starter", 80), ("starter/maths", 30), ("starter/format", 50)):
             rates = {
                 "accuracy": accuracy * 0.7 + 0.3 * (judge != "seed"),
+                "accuracy_ab": min(1.0, accuracy * 0.7 + 0.4 * (judge != "seed")),
+                "accuracy_ba": accuracy * 0.7 + 0.2 * (judge != "seed"),
                 "consistent_accuracy": accuracy,
                 "consistency": min(1.0, accuracy * 1.2),
                 "first_position_rate": None if judge == "seed" else 0.9 - accuracy / 2,
