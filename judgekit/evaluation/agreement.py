@@ -99,9 +99,7 @@ def judge_agreement(
             return Estimate(None, None, len(both))
         return Estimate(value, interval(value, values_R[1:], table.count(), signed), len(both))
 
-    return JudgeAgreement(
-        estimate(agreed_R / total_R), estimate((agreed_R * total_R - chance_R) / room_R, signed=True)
-    )
+    return JudgeAgreement(estimate(agreed_R / total_R), estimate((agreed_R * total_R - chance_R) / room_R, signed=True))
 
 
 def cohen_kappa(first: Sequence[Hashable | None], second: Sequence[Hashable | None]) -> float | None:

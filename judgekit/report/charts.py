@@ -142,9 +142,7 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
-def plot(
-    points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool = False, diagonal: bool = False
-) -> Plot:
+def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool = False, diagonal: bool = False) -> Plot:
     """Lay out rates over a quantity; rates are drawn from 0 to 1, the axis spans the ticks and all points.
 
     :param x_percent: the quantity is a rate too

@@ -142,7 +142,9 @@ def votes(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[VerdictRow])
     curve = majority_curve(pairs, rows)
     sizes = [point.samples for point in curve]
     points = [
-        Point(point.samples, point.estimate.value or 0.0, point.estimate.ci95, f"{point.samples}: {shown(point.estimate)}")
+        Point(
+            point.samples, point.estimate.value or 0.0, point.estimate.ci95, f"{point.samples}: {shown(point.estimate)}"
+        )
         for point in curve
     ]
     ticks = sizes if len(sizes) <= 6 else [sizes[0], sizes[len(sizes) // 2], sizes[-1]]

@@ -202,9 +202,7 @@ def _bounded(by_benchmark: Sequence[Sequence[Entry]], most: int) -> list[Entry]:
 def _mix(held: Sequence[Entry]) -> list[Entry]:
     """Entries of one benchmark, one of each outcome of the last judge in turn, drawn at random but always the same."""
     queues = [
-        shuffled(
-            [entry for entry in held if entry.judged[-1].outcome == wanted], "report", held[0].benchmark, wanted
-        )
+        shuffled([entry for entry in held if entry.judged[-1].outcome == wanted], "report", held[0].benchmark, wanted)
         for wanted in OUTCOMES
         if held
     ]

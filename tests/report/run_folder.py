@@ -38,7 +38,9 @@ def make_run(run_dir: Path, **manifest: Any) -> Path:
     return run_dir
 
 
-def make_evaluation(run_dir: Path, pairs: int, judges: Sequence[str] = ("plain", "sure", "scorer"), words: int = 60) -> Path:
+def make_evaluation(
+    run_dir: Path, pairs: int, judges: Sequence[str] = ("plain", "sure", "scorer"), words: int = 60
+) -> Path:
     """The folder of an evaluation: ``pairs`` pairs in each of two benchmarks, numbers as ``score`` gives them.
 
     A judge whose name begins with "sure" gives P(A), with "scorer" scores, with "many" five samples of each order.
@@ -88,7 +90,7 @@ def flat(prefix: str, values: Mapping[str, MetricValue]) -> dict[str, float | No
 
 
 def some_words(draw: random.Random, count: int) -> str:
-    """As varied as prose: a page of random letters would not compress, one sentence repeated would compress too well."""
+    """As varied as prose or more: it must not compress better than judgments do."""
     letters = "etaoinshrdlucmfw"
     return " ".join(
         "".join(letters[int(16 * draw.random() ** 2)] for _ in range(1 + int(8 * draw.random()))) for _ in range(count)
