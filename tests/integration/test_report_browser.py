@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from judgekit.evaluation.verdicts import write_verdicts
+from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.report import build_report
 from judgekit.report.files import read_benchmark
 from judgekit.report.judgments import OUTCOMES, JudgedPair, entries
@@ -31,7 +31,7 @@ JUDGES = ("plain", "sure", "scorer", "many")
 SECONDS_TO_LOAD = 10.0
 """Until 10,000 judged pairs can be browsed; ``SECONDS_TO_ACT`` until a filter, a sort or a search shows its result.
 
-Both are ten times what an idle machine takes: other tests may run beside this one.
+Both leave room for other work on the machine: alone it takes 1 s and less than 0.1 s, a first search 0.2 s.
 """
 SECONDS_TO_ACT = 2.0
 
@@ -97,6 +97,12 @@ def count(page: Page) -> int:
     return int(page.inner_text("#filters output").split(" of ")[0].replace(",", ""))
 
 
+def wait_for_count(page: Page, wanted: int) -> None:
+    """A search begins when typing ends."""
+    said = "n => document.querySelector('#filters output').textContent.startsWith(n)"
+    page.wait_for_function(said, arg=f"{wanted} of")
+
+
 def judged_pairs(report: Path, *benchmarks: str) -> list[tuple[ResponsePair, str, JudgedPair]]:
     """What the page should list, in its order: pair, benchmark, judged."""
     held = [entry for name in benchmarks for entry in entries(read_benchmark(report.parent, name, JUDGES))]
@@ -131,13 +137,10 @@ def test_filters_show_what_fits_and_say_how_many_would(visit: Visit, evaluation:
             if judge in ("all", judged.judge) and benchmark in ("all", name) and subset in ("all", pair.subset)
         ]
         page.select_option("[name=outcome]", value="")
-        for name, value in (
-            ("judge", judges[judge]),
-            ("benchmark", benchmarks[benchmark]),
-            ("subset", subsets[subset]),
-        ):
-            page.select_option(f"[name={name}]", value=value)
-        wanted = fitting.count(outcome) if outcome != "all" else len(fitting)  # type: ignore[arg-type]
+        page.select_option("[name=judge]", value=judges[judge])
+        page.select_option("[name=benchmark]", value=benchmarks[benchmark])
+        page.select_option("[name=subset]", value=subsets[subset])
+        wanted = fitting.count(outcome) if outcome != "all" else len(fitting)
         labels = page.eval_on_selector_all("[name=outcome] option", "all => all.map((one) => one.text)")
         assert (f"{outcome} ({wanted})" in labels) == (wanted > 0 and outcome != "all")
         if outcome != "all" and wanted:
@@ -161,9 +164,7 @@ def test_search_finds_text_of_pairs_and_of_judgments(visit: Visit, evaluation: P
     judgment = held[37][2].verdicts[0].text[20:50]
     for text, wanted in (("QUESTION 7.", 2 * len(JUDGES)), (judgment.upper(), 1), ("no such text", 0)):
         page.fill("[name=search]", text)
-        page.wait_for_function(
-            "n => document.querySelector('#filters output').textContent.startsWith(n)", arg=f"{wanted} "
-        )
+        wait_for_count(page, wanted)
     assert page.inner_text("#detail") == "No judgment fits."
     page.click("button[type=reset]")
     assert count(page) == len(held) and page.input_value("[name=search]") == ""
@@ -174,7 +175,6 @@ def test_sorting_orders_the_list(visit: Visit, evaluation: Path) -> None:
     held = judged_pairs(evaluation, "arena", "exam")
     sizes = [(sum(len(row.text) for row in judged.verdicts), pair.id, judged.judge) for pair, _, judged in held]
     page.select_option("[name=sort]", "longest judgment")
-    page.click("[role=option]")
     _, longest, judge = max(sizes)
     assert fragment(page) == address(longest.partition("-")[0], judge, longest)
     page.select_option("[name=sort]", "by outcome")
@@ -183,7 +183,7 @@ def test_sorting_orders_the_list(visit: Visit, evaluation: Path) -> None:
     for _ in OUTCOMES:
         outcomes.append(page.inner_text("[aria-selected=true] .outcome"))
         page.keyboard.press("PageDown")
-    assert outcomes == sorted(outcomes, key=OUTCOMES.index)  # type: ignore[arg-type]
+    assert outcomes == sorted(outcomes, key=OUTCOMES.index)
     assert "least sure" in choices(page, "sort")
 
 
@@ -215,10 +215,7 @@ def test_an_address_opens_its_judgment_whatever_the_filters(visit: Visit, evalua
     assert "exam-00017" in page.inner_text("#detail .place")
     assert page.inner_text("#detail .judgment h3").startswith("scorer")
     assert page.get_attribute("#detail a.link", "href") == wanted
-    page.select_option(
-        "[name=judge]",
-        label=next(iter(t for t in page.locator("[name=judge] option").all_inner_texts() if t.startswith("plain"))),
-    )
+    page.select_option("[name=judge]", value=choices(page, "judge")["plain"])
     other = address("arena", "many", "arena-00003")
     page.evaluate("to => { location.hash = to; }", other)
     page.wait_for_function("() => document.querySelector('#detail .place').textContent.includes('arena-00003')")
@@ -247,27 +244,22 @@ def test_two_judges_are_compared_on_the_same_pair(visit: Visit, evaluation: Path
 
 
 def test_both_answers_and_both_orders_are_shown_with_their_verdicts(visit: Visit, evaluation: Path) -> None:
-    pair, name, judged = next(
-        held
-        for held in judged_pairs(evaluation, "arena")
-        if held[2].outcome == "inconsistent" and held[2].judge == "many"
-    )
+    held = judged_pairs(evaluation, "arena")
+    pair, name, judged = next(one for one in held if one[2].outcome == "inconsistent" and one[2].judge == "many")
     page = visit.open(evaluation, address(name, judged.judge, pair.id))
     assert page.locator("#detail .answer .text").all_inner_texts() == [pair.response_a, pair.response_b]
-    better = {"A": [0], "B": [1], "tie": []}[str(pair.label)]
-    assert [
-        at
-        for at, one in enumerate(page.locator("#detail .answer").all())
-        if "better" in str(one.get_attribute("class"))
-    ] == better
+    assert marked(page, "#detail .answer", "better") == [pair.label == "A", pair.label == "B"]
     assert page.locator("#detail pre").all_text_contents() == [row.text for row in judged.verdicts]
     said = page.locator("#detail .verdict").all_inner_texts()
     names = {"A": "A is better", "B": "B is better", "tie": "tie", None: "no verdict"}
     assert all(text.startswith(names[row.verdict]) for text, row in zip(said, judged.verdicts, strict=True))
     right = [row.verdict == pair.label for row in judged.verdicts if row.verdict]
-    assert [
-        ("hit" in str(one.get_attribute("class"))) for one in page.locator("#detail .verdict:not(.none)").all()
-    ] == right
+    assert marked(page, "#detail .verdict:not(.none)", "hit") == right
+
+
+def marked(page: Page, selector: str, name: str) -> list[bool]:
+    """Which of the elements have a class."""
+    return [name in str(one.get_attribute("class")).split() for one in page.locator(selector).all()]
 
 
 @pytest.mark.parametrize("policy", [True, False])
@@ -289,8 +281,9 @@ def test_hostile_text_does_nothing_and_is_shown(chromium: Browser, tmp_path: Pat
         assert page.locator("#detail .answer .text").all_text_contents() == [plain(text)] * 2
         assert page.locator("#detail pre").all_text_contents() == [plain(text)] * 2
         page.keyboard.press("j")
-    page.fill("[name=search]", "</SCRIPT><img")
-    page.wait_for_function("() => document.querySelector('#filters output').textContent.startsWith('2 of')")
+    for text, wanted in (("</SCRIPT><img", len(texts)), ("half \u27e8D83D\u27e9", 1)):
+        page.fill("[name=search]", text)
+        wait_for_count(page, wanted)
     assert page.title() == "hostile · judgekit"
     assert page.locator("img, iframe, object, #detail script, #list script").count() == 0
     assert visit.trouble == [] and len(visit.asked) == 1
@@ -299,8 +292,6 @@ def test_hostile_text_does_nothing_and_is_shown(chromium: Browser, tmp_path: Pat
 
 def hostile_report(folder: Path, texts: list[str]) -> Path:
     """A run in which all text from outside is hostile."""
-    from judgekit.evaluation.verdicts import VerdictRow
-
     for name in ("pairs", "verdicts"):
         (folder / name).mkdir()
     pairs = [
@@ -308,7 +299,7 @@ def hostile_report(folder: Path, texts: list[str]) -> Path:
         for at, text in enumerate(texts)
     ]
     write_rows(folder / "pairs" / "b.jsonl", pairs)
-    rows = [VerdictRow(pair.id, order, 0, None, HOSTILE, pair.instruction) for pair in pairs for order in ("ab", "ba")]  # type: ignore[arg-type]
+    rows = [VerdictRow(pair.id, order, 0, None, HOSTILE, pair.instruction) for pair in pairs for order in ("ab", "ba")]
     write_verdicts(folder / "verdicts" / "j'\"&.b.jsonl", rows)
     manifest = {"name": "hostile", "status": "finished", "judges": ["j'\"&"], "benchmarks": {"b": {}}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -329,26 +320,13 @@ def test_ten_thousand_judged_pairs_stay_responsive(visit: Visit, tmp_path: Path)
       document.body.offsetHeight;
       return (performance.now() - start) / 1000;
     }"""
-    steps = [
-        ("outcome", "wrong"),
-        ("judge", "3"),
-        ("outcome", ""),
-        ("judge", ""),
-        ("benchmark", "1"),
-        ("benchmark", ""),
-    ]
-    steps += [
-        ("sort", "longest judgment"),
-        ("sort", "by pair id"),
-        ("other", "2"),
-        ("search", "question 77"),
-        ("search", "e"),
-    ]
+    steps = [("outcome", "wrong"), ("judge", "3"), ("outcome", ""), ("judge", ""), ("benchmark", "1")]
+    steps += [("benchmark", ""), ("sort", "longest judgment"), ("sort", "by pair id"), ("other", "2")]
+    steps += [("search", "question 77"), ("search", "e")]
     times = {f"{name}={value}": page.evaluate(act, [name, value]) for name, value in steps}
     drawn = page.locator("#list [role=option]").count()
     page.focus("#list")
     page.keyboard.press("End")
-    times["last"] = page.evaluate("() => 0")
     assert page.locator("[aria-selected=true]").get_attribute("aria-posinset") == "10000"
     print(json.dumps({"load": seconds, **times, "drawn": drawn, "MB": report.stat().st_size / 1e6}))
     assert seconds < SECONDS_TO_LOAD

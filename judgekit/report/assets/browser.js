@@ -287,7 +287,8 @@ function browse(data) {
     if (address) history.replaceState(null, "", item ? item.address : "#judgments");
   }
 
-  function refresh(address = true) {
+  // What is shown stays while it fits, except under a new order: that begins at its top.
+  function refresh(address = true, keep = true) {
     controls.differ.closest("label").hidden = controls.other.value === "";
     if (controls.other.value === "") controls.differ.checked = false;
     const wanted = Object.fromEntries([...FACETS, "search", "other"].map((name) => [name, controls[name].value]));
@@ -297,7 +298,7 @@ function browse(data) {
     form.querySelector("output").textContent = `${found.length.toLocaleString("en")} of ${items.length.toLocaleString("en")} judged pairs`;
     list.box.scrollTop = 0;
     list.show(found);
-    choose(found.includes(shown) ? shown : found[0], address);
+    choose(keep && found.includes(shown) ? shown : found[0], address);
   }
 
   function clear() {
@@ -341,11 +342,13 @@ function browse(data) {
     event.preventDefault();
   }
 
-  form.addEventListener("change", (event) => event.target !== controls.search && refresh());
+  form.addEventListener("change", (event) => {
+    if (event.target !== controls.search) refresh(true, event.target !== controls.sort);
+  });
   form.addEventListener("input", (event) => {
     if (event.target !== controls.search) return;
     clearTimeout(typing);
-    typing = setTimeout(refresh, 150);
+    typing = setTimeout(refresh, 150); // a search waits until typing ends
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
