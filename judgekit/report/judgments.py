@@ -115,7 +115,7 @@ def browser(benchmarks: Sequence[JudgedBenchmark], most: int = MOST_JUDGMENTS) -
     """
     by_benchmark = [entries(benchmark) for benchmark in benchmarks]
     everything = list(chain.from_iterable(by_benchmark))
-    shown = _bounded(by_benchmark, most)
+    shown = _bounded(by_benchmark, most) if most else []
     if not shown:
         return None
     judgments = sum(entry.judgments for entry in shown)
@@ -192,11 +192,12 @@ def _bounded(by_benchmark: Sequence[Sequence[Entry]], most: int) -> list[Entry]:
     judgments = characters = 0
     chosen: set[tuple[str, str]] = set()
     for entry in (entry for turn in zip_longest(*queues) for entry in turn if entry is not None):
-        if judgments + entry.judgments <= most and characters + entry.characters <= MOST_CHARACTERS:
+        more = entry.characters
+        if judgments + entry.judgments <= most and characters + more <= MOST_CHARACTERS:
             judgments += entry.judgments
-            characters += entry.characters
+            characters += more
             chosen.add((entry.benchmark, entry.pair.id))
-    return [entry for held in by_benchmark for entry in held if most and (entry.benchmark, entry.pair.id) in chosen]
+    return [entry for held in by_benchmark for entry in held if (entry.benchmark, entry.pair.id) in chosen]
 
 
 def _mix(held: Sequence[Entry]) -> list[Entry]:
