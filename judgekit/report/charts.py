@@ -150,8 +150,8 @@ def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool =
     """
     width, height, left, top = 250, 170, 40, 10
     right, bottom = width - 12, height - 36
-    low = min(*x_ticks, *(point.x for point in points))
-    high = max(*x_ticks, *(point.x for point in points), low + 1e-9)
+    places = [*x_ticks, *(point.x for point in points)]
+    low, high = min(places), max(*places, min(places) + 1e-9)
 
     def across(x: float) -> float:
         return round(left + (x - low) / (high - low) * (right - left), 1)
@@ -159,10 +159,11 @@ def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool =
     def up(rate: float) -> float:
         return round(bottom - rate * (bottom - top), 1)
 
-    marks = [
-        Mark(across(p.x), up(p.y), *(up(edge) for edge in p.interval or (p.y, p.y)), p.title)
-        for p in sorted(points, key=lambda point: point.x)
-    ]
+    def mark(point: Point) -> Mark:
+        low_end, high_end = point.interval or (point.y, point.y)
+        return Mark(across(point.x), up(point.y), up(low_end), up(high_end), point.title)
+
+    marks = [mark(point) for point in sorted(points, key=lambda point: point.x)]
     return Plot(
         width=width,
         height=height,
@@ -172,7 +173,7 @@ def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool =
         x_ticks=tuple((across(tick), number(100 * tick if x_percent else tick)) for tick in x_ticks),
         y_ticks=tuple((up(tick / 4), str(25 * tick)) for tick in range(5)),
         marks=tuple(marks),
-        line=tuple((mark.x, mark.y) for mark in marks),
+        line=tuple((drawn.x, drawn.y) for drawn in marks),
         reference=((across(low), up(low)), (across(high), up(high))) if diagonal else (),
     )
 

@@ -6,9 +6,10 @@ Every number has its interval and what it rests on. A figure that does not apply
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 from judgekit.evaluation.agreement import JudgeAgreement, judge_agreement
 from judgekit.evaluation.bootstrap import Estimate
@@ -19,6 +20,8 @@ from judgekit.report.charts import Bars, Plot, Point, bars, number, plot
 from judgekit.report.files import JudgedBenchmark
 from judgekit.report.table import percent
 from judgekit.rows import ResponsePair
+
+T = TypeVar("T")
 
 MOST_BARS = 12
 """Different scores that get a bar each; more are counted in ten equal intervals."""
@@ -87,13 +90,15 @@ def draw_figures(benchmark: JudgedBenchmark) -> Figures:
     """All figures of a benchmark that its verdicts allow."""
     judged = {judge: rows for judge, rows in benchmark.verdicts.items() if rows}
     return Figures(
-        scores=tuple(found for judge, rows in judged.items() if (found := histogram(judge, rows)) is not None),
-        reliability=tuple(
-            found for judge, rows in judged.items() if (found := reliability(judge, benchmark.pairs, rows)) is not None
-        ),
-        votes=tuple(found for judge, rows in judged.items() if (found := votes(judge, benchmark.pairs, rows))),
+        scores=_known(histogram(judge, rows) for judge, rows in judged.items()),
+        reliability=_known(reliability(judge, benchmark.pairs, rows) for judge, rows in judged.items()),
+        votes=_known(votes(judge, benchmark.pairs, rows) for judge, rows in judged.items()),
         agreement=agreement(benchmark) if len(judged) > 1 else None,
     )
+
+
+def _known(found: Iterable[T | None]) -> tuple[T, ...]:
+    return tuple(one for one in found if one is not None)
 
 
 def histogram(judge: str, rows: Sequence[VerdictRow]) -> Histogram | None:

@@ -29,7 +29,9 @@ def read_benchmark(run_dir: Path, name: str, judges: Sequence[str]) -> JudgedBen
     :raises DataError: for a file that cannot be read
     """
     path = run_dir / "pairs" / f"{name}.jsonl"
-    pairs = tuple(read_rows(path, ResponsePair)) if path.exists() else ()
+    if not path.exists():
+        return JudgedBenchmark(name, (), {})
+    pairs = tuple(read_rows(path, ResponsePair))
     known = {pair.id for pair in pairs}
     files = {judge: run_dir / "verdicts" / f"{judge}.{name}.jsonl" for judge in judges}
     return JudgedBenchmark(
