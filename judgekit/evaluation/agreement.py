@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from judgekit.evaluation.bootstrap import Estimate, FloatArray, estimate_ratio
+from judgekit.evaluation.bootstrap import Estimate, FloatArray, estimate_ratio, gather, interval, resample
 from judgekit.evaluation.outcomes import collect
-from judgekit.evaluation.rates import INVALID, TIE
+from judgekit.evaluation.rates import CODES, INVALID, TIE
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ResponsePair
 
@@ -52,6 +52,54 @@ def tie_agreement(
         tie_half=estimate_ratio(names, halves, [1.0] * len(names), resamples, seed),
         ties_dropped=estimate_ratio(names, right, firm, resamples, seed),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgreement:
+    """How far two judges say the same; n counts the pairs and orders in which both gave a verdict.
+
+    :param agreed: share of equal verdicts
+    :param kappa: the same corrected for chance (Cohen 1960)
+    """
+
+    agreed: Estimate
+    kappa: Estimate
+
+
+def judge_agreement(
+    pairs: Iterable[ResponsePair],
+    first: Iterable[VerdictRow],
+    second: Iterable[VerdictRow],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> JudgeAgreement:
+    """Agreement of two judges on the same pairs and orders, sample 0 of each, labelled or not.
+
+    Where either gave no verdict the two cannot be compared; such rows are left out, and so are unknown pairs.
+    """
+    clusters = {pair.id: pair.cluster for pair in pairs}
+    ours, theirs = (
+        {(row.id, row.order): CODES[row.verdict] for row in rows if row.sample == 0 and row.verdict is not None}
+        for rows in (first, second)
+    )
+    both = [key for key in ours if key in theirs and key[0] in clusters]
+    if not both:
+        return JudgeAgreement(Estimate(None, None, 0), Estimate(None, None, 0))
+    table = gather((clusters[key[0]] for key in both), (3 * ours[key] + theirs[key] for key in both), 9)
+    tables_RVV = np.concatenate([table.total_C[None], resample(table, resamples, seed)]).reshape(-1, 3, 3)
+    total_R = tables_RVV.sum(axis=(1, 2))
+    agreed_R = np.trace(tables_RVV, axis1=1, axis2=2)
+    chance_R = (tables_RVV.sum(axis=1) * tables_RVV.sum(axis=2)).sum(axis=1)
+    # In whole numbers: agreement by chance of exactly 1 must be seen as such.
+    room_R = np.where(chance_R == total_R**2, np.nan, total_R**2 - chance_R)
+
+    def estimate(values_R: FloatArray, signed: bool = False) -> Estimate:
+        if np.isnan(value := float(values_R[0])):
+            return Estimate(None, None, len(both))
+        return Estimate(value, interval(value, values_R[1:], table.count(), signed), len(both))
+
+    return JudgeAgreement(estimate(agreed_R / total_R), estimate((agreed_R * total_R - chance_R) / room_R, signed=True))
 
 
 def cohen_kappa(first: Sequence[Hashable | None], second: Sequence[Hashable | None]) -> float | None:

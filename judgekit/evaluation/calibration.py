@@ -17,14 +17,19 @@ from judgekit.rows import ORDERS, ResponsePair, Verdict
 class Bin:
     """Verdicts whose confidence lies in (low, high], the lowest bin with its lower end.
 
-    :param confidence: their mean confidence, None without verdicts; ``accuracy`` likewise
+    :param confidence: their mean confidence, None without verdicts
+    :param accuracy: with its interval; its n counts the verdicts of the bin
     """
 
     low: float
     high: float
-    n: int
     confidence: float | None
-    accuracy: float | None
+    accuracy: Estimate
+
+    @property
+    def n(self) -> int:
+        """Verdicts in the bin."""
+        return self.accuracy.n
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +72,20 @@ def calibrate(
     right_N = np.where(p_N == 0.5, 0.5, (p_N > 0.5) == (label_N == 1))
     ones_N = np.ones(len(known))
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(int) - 1, 0, bins - 1)
-    sums_CB = np.stack(
-        [np.bincount(bin_N, values, minlength=bins) for values in (ones_N, confidence_N, right_N)]
-    )  # fmt: skip
     return Calibration(
         ece=_ece(names, bin_N, np.stack([ones_N, confidence_N, right_N]), bins, resamples, seed),
         brier=estimate_ratio(names, (p_N - label_N) ** 2, ones_N, resamples, seed),
         overconfidence=estimate_ratio(names, confidence_N - right_N, ones_N, resamples, seed, signed=True),
-        bins=tuple(_bin(index, bins, *sums_CB[:, index]) for index in range(bins)),
+        bins=tuple(
+            Bin(
+                low=index / bins,
+                high=(index + 1) / bins,
+                confidence=float(confidence_N[inside_N].mean()) if (inside_N := bin_N == index).any() else None,
+                accuracy=estimate_ratio(names, right_N * inside_N, ones_N * inside_N, resamples, seed),
+            )
+            for index in range(bins)
+        ),
     )
-
-
-def _bin(index: int, bins: int, count: float, confidence: float, right: float) -> Bin:
-    shares = (confidence / count, right / count) if count else (None, None)
-    return Bin(index / bins, (index + 1) / bins, int(count), *shares)
 
 
 def _ece(

@@ -75,6 +75,127 @@ def curve(steps: Sequence[int], values: Sequence[float | None], width: int = 250
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A value with its interval, and what to say about it.
+
+    :param interval: low and high of ``y``; None draws no whisker
+    """
+
+    x: float
+    y: float
+    interval: tuple[float, float] | None
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point as it is drawn, ``low`` and ``high`` being the ends of its whisker."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Points with whiskers over a continuous axis, from 0 to 100 % upwards.
+
+    :param line: the points joined; ``reference`` is a line to compare with, empty where there is none
+    """
+
+    width: int
+    height: int
+    left: int
+    right: int
+    bottom: int
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    line: tuple[Place, ...]
+    reference: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a histogram: its rectangle, what is below and what above it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A histogram."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    bottom: int
+    bars: tuple[Bar, ...]
+
+
+def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool = False, diagonal: bool = False) -> Plot:
+    """Lay out rates over a quantity; rates are drawn from 0 to 1, the axis spans the ticks and all points.
+
+    :param x_percent: the quantity is a rate too
+    :param diagonal: also a line where both are equal
+    """
+    width, height, left, top = 250, 170, 40, 10
+    right, bottom = width - 12, height - 36
+    places = [*x_ticks, *(point.x for point in points)]
+    low, high = min(places), max(*places, min(places) + 1e-9)
+
+    def across(x: float) -> float:
+        return round(left + (x - low) / (high - low) * (right - left), 1)
+
+    def up(rate: float) -> float:
+        return round(bottom - rate * (bottom - top), 1)
+
+    def mark(point: Point) -> Mark:
+        low_end, high_end = point.interval or (point.y, point.y)
+        return Mark(across(point.x), up(point.y), up(low_end), up(high_end), point.title)
+
+    marks = [mark(point) for point in sorted(points, key=lambda point: point.x)]
+    return Plot(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        bottom=bottom,
+        x_ticks=tuple((across(tick), number(100 * tick if x_percent else tick)) for tick in x_ticks),
+        y_ticks=tuple((up(tick / 4), str(25 * tick)) for tick in range(5)),
+        marks=tuple(marks),
+        line=tuple((drawn.x, drawn.y) for drawn in marks),
+        reference=((across(low), up(low)), (across(high), up(high))) if diagonal else (),
+    )
+
+
+def bars(counts: Sequence[tuple[str, int]]) -> Bars:
+    """Lay out a histogram of (label, count), the highest bar as high as there is room.
+
+    :raises ValueError: without counts
+    """
+    width, height, left, top = 250, 140, 8, 18
+    right, bottom = width - 8, height - 20
+    most = max(count for _, count in counts)
+    step = (right - left) / len(counts)
+
+    def bar(place: int, label: str, count: int) -> Bar:
+        tall = round((bottom - top) * count / most, 1) if most else 0.0
+        return Bar(round(left + (place + 0.1) * step, 1), bottom - tall, round(0.8 * step, 1), tall, label, count)
+
+    drawn = tuple(bar(place, label, count) for place, (label, count) in enumerate(counts))
+    return Bars(width, height, left, right, bottom, drawn)
+
+
 def number(value: float) -> str:
     """Four significant digits without trailing zeros, such as ``0.6931`` or ``1e-4``."""
     digits, _, exponent = f"{value:.4g}".partition("e")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from judgekit.report.judgments import OUTCOMES
+from judgekit.evaluation.bootstrap import Estimate
+from judgekit.report.figures import shown
 from judgekit.report.page import read_page
 from judgekit.report.table import METRICS, heading, percent
-
-LONGEST_TEXT = 6_000
-"""Characters of one text on the page; the files of the run hold it whole."""
+from judgekit.report.text import count, duration, moment, plain, shortened
 
 
 def build_report(run_dir: Path) -> Path:
@@ -29,7 +26,7 @@ def build_report(run_dir: Path) -> Path:
     :returns: the file's path
     :raises DataError: when the folder is no run or one of its files cannot be read
     """
-    script = _asset("report.js")
+    script = _asset("report.js") + _asset("browser.js")
     page = read_page(run_dir)
     html = (
         _environment()
@@ -38,7 +35,6 @@ def build_report(run_dir: Path) -> Path:
             page=page,
             manifest=page.manifest,
             metrics=METRICS,
-            outcomes=OUTCOMES,
             style=Markup(_asset("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -46,50 +42,20 @@ def build_report(run_dir: Path) -> Path:
     )
     target = run_dir / "report.html"
     partial = target.with_name("report.html.partial")
-    partial.write_bytes(html.encode("utf-8", "replace"))  # JSON can carry lone surrogates, UTF-8 cannot
+    partial.write_bytes(html.encode("utf-8"))
     partial.replace(target)
     return target
 
 
-def plain(value: object) -> str:
-    """Text as it can be shown: control and direction characters become marks such as ``⟨1B⟩`` or ``⟨202E⟩``."""
-    text = "" if value is None else str(value).replace("\r\n", "\n")
-    return re.sub(
-        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda found: f"⟨{ord(found[0]):02X}⟩", text
-    )
+def share(value: float | None) -> str:
+    """A number between -1 and 1 with two decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.2f}"
 
 
-def shortened(value: object) -> str:
-    """Like :func:`plain`, cut to ``LONGEST_TEXT`` characters with a word on what is missing."""
-    text = plain(value)
-    rest = len(text) - LONGEST_TEXT
-    return text if rest <= 0 else f"{text[:LONGEST_TEXT]} … ({rest:,} more characters)"
-
-
-def duration(seconds: float | None) -> str:
-    """Such as ``12 s``, ``3 min 20 s`` or ``2 h 05 min``; empty where unknown."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def count(value: float | None) -> str:
-    """A whole number with thin spaces between thousands; a dash for none."""
-    return "–" if value is None else f"{int(value):,}".replace(",", "\u2009")
-
-
-def moment(value: object) -> str:
-    """An ISO 8601 time to the second, such as ``2026-11-21 18:04:05 UTC``; other text as it is."""
-    try:
-        held = datetime.fromisoformat(str(value))
-    except ValueError:
-        return str(value)
-    return f"{held:%Y-%m-%d %H:%M:%S} {held:%Z}".rstrip()
+def ends(estimate: Estimate, in_percent: bool = True) -> str:
+    """The interval of a number, such as ``[45.0, 61.2]``; empty where there is none."""
+    written = percent if in_percent else share
+    return "" if estimate.ci95 is None else f"[{written(estimate.ci95[0])}, {written(estimate.ci95[1])}]"
 
 
 def _environment() -> Environment:
@@ -101,7 +67,15 @@ def _environment() -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else plain(value),
     )
     environment.filters.update(
-        shortened=shortened, duration=duration, count=count, moment=moment, heading=heading, percent=percent
+        shortened=shortened,
+        duration=duration,
+        count=count,
+        moment=moment,
+        heading=heading,
+        percent=percent,
+        share=share,
+        ends=ends,
+        rated=shown,
     )
     return environment
 

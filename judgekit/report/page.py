@@ -13,13 +13,12 @@ import yaml
 
 from judgekit.errors import DataError
 from judgekit.report.charts import Curve, curve
+from judgekit.report.figures import Figures, draw_figures
+from judgekit.report.files import JudgedBenchmark, read_benchmark
 from judgekit.report.further import FurtherRow, further_rows
-from judgekit.report.judgments import Card, sample_cards
+from judgekit.report.judgments import MOST_JUDGMENTS, Browser, browser
 from judgekit.report.table import ResultRow, results_table
 from judgekit.tracking.local import Point, read_series, read_summary
-
-JUDGMENTS = 200
-"""Judgments shown when the configuration does not say how many (``logger.table_rows``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,7 @@ class Benchmark:
     subsets: tuple[ResultRow, ...]
     further: tuple[FurtherRow, ...]
     left_out: str | None
+    figures: Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Page:
     seconds: float | None
     benchmarks: tuple[Benchmark, ...]
     training: tuple[TrainingStage, ...]
-    cards: tuple[Card, ...]
+    browser: Browser | None
     config: str
 
 
@@ -82,15 +82,14 @@ def read_page(run_dir: Path) -> Page:
     judges = [str(judge) for judge in manifest.get("judges") or ()]
     asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
     metrics = read_summary(run_dir)
-    benchmarks = [_benchmark(metrics, judges, name, info or {}) for name, info in asked.items()]
-    judged = [benchmark.name for benchmark in benchmarks if benchmark.left_out is None]
-    per_benchmark = _table_rows(config) // max(1, 2 * len(judges) * len(judged))
+    files = [read_benchmark(run_dir, name, judges) for name in asked]
+    benchmarks = [_benchmark(metrics, judges, held, asked[held.name] or {}) for held in files]
     return Page(
         manifest=manifest,
         seconds=_seconds(manifest),
         benchmarks=tuple(benchmarks),
         training=tuple(_training(read_series(run_dir))),
-        cards=tuple(card for name in judged for card in sample_cards(run_dir, name, judges, per_benchmark)),
+        browser=browser(files, _most_judgments(config)),
         config=config,
     )
 
@@ -113,23 +112,24 @@ def read_manifest(run_dir: Path) -> Mapping[str, Any]:
 
 
 def _benchmark(
-    metrics: Mapping[str, float | None], judges: Sequence[str], name: str, info: Mapping[str, Any]
+    metrics: Mapping[str, float | None], judges: Sequence[str], held: JudgedBenchmark, info: Mapping[str, Any]
 ) -> Benchmark:
     return Benchmark(
-        name=name,
-        rows=tuple(results_table(metrics, judges, [name])),
-        subsets=tuple(results_table(metrics, judges, [name], subsets=True)),
-        further=tuple(further_rows(metrics, judges, [name])),
+        name=held.name,
+        rows=tuple(results_table(metrics, judges, [held.name])),
+        subsets=tuple(results_table(metrics, judges, [held.name], subsets=True)),
+        further=tuple(further_rows(metrics, judges, [held.name])),
         left_out=info.get("left_out"),
+        figures=draw_figures(held),
     )
 
 
-def _table_rows(config: str) -> int:
+def _most_judgments(config: str) -> int:
     try:
         held = yaml.safe_load(config)
-        return int(held["logger"]["table_rows"])
+        return int(held["logger"]["report_judgments"])
     except (yaml.YAMLError, TypeError, KeyError, ValueError):
-        return JUDGMENTS
+        return MOST_JUDGMENTS
 
 
 def _seconds(manifest: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,9 @@ from rich.text import Text
 METRICS = ("accuracy", "consistent_accuracy", "consistency", "first_position_rate", "invalid_rate")
 """Columns of the table, in order."""
 
+SHOWN = (*METRICS, "accuracy_ab", "accuracy_ba")
+"""Metrics a row holds: those of the table and those of the report's figures."""
+
 BEST: Mapping[str, float] = {
     "accuracy": 1.0,
     "consistent_accuracy": 1.0,
@@ -47,7 +50,7 @@ class ResultRow:
 
     :param subset: None for the whole benchmark
     :param n: labelled pairs
-    :param rates: one for each of ``METRICS``
+    :param rates: one for each of ``SHOWN``
     :param best: metrics in which no judge on the same benchmark is better, and some judge is worse
     """
 
@@ -125,7 +128,7 @@ def _row(metrics: Mapping[str, float | None], judge: str, benchmark: str, subset
         return None
     rates = {
         metric: Rate(*(metrics.get(prefix + metric + suffix) for suffix in ("", "_ci95_low", "_ci95_high")))
-        for metric in METRICS
+        for metric in SHOWN
     }
     n = metrics.get(prefix + "n")
     return ResultRow(judge, benchmark, subset, None if n is None else int(n), rates)

@@ -229,7 +229,8 @@ class LoggerConfig:
     project: str = setting("judgekit", "W&B project")
     entity: str | None = setting(None, "W&B team or user")
     group: str | None = setting(None, "W&B group; null: the sweep's or the run's name")
-    table_rows: int = setting(200, "judgments in W&B tables and in the report, at most", ge=0)
+    table_rows: int = setting(200, "judgments in W&B tables, at most", ge=0)
+    report_judgments: int = setting(20_000, "judgments to browse in the report, at most", ge=0)
 
 
 @dataclass(frozen=True)

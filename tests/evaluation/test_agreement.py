@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import krippendorff
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from judgekit.evaluation.agreement import cohen_kappa, krippendorff_alpha, tie_agreement
+from judgekit.evaluation.agreement import cohen_kappa, judge_agreement, krippendorff_alpha, tie_agreement
 from judgekit.evaluation.metrics import score
 from tests.evaluation.judges import both, pair, random_data
 
@@ -28,6 +29,34 @@ def test_kappa_without_anything_to_agree_on() -> None:
     assert cohen_kappa(["A", "A"], ["A", "A"]) is None
     assert cohen_kappa(["A", "B"], ["A", "B"]) == 1.0
     assert cohen_kappa(["A", "B"], ["B", "A"]) == -1.0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_agreement_of_judges_equals_scikit_learn_where_both_gave_a_verdict(seed: int) -> None:
+    pairs, first = random_data(seed)
+    _, second = random_data(seed + 100)
+    found = judge_agreement(pairs, first, [*second, replace(second[0], id="unknown")], resamples=200)
+    theirs = {(row.id, row.order): row.verdict for row in second}
+    both_said = [(row.verdict, theirs[row.id, row.order]) for row in first if (row.id, row.order) in theirs]
+    said = [(one, two) for one, two in both_said if one is not None and two is not None]
+    assert found.agreed.n == found.kappa.n == len(said)
+    assert found.agreed.value == pytest.approx(sum(one == two for one, two in said) / len(said))
+    assert found.kappa.value == pytest.approx(cohen_kappa_score(*zip(*said, strict=True)))
+    for estimate in (found.agreed, found.kappa):
+        assert estimate.value is not None and estimate.ci95 is not None
+        assert estimate.ci95[0] <= estimate.value <= estimate.ci95[1]
+    assert judge_agreement(pairs[::-1], first[::-1], second[::-1], resamples=200) == found
+    assert judge_agreement(pairs, second, first, resamples=2).kappa.value == found.kappa.value
+
+
+def test_agreement_of_judges_who_cannot_be_compared_is_null() -> None:
+    pairs, rows = random_data(0)
+    assert judge_agreement(pairs, rows, []).agreed.value is None
+    invalid = [replace(row, verdict=None, invalid="missing") for row in rows]
+    assert judge_agreement(pairs, rows, invalid).kappa.value is None
+    same = [replace(row, verdict="A", invalid=None) for row in rows]
+    found = judge_agreement(pairs, same, same)
+    assert found.agreed.value == 1 and found.kappa.value is None  # by chance alone they agree as much
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])

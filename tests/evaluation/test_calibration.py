@@ -57,16 +57,20 @@ def test_bins_hold_every_verdict_once() -> None:
     assert sum(one.n for one in found.bins) == len(rows) == found.ece.n
     assert [one.n for one in found.bins[:5]] == [0] * 5
     for one in found.bins[5:]:
-        assert one.confidence is not None and one.accuracy is not None
-        assert one.low < one.confidence <= one.high and 0 <= one.accuracy <= 1
-    gaps = sum(one.n * abs((one.confidence or 0) - (one.accuracy or 0)) for one in found.bins)
+        assert one.confidence is not None and one.accuracy.value is not None and one.accuracy.ci95 is not None
+        assert one.low < one.confidence <= one.high
+        assert 0 <= one.accuracy.ci95[0] <= one.accuracy.value <= one.accuracy.ci95[1] <= 1
+    gaps = sum(one.n * abs((one.confidence or 0) - (one.accuracy.value or 0)) for one in found.bins)
     assert found.ece.value == pytest.approx(gaps / len(rows))
 
 
 def test_edges_of_probability() -> None:
     pairs = [pair(number, "A") for number in range(4)]
     found = calibrate(pairs, [row(0, "ab", 1.0), row(1, "ab", 0.0), row(2, "ab", 0.5), row(3, "ab", None)])
-    assert [(one.n, one.confidence, one.accuracy) for one in found.bins if one.n] == [(1, 0.5, 0.5), (2, 1.0, 0.5)]
+    assert [(one.n, one.confidence, one.accuracy.value) for one in found.bins if one.n] == [
+        (1, 0.5, 0.5),
+        (2, 1.0, 0.5),
+    ]
     assert found.overconfidence.value == pytest.approx(2.5 / 3 - 1.5 / 3)
 
 

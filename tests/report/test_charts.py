@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgekit.report.charts import MOST_POINTS, curve, number
+from judgekit.report.charts import MOST_POINTS, Point, bars, curve, number, plot
 
 
 def test_places_are_linear_in_step_and_value_and_agree_with_the_ticks() -> None:
@@ -54,3 +54,31 @@ def test_every_point_and_tick_lies_inside(values: list[float], first: int) -> No
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_rates_land_between_the_ticks_with_their_whiskers() -> None:
+    chart = plot([Point(5, 0.75, (0.5, 1.0), "five"), Point(1, 0.25, None, "one")], [1, 3, 5])
+    up = {label: y for y, label in chart.y_ticks}
+    across = {label: x for x, label in chart.x_ticks}
+    one, five = chart.marks
+    assert (five.x, five.y, five.low, five.high) == (across["5"], up["75"], up["50"], up["100"])
+    assert (one.x, one.low, one.high) == (across["1"], up["25"], up["25"])
+    assert chart.line == ((one.x, one.y), (five.x, five.y)) and chart.reference == ()
+
+
+def test_the_diagonal_is_where_both_rates_are_equal() -> None:
+    chart = plot([Point(0.4, 0.5, None, "")], [0.5, 0.75, 1.0], x_percent=True, diagonal=True)
+    across = {label: x for x, label in chart.x_ticks}
+    up = {label: y for y, label in chart.y_ticks}
+    (start, end) = chart.reference
+    assert end == (across["100"], up["100"])
+    assert start[0] == chart.left < across["50"]  # a point left of all ticks is still inside
+    slope = (end[1] - start[1]) / (end[0] - start[0])
+    assert start[1] + slope * (across["75"] - start[0]) == pytest.approx(up["75"], abs=0.2)
+
+
+def test_bars_are_as_high_as_their_counts_and_do_not_overlap() -> None:
+    chart = bars([("1", 10), ("2", 0), ("3", 5)])
+    assert [bar.height / chart.bars[0].height for bar in chart.bars] == pytest.approx([1, 0, 0.5], abs=0.01)
+    assert all(bar.y + bar.height == pytest.approx(chart.bottom) for bar in chart.bars)
+    assert all(one.x + one.width <= two.x for one, two in zip(chart.bars, chart.bars[1:], strict=False))

@@ -13,9 +13,8 @@ import pytest
 
 from judgekit.errors import DataError
 from judgekit.report import build_report
-from judgekit.report.html import LONGEST_TEXT, count, duration, moment, plain, shortened
-from judgekit.rows import ResponsePair, write_rows
-from tests.report.run_folder import HOSTILE, make_run
+from judgekit.report.text import LONGEST_TEXT, count, duration, moment, plain, shortened
+from tests.report.run_folder import HOSTILE, make_evaluation, make_run
 
 
 class Reader(HTMLParser):
@@ -56,7 +55,7 @@ def test_it_says_what_the_run_was(html: str) -> None:
         "1\u2009220\u2009012",
         "The seed model gave no valid verdict.",
         "transformers5.19.0",
-        "table_rows: 80",
+        "report_judgments: 80",
     ):
         assert expected in text
     assert "empty response" not in text  # none were dropped
@@ -65,11 +64,10 @@ def test_it_says_what_the_run_was(html: str) -> None:
 
 def test_outside_text_stays_text(html: str) -> None:
     page = Reader(html)
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2  # its own, and the data that the browser does not run
+    assert ("script", "type", "application/gzip") in page.attributes
     assert not {"img", "iframe", "object", "embed", "link", "base"} & set(page.tags)
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
-    assert HOSTILE in page.text
-    assert "esc⟨1B⟩[31mred nul⟨00⟩ bell⟨07⟩ line⟨2028⟩sep bidi⟨202E⟩evil" in page.text
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u2028\u2029\u202e]", html)
 
 
@@ -89,8 +87,9 @@ def test_hostile_names_stay_text_too(tmp_path: Path) -> None:
     stage = {"name": HOSTILE, "digest": '" onload="x', "status": "computed", "dropped": {HOSTILE: 1}}
     run_dir = make_run(tmp_path, **hostile, stages=[stage], judges=["dpo2", HOSTILE])
     page = Reader(build_report(run_dir).read_text(encoding="utf-8"))
-    assert page.tags.count("script") == 1
+    assert page.tags.count("script") == 2
     assert "img" not in page.tags
+    assert HOSTILE in page.text
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
 
 
@@ -106,19 +105,42 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
     assert "stage train/dpo2: loss is not finite" in build_report(run_dir).read_text(encoding="utf-8")
 
 
-def test_logger_table_rows_caps_the_judgments_shown(tmp_path: Path) -> None:
+def test_the_page_says_how_many_judgments_it_leaves_out(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path)
-    for rows, pairs in ((80, 8), (25, 2), (0, 0)):
-        (run_dir / "config.yaml").write_text(f"logger:\n  table_rows: {rows}\n")
-        assert Reader(build_report(run_dir).read_text(encoding="utf-8")).tags.count("article") == pairs
+    for most, said in (
+        (80, "80 judgments of 8 pairs; 40 judgments of 4 pairs are left out"),
+        (25, "20 judgments of 2 pairs; 100 judgments of 10 pairs are left out"),
+        (120, "All 120 judgments of 12 pairs."),
+    ):
+        (run_dir / "config.yaml").write_text(f"logger:\n  report_judgments: {most}\n")
+        assert said in Reader(build_report(run_dir).read_text(encoding="utf-8")).text
+    (run_dir / "config.yaml").write_text("logger:\n  report_judgments: 0\n")
+    assert "Judgments" not in Reader(build_report(run_dir).read_text(encoding="utf-8")).text
+    (run_dir / "config.yaml").unlink()
+    assert "All 120 judgments" in build_report(run_dir).read_text(encoding="utf-8")
+
+
+def test_figures_appear_where_the_verdicts_allow(tmp_path: Path) -> None:
+    folder = make_evaluation(tmp_path, 12, ["plain", "sure", "scorer", "many"])
+    page = Reader(build_report(folder).read_text(encoding="utf-8"))
+    for figure in (
+        "Accuracy by order",
+        "Agreement of judges",
+        "Scores of scorer",
+        "Reliability of sure",
+        "Majority of many",
+    ):
+        assert page.text.count(figure) == 2  # in each of two benchmarks
+    for figure in ("Scores of plain", "Reliability of scorer", "Majority of sure"):
+        assert figure not in page.text
+    alone = make_evaluation(tmp_path / "alone", 4, ["plain"])
+    assert "Agreement of judges" not in build_report(alone).read_text(encoding="utf-8")
 
 
 def test_lone_surrogates_and_endless_texts_can_be_written(tmp_path: Path) -> None:
-    run_dir = make_run(tmp_path, notes=["half \ud83d pair"])
-    pair = ResponsePair("starter-000", "x" * 50_000, "a", "b", "A")
-    write_rows(run_dir / "pairs" / "starter.jsonl", [pair])
+    run_dir = make_run(tmp_path, notes=["half \ud83d pair"], error="x" * 50_000)
     html = build_report(run_dir).read_text(encoding="utf-8")
-    assert "half ? pair" in html
+    assert "half ⟨D83D⟩ pair" in html
     assert "x" * LONGEST_TEXT + " … (44,000 more characters)" in html
     assert not list(run_dir.glob("*.partial"))
 
@@ -143,4 +165,6 @@ def test_formats() -> None:
     assert moment("2026-11-21T18:04:05.1+02:00") == "2026-11-21 18:04:05 UTC+02:00"
     assert moment("yesterday") == "yesterday"
     assert plain("a\r\nb\x1b[0m") == "a\nb⟨1B⟩[0m"
+    assert plain("\u200f\ufeffa\udead") == "⟨200F⟩⟨FEFF⟩a⟨DEAD⟩"
     assert shortened("short") == "short"
+    assert shortened("\x00" * 5, 3) == "⟨00⟩⟨00⟩⟨00⟩ … (2 more characters)"

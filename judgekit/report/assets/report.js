@@ -25,33 +25,6 @@ for (const svg of document.querySelectorAll("svg.curve")) {
   });
 }
 
-// Filter the sample of judgments.
-const form = document.getElementById("filters");
-if (form) {
-  const articles = [...document.querySelectorAll("#judgments article")];
-  const update = () => {
-    const { benchmark, judge, outcome } = form.elements;
-    let shown = 0;
-    for (const article of articles) {
-      let any = false;
-      for (const row of article.querySelectorAll(".judge")) {
-        const fits =
-          (!judge.value || row.dataset.judge === judge.value) &&
-          (!outcome.value || row.dataset.outcome === outcome.value);
-        row.hidden = !fits;
-        any ||= fits;
-      }
-      article.hidden = !any || (benchmark.value !== "" && article.dataset.benchmark !== benchmark.value);
-      shown += article.hidden ? 0 : 1;
-    }
-    form.querySelector("output").textContent = `${shown} of ${articles.length} pairs`;
-  };
-  form.hidden = false;
-  form.addEventListener("change", update);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  update();
-}
-
 // On paper every judgment is open.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
