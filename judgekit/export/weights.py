@@ -11,7 +11,7 @@ import yaml
 
 from judgekit.export.source import ExportRun
 from judgekit.models import obtain
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts import protocol_of
 from judgekit.rows import ResponsePair
 
 
@@ -68,7 +68,7 @@ def base_folder(run: ExportRun) -> Path:
 def _write_usage(run: ExportRun, folder: Path, adapter: bool) -> None:
     """``prompt.json``: the messages to send, with slots; ``judge.yaml``: the same for judgekit."""
     slots = ResponsePair("slots", "{instruction}", "{response_a}", "{response_b}", None)
-    messages = EvalPlanner(run.prompt).judge_prompt(slots, "ab")
+    messages = protocol_of(run.prompt).judge_prompt(slots, "ab")
     text = json.dumps([dict(message) for message in messages], indent=2, ensure_ascii=False) + "\n"
     (folder / "prompt.json").write_text(text, encoding="utf-8")
     usage = {**run.judge, "adapter": adapter}

@@ -2,9 +2,13 @@
 
 from judgekit.prompts.base import PairProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.schema.prompts import EvalPlannerPrompt, PromptConfig
+from judgekit.prompts.self_taught import SelfTaught
+from judgekit.schema.prompts import EvalPlannerPrompt, PromptConfig, SelfTaughtPrompt
 
-PROTOCOLS: dict[type[PromptConfig], type[PairProtocol]] = {EvalPlannerPrompt: EvalPlanner}
+PROTOCOLS: dict[type[PromptConfig], type[PairProtocol]] = {
+    EvalPlannerPrompt: EvalPlanner,
+    SelfTaughtPrompt: SelfTaught,
+}
 """The protocol of each ``prompt`` dataclass, which is what it is made of."""
 
 

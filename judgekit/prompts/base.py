@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from judgekit.rows import Message, Order, ResponsePair, Verdict
 
@@ -54,6 +54,18 @@ class PairProtocol(Protocol):
         """The verdict of a reply.
 
         :param truncated: the reply hit its token limit
+        """
+        ...
+
+
+@runtime_checkable
+class WorkedProtocol(PairProtocol, Protocol):
+    """A protocol that can also write a judgment down, which a warm start needs."""
+
+    def stitch(self, plan: str, execution: str, position: str) -> str:
+        """A whole reply from its parts (see ``judgekit.data.worked``).
+
+        :param position: ``A`` when the answer shown first is better
         """
         ...
 

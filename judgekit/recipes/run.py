@@ -18,6 +18,7 @@ from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.lab import Judge, Lab, Outcome
+from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.table import print_results
 from judgekit.rows import ResponsePair, read_rows
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 TABLE_WIDTH = 100
 
-RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner}
+RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner, "self_taught": self_taught}
 
 
 def execute(
@@ -48,7 +49,7 @@ def execute(
             outcome = RECIPES[config.recipe.name](lab)
             lab.release()
             numbers = report_numbers(lab, outcome, run_dir)
-            leave_judge(lab, outcome.judges[-1], run_dir)
+            leave_judge(lab, outcome.final, run_dir)
     except BaseException as error:
         # Lightning turns Ctrl-C into an exit of its own.
         cause = error.__context__ if isinstance(error, SystemExit) else error
@@ -145,7 +146,7 @@ def last_losses(outcome: Outcome) -> dict[str, Number]:
 
 def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[ResponsePair]]) -> None:
     """A table of judgments of the last judge, and its weights as an artifact."""
-    judge = outcome.judges[-1]
+    judge = outcome.final
     rows: list[list[object]] = []
     for name, known in pairs.items():
         by_id = {pair.id: pair for pair in known}

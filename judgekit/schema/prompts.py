@@ -19,7 +19,19 @@ class EvalPlannerPrompt:
     )
 
 
-PromptConfig = EvalPlannerPrompt
+@dataclass(frozen=True)
+class SelfTaughtPrompt:
+    """``prompt=self_taught``: reason about two answers, then ``[[A]]`` or ``[[B]]``."""
+
+    name: Literal["self_taught"] = setting("self_taught", "protocol")
+    style: Literal["full", "criteria", "brief"] = setting(
+        "full",
+        "wording; slots and output format are the same. full: explain and decide; criteria: look for errors, name "
+        "criteria, check each, decide, as the released eval_plan prompt; brief: for small models",
+    )
+
+
+PromptConfig = EvalPlannerPrompt | SelfTaughtPrompt
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
-PROMPTS: dict[str, type[PromptConfig]] = {"evalplanner": EvalPlannerPrompt}
+PROMPTS: dict[str, type[PromptConfig]] = {"evalplanner": EvalPlannerPrompt, "self_taught": SelfTaughtPrompt}
