@@ -23,7 +23,7 @@ ASK = (
 )
 
 _CATEGORY = re.compile(r"^\W*category\W*:\W*(.*?)\W*$", re.IGNORECASE | re.MULTILINE)
-_COMPLEXITY = re.compile(r"^\W*complexity\W*:[^\w\n]*(\S*)", re.IGNORECASE | re.MULTILINE)
+_COMPLEXITY = re.compile(r"^\W*complexity\W*:[ \t*_<\"'(]*([^\s>*_\"')]*)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,10 +146,10 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     found = stages(run[1])
     assert found["splits"]["rows"] == SIZES
-    # 4 examples x 2 orders x 3; iteration 1 has 4 M or B and 2 T, 10 R; iteration 2 has 2 M or B, 1 T, 18 R
-    assert found["judgments/iter1"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 19, "correct": 10}
+    # 4 examples x 2 orders x 3; iteration 1 has 3 M, 1 B and 10 R; iteration 2 has 1 M, 1 B and 18 R
+    assert found["judgments/iter1"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 20, "correct": 10}
     assert found["judgments/iter1"]["dropped"] == {
-        "judgment without a verdict: missing": 4,
+        "judgment without a verdict: missing": 3,
         "judgment without a verdict: ambiguous": 1,
     }
     assert found["judgments/iter2"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 22, "correct": 18}
@@ -254,11 +254,11 @@ def test_a_sweep_over_balance_samples_nothing_before_training(run: Run, tmp_path
         for order, letters in SCRIPT[1][place].items()
         if "R" in letters
     )
-    assert sum(first.values()) == 5 and min(first.values()) == 1
-    assert found["demonstrations/iter1"]["rows"] == {"demonstrations": 2}
+    assert sum(first.values()) == 5 and min(first.values()) == 2
+    assert found["demonstrations/iter1"]["rows"] == {"demonstrations": 4}
     assert found["demonstrations/iter1"]["dropped"] == {
         "prompt without a correct judgment": 3,
-        "demonstration cut to balance A and B": 3,
+        "demonstration cut to balance A and B": 1,
     }
 
 
