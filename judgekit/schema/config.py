@@ -101,11 +101,13 @@ class BiasConfig:
 class SamplingConfig:
     """What every back end of ``sampler`` understands."""
 
-    temperature: float = setting(0.8, "sampling temperature of plans and executions; 0: greedy", ge=0.0, le=2.0)
+    temperature: float = setting(
+        0.8, "sampling temperature of plans, executions and judgments to train on; 0: greedy", ge=0.0, le=2.0
+    )
     top_p: float = setting(0.95, "nucleus probability", gt=0.0, le=1.0)
     plan_tokens: int = setting(512, "longest plan, tokens", ge=1)
     execution_tokens: int = setting(2048, "longest execution with its verdict, tokens", ge=1)
-    judge_tokens: int = setting(2048, "longest whole judgment at evaluation, tokens", ge=1)
+    judge_tokens: int = setting(2048, "longest whole judgment, tokens", ge=1)
     verdict: Literal["free", "constrained"] = setting(
         "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
     )

@@ -172,6 +172,7 @@ def test_training_rows_are_judgments_on_the_plain_prompt(run: Run) -> None:
     found = stages(run[1])
     script = run[2]
     rows = read_rows(Path(found["demonstrations/iter1"]["path"]) / "rows.jsonl", Demonstration)
+    assert len({row.prompt[-1]["content"] for row in rows}) == len(rows) == 5
     for row in rows:
         pair, order, sample = row.id.rsplit("/", 2)
         assert row.target == script.write("R", pair, order, int(sample))
