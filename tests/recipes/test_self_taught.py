@@ -17,6 +17,7 @@ from judgekit.errors import StageError
 from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Demonstration, Instruction, Preference, read_rows
 from judgekit.sampling.base import Request
+from judgekit.schema.composition import Composer
 from judgekit.schema.config import (
     BenchmarkConfig,
     BiasConfig,
@@ -342,3 +343,15 @@ def test_instructions_are_classified_and_selected(tiny: Path, tmp_path: Path) ->
     kept = read_rows(Path(found["selected"]["path"]) / "instructions.jsonl", Instruction)
     assert {row.id for row in kept} < set(ids[:8])
     assert found["pairs"]["rows"] == {"constraints": 6} and found["splits"]["rows"]["d1"] == 4
+
+
+def test_the_small_experiment_plans_two_iterations(tmp_path: Path) -> None:
+    config = Composer().job(["experiment=self_taught_demo", f"store={tmp_path}"]).config
+    stages = {stage.name: stage for stage in plan(config)}
+    assert [name for name in stages if "iter" in name] == [
+        f"{stage}/iter{number}" + "/starter" * (stage == "verdicts")
+        for number in (1, 2)
+        for stage in ("judgments", "demonstrations", "train", "verdicts")
+    ]
+    assert stages["judgments/iter1"].generations == 192 * 2 * 4
+    assert "classes" not in stages and "train/dpo2" not in stages
