@@ -20,11 +20,26 @@ from judgekit.schema.composition import Composer, conf_dir
 from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, ModelConfig, RunConfig, SourceConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
+from judgekit.schema.prompts import PROMPTS
+from judgekit.schema.recipes import RECIPES
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
-NEEDS_FILES = {"data=wildchat_math", "experiment=paper/evalplanner"}
-"""Choices that only compose when the user says where a data set lies."""
+NEEDS_FILES = {
+    "data=wildchat_math": ("wildchat", "math"),
+    "data=wildchat": ("wildchat",),
+    "experiment=paper/evalplanner": ("wildchat", "math"),
+    "experiment=paper/self_taught": ("wildchat",),
+}
+"""Choices that only compose when the user says where their sources lie."""
+
+NEEDS_CHOICES = {
+    "data=wildchat_math": ["benchmark=[llmbar]"],
+    "data=wildchat": ["benchmark=[llmbar]", "recipe=self_taught"],
+    "prompt=self_taught": ["recipe=self_taught"],
+    "prompt=self_taught_brief": ["recipe=self_taught"],
+}
+"""Choices that do not go with the others' defaults, and what goes with them."""
 
 
 def choices() -> list[str]:
@@ -44,10 +59,12 @@ def composer() -> Composer:
 
 
 @pytest.fixture(scope="module")
-def data_paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths of the sources that are not shipped, as overrides by source."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "wildchat.jsonl").touch()
-    return [f"data.sources.wildchat.path={folder / 'wildchat.jsonl'}", f"data.sources.math.path={folder}"]
+    paths = {"wildchat": folder / "wildchat.jsonl", "math": folder}
+    return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 
 def test_the_groups_are_those_of_the_schema() -> None:
@@ -81,10 +98,8 @@ def test_an_evaluation_composes_with_every_protocol(prompt: Path, eval_composer:
 
 
 @pytest.mark.parametrize("choice", [choice for choice in choices() if choice != "sampler=openai"])
-def test_every_file_composes_and_validates(choice: str, composer: Composer, data_paths: list[str]) -> None:
-    extra = data_paths if choice in NEEDS_FILES else []
-    if choice == "data=wildchat_math":
-        extra = [*extra, "benchmark=[llmbar]"]
+def test_every_file_composes_and_validates(choice: str, composer: Composer, data_paths: dict[str, str]) -> None:
+    extra = [*(data_paths[name] for name in NEEDS_FILES.get(choice, ())), *NEEDS_CHOICES.get(choice, [])]
     config = composer.job([choice, *extra]).config
     assert isinstance(config, RunConfig)
 
@@ -95,12 +110,13 @@ def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer)
     assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
-def test_a_choice_that_needs_files_says_which(composer: Composer) -> None:
+@pytest.mark.parametrize("recipe", ["evalplanner", "self_taught"])
+def test_a_choice_that_needs_files_says_which(composer: Composer, recipe: str) -> None:
+    choice = f"experiment=paper/{recipe}"
     with pytest.raises(ConfigError) as error:
-        composer.job(["experiment=paper/evalplanner"])
+        composer.job([choice])
     assert [problem.key for problem in error.value.problems] == [
-        "data.sources.wildchat.path",
-        "data.sources.math.path",
+        f"data.sources.{name}.path" for name in NEEDS_FILES[choice]
     ]
 
 
@@ -114,14 +130,18 @@ def leaves(node: Any, prefix: str = "") -> set[str]:
 
 
 @pytest.mark.parametrize("choice", [choice for choice in choices() if not choice.startswith("experiment=")])
-def test_every_field_can_be_overridden(choice: str, composer: Composer, data_paths: list[str]) -> None:
+def test_every_field_can_be_overridden(choice: str, composer: Composer, data_paths: dict[str, str]) -> None:
     """Hydra only changes what the YAML holds, so each group file writes out all of its fields."""
-    cfg = composer.compose([choice, *(data_paths if choice in NEEDS_FILES else [])])
+    cfg = composer.compose([choice, *(data_paths[name] for name in NEEDS_FILES.get(choice, ()))])
     container = OmegaConf.to_container(cfg)
     assert isinstance(container, dict)
     del container["hydra"]
     written = leaves(container)
-    wanted = leaves(RunConfig(sampler=SAMPLERS[container["sampler"]["name"]]()))
+    sampler, prompt, recipe = (
+        family[container[section]["name"]]()
+        for section, family in (("sampler", SAMPLERS), ("prompt", PROMPTS), ("recipe", RECIPES))
+    )
+    wanted = leaves(RunConfig(sampler=sampler, prompt=prompt, recipe=recipe))
     assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - {"data.sources"} <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written

@@ -16,7 +16,10 @@ from judgekit.report.table import heading, results_markdown
 
 Kind = Literal["adapter", "model"]
 
-PAPERS = {"evalplanner": ("EvalPlanner", "2501.18099")}
+PAPERS = {
+    "evalplanner": ("EvalPlanner", "2501.18099"),
+    "self_taught": ("Self-Taught Evaluators", "2408.02666"),
+}
 """Title and arXiv number of each recipe's paper."""
 
 _HEADLINE = ("accuracy", "consistent_accuracy")

@@ -6,16 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from judgekit.preferences.judgments import CUT, JudgmentPair, balance_positions
 from judgekit.randomness import draw_bits, pick
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair
-
-
-@dataclass(frozen=True, slots=True)
-class ChainPair:
-    """A correct and an incorrect chain under the same plan in the same order."""
-
-    chosen: Judgment
-    rejected: Judgment
 
 
 @dataclass
@@ -26,7 +19,7 @@ class Selection:
     :ivar demonstrations: chains to imitate
     """
 
-    pairs: list[ChainPair] = field(default_factory=list)
+    pairs: list[JudgmentPair] = field(default_factory=list)
     demonstrations: list[Judgment] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -102,7 +95,7 @@ def _select_one(
 
 def _contrasts(
     pair: ResponsePair, chains: Sequence[Judgment], correct: Sequence[Judgment], rules: Rules
-) -> list[ChainPair]:
+) -> list[JudgmentPair]:
     """All correct x incorrect chains that share plan and order."""
     wrong = [
         chain
@@ -116,24 +109,13 @@ def _contrasts(
     for chosen in correct:
         for rejected in cells.get((chosen.order, chosen.plan_index), []):
             if rejected.text != chosen.text:
-                found.append(ChainPair(chosen, rejected))
+                found.append(JudgmentPair(chosen, rejected))
     return found
 
 
-def _position(chain: Judgment) -> str:
-    """The position a chain's verdict names."""
-    assert chain.verdict is not None
-    return chain.verdict if chain.order == "ab" else {"A": "B", "B": "A"}.get(chain.verdict, chain.verdict)
-
-
 def _balance(selection: Selection, seed: int) -> None:
-    """Cut the more frequent of A and B among the demonstrations, drawn by id; ties stay."""
-    by_label = {label: [row for row in selection.demonstrations if _position(row) == label] for label in "AB"}
-    keep = min(map(len, by_label.values()))
-    cut: set[tuple[str, str]] = set()
-    for rows in by_label.values():
-        ranked = sorted(rows, key=lambda row: draw_bits(seed, row.id, row.order, "balance"))
-        cut |= {(row.id, row.order) for row in ranked[keep:]}
-    selection.demonstrations = [row for row in selection.demonstrations if (row.id, row.order) not in cut]
-    if cut:
-        selection.dropped["demonstration cut to balance A and B"] += len(cut)
+    """Cut the more frequent of A and B among the demonstrations."""
+    kept = balance_positions(selection.demonstrations, seed)
+    if len(kept) < len(selection.demonstrations):
+        selection.dropped[CUT] += len(selection.demonstrations) - len(kept)
+    selection.demonstrations = kept

@@ -5,12 +5,14 @@ from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.prompts.rating import Rating
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt
+from judgekit.prompts.self_taught import SelfTaught
+from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt, SelfTaughtPrompt
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
     EvalPlannerPrompt: EvalPlanner,
     PairwisePrompt: Pairwise,
     RatingPrompt: Rating,
+    SelfTaughtPrompt: SelfTaught,
 }
 """The protocol of each ``prompt`` dataclass, which is what it is made of."""
 

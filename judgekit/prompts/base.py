@@ -92,6 +92,18 @@ class PointProtocol(Protocol):
         ...
 
 
+@runtime_checkable
+class WorkedProtocol(PairProtocol, Protocol):
+    """A protocol that can also write a judgment down, which a warm start needs."""
+
+    def stitch(self, plan: str, execution: str, position: str) -> str:
+        """A whole reply from its parts (see ``judgekit.data.worked``).
+
+        :param position: ``A`` when the answer shown first is better
+        """
+        ...
+
+
 def name_response(position: Verdict | None, order: Order) -> Verdict | None:
     """From the position a judge named to the response it stands for (A = response_a)."""
     return position if position is None or order == "ab" else SWAPPED[position]

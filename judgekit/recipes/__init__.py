@@ -18,11 +18,11 @@ __all__ = ["PlannedStage", "plan", "run_recipe"]
 
 def plan(config: RunConfig) -> list[PlannedStage]:
     """The stages a run would go through, with upper bounds of what they sample and whether the store holds them."""
-    from judgekit.recipes.evalplanner import evalplanner
     from judgekit.recipes.lab import Lab
+    from judgekit.recipes.run import RECIPES
 
     lab = Lab(config, record=None)
-    evalplanner(lab)
+    RECIPES[config.recipe.name](lab)
     return lab.planned
 
 

@@ -9,39 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from judgekit.data.worked import worked_judgment
-from judgekit.errors import StageError
-from judgekit.evaluation.judging import judge_pairs
+from judgekit.data.worked import Worked
 from judgekit.preferences.plan_execution import Rules, select
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
+from judgekit.recipes.judgments import write_training_rows
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
-from judgekit.recipes.stages import (
-    PROMPT_TOKENS,
-    benchmark_pairs,
-    consistent_accuracy,
-    judge_benchmark,
-    make_splits,
-    orders,
-    repeat_judgments,
-)
+from judgekit.recipes.measuring import Measured, validation
+from judgekit.recipes.stages import PROMPT_TOKENS, make_splits, orders
 from judgekit.recipes.training import train_judge
-from judgekit.rows import (
-    ORDERS,
-    Demonstration,
-    Instruction,
-    Judgment,
-    Order,
-    Preference,
-    ResponsePair,
-    read_rows,
-    write_rows,
-)
+from judgekit.recipes.warm_start import warm_judge
+from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, read_rows, write_rows
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.store import Artifact, Workspace
-from judgekit.weights import Weights
 
 EXECUTION_STRIDE = 100_000
 """Sample indices set apart for the executions of each repetition of one plan, so that equal plans differ in them."""
@@ -52,66 +34,29 @@ def evalplanner(lab: Lab) -> Outcome:
     recipe, protocol = lab.recipe(EvalPlannerConfig), EvalPlanner(lab.prompt(EvalPlannerPrompt))
     start = recipe.warm_start
     splits = make_splits(lab, start.examples if start.enabled else 0, start.categories)
-    benchmarks = benchmark_pairs(lab, splits)
     score = validation(lab, splits, protocol)
     validate = score if recipe.validate else None
-    verdicts: dict[tuple[str, str], Handle] = {}
-    judges: list[Judge] = []
+    measured = Measured(lab, splits, protocol)
 
-    def measure(judge: Judge) -> Judge:
-        judges.append(judge)
-        for name, pairs in benchmarks.items():
-            verdicts[judge.name, name] = judge_benchmark(lab, judge, name, pairs, protocol)
-        return judge
+    judge = measured.add(Judge("seed", None))
+    if start.enabled:
 
-    judge = measure(Judge("seed", None))
-    if recipe.warm_start.enabled:
-        worked = worked_judgments(lab, splits, protocol)
-        warm, target = recipe.warm_start.optim, recipe.warm_start.stop_accuracy
-        early = score if target is not None else None
-        judge = measure(train_judge(lab, "warm", "sft", worked, judge, warm, early, [splits], target))
+        def plan(pair: ResponsePair, worked: Worked) -> Demonstration:
+            target = f"{PLAN_START}\n{worked.plan}\n{protocol.plan_stop}"
+            return Demonstration(f"{pair.id}/plan", protocol.plan_prompt(pair.instruction), target)
+
+        judge = measured.add(warm_judge(lab, splits, judge, protocol, start, score, plan))
 
     chains = sample_chains(lab, "d1", splits, judge, protocol, recipe.first_plans, recipe.first_execution)
     demonstrations, preferences = select_chains(lab, "d1", splits, chains, protocol)
-    judge = measure(train_judge(lab, "sft", "sft", demonstrations, judge, recipe.sft, validate, [splits]))
+    judge = measured.add(train_judge(lab, "sft", "sft", demonstrations, judge, recipe.sft, validate, [splits]))
     if lab.config.loss.name != "sft":
-        judge = measure(train_judge(lab, "dpo1", "dpo", preferences, judge, recipe.dpo, validate, [splits]))
+        judge = measured.add(train_judge(lab, "dpo1", "dpo", preferences, judge, recipe.dpo, validate, [splits]))
         if recipe.rounds > 1:
             chains = sample_chains(lab, "d2", splits, judge, protocol, recipe.second_plans, recipe.second_execution)
             _, preferences = select_chains(lab, "d2", splits, chains, protocol)
-            measure(train_judge(lab, "dpo2", "dpo", preferences, judge, recipe.dpo, validate, [splits]))
-    repeated = {
-        (judges[-1].name, name): repeat_judgments(lab, judges[-1], name, pairs, protocol)
-        for name, pairs in benchmarks.items()
-        if lab.config.sampler.flip_pairs
-    }
-    return Outcome(judges, benchmarks, verdicts, repeated)
-
-
-def worked_judgments(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Handle:
-    """Demonstrations a program writes for its own tasks: judge prompts in alternating orders, and plan prompts."""
-    every = lab.recipe(EvalPlannerConfig).warm_start.plan_every
-
-    def build(workspace: Workspace) -> None:
-        assert isinstance(splits, Artifact)
-        by_id = {row.id: row for row in read_rows(splits.file("warm_instructions.jsonl"), Instruction)}
-        rows: list[Demonstration] = []
-        for number, pair in enumerate(read_rows(splits.file("warm.jsonl"), ResponsePair)):
-            order = ORDERS[number % 2]
-            worked = worked_judgment(by_id[str(pair.group)], pair, order)
-            if worked is None:
-                workspace.drop("no worked judgment for this task")
-                continue
-            position = name_response("A" if pair.label == "A" else "B", order)
-            target = protocol.stitch(worked.plan, worked.execution, str(position))
-            rows.append(Demonstration(f"{pair.id}/{order}", protocol.judge_prompt(pair, order), target))
-            if every and number % every == 0:
-                plan = f"{PLAN_START}\n{worked.plan}\n{protocol.plan_stop}"
-                rows.append(Demonstration(f"{pair.id}/plan", protocol.plan_prompt(pair.instruction), plan))
-        write_rows(workspace.path / "rows.jsonl", rows)
-        workspace.count(demonstrations=len(rows))
-
-    return lab.stage("worked", 1, asdict(lab.config.prompt) | {"plan_every": every}, [splits], build)
+            measured.add(train_judge(lab, "dpo2", "dpo", preferences, judge, recipe.dpo, validate, [splits]))
+    return measured.outcome()
 
 
 def sample_chains(
@@ -277,18 +222,10 @@ def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol
             assert isinstance(splits, Artifact) and isinstance(chains, Artifact)
             pairs = read_rows(splits.file(f"{split}.jsonl"), ResponsePair)
             selection = select(pairs, read_rows(chains.file("chains.jsonl"), Judgment), rules)
-            by_id = {pair.id: pair for pair in pairs}
-            for reason, count in selection.dropped.items():
-                workspace.drop(reason, count)
-            made: list[Demonstration | Preference] = (
-                [_demonstration(chain, by_id, protocol) for chain in selection.demonstrations]
-                if kind == "demonstrations"
-                else [_preference(pair.chosen, pair.rejected, by_id, protocol) for pair in selection.pairs]
+            selected = selection.demonstrations if kind == "demonstrations" else selection.pairs
+            write_training_rows(
+                workspace, kind, f"chains of {split}", selected, selection.dropped, pairs, protocol, REMEDY
             )
-            if not made:
-                raise StageError(_nothing_selected(split, kind, selection.dropped))
-            write_rows(workspace.path / "rows.jsonl", made)
-            workspace.count(**{kind: len(made)})
 
         return build
 
@@ -301,42 +238,7 @@ def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol
     return found[0], found[-1]
 
 
-def _demonstration(chain: Judgment, by_id: dict[str, ResponsePair], protocol: EvalPlanner) -> Demonstration:
-    prompt = protocol.judge_prompt(by_id[chain.id], chain.order)
-    return Demonstration(f"{chain.id}/{chain.order}/{chain.sample}", prompt, chain.text)
-
-
-def _preference(
-    chosen: Judgment, rejected: Judgment, by_id: dict[str, ResponsePair], protocol: EvalPlanner
-) -> Preference:
-    prompt = protocol.judge_prompt(by_id[chosen.id], chosen.order)
-    name = f"{chosen.id}/{chosen.order}/{chosen.sample}-{rejected.sample}"
-    return Preference(name, prompt, chosen.text, rejected.text)
-
-
-def _nothing_selected(split: str, kind: str, dropped: dict[str, int]) -> str:
-    reasons = "; ".join(f"{count} x {reason}" for reason, count in dropped.items()) or "no chains"
-    return (
-        f"No {kind} could be selected from the chains of {split} ({reasons}). A seed that never judges right needs "
-        f"recipe.warm_start.enabled=true, more plans or executions, or a higher sampler.temperature."
-    )
-
-
-def validation(lab: Lab, splits: Handle, protocol: EvalPlanner) -> Callable[[Weights], float]:
-    """Score of a checkpoint: consistent accuracy of greedy judgments on the validation split."""
-
-    def score(weights: Weights) -> float:
-        assert isinstance(splits, Artifact)
-        pairs = read_rows(splits.file("validation.jsonl"), ResponsePair)
-        verdicts = judge_pairs(
-            lab.ask(weights),
-            protocol,
-            pairs,
-            ORDERS,
-            lab.greedy(lab.config.sampler.judge_tokens),
-            constrained=lab.config.sampler.verdict == "constrained",
-            title="validation",
-        )
-        return consistent_accuracy(pairs, verdicts)
-
-    return score
+REMEDY = (
+    "A seed that never judges right needs recipe.warm_start.enabled=true, more plans or executions, or a higher "
+    "sampler.temperature."
+)

@@ -48,10 +48,12 @@ class Judge:
 
     :param name: as in reports: ``seed``, ``warm``, ``sft``, ``dpo1`` ...
     :param stage: training stage whose folder ``judge`` holds the adapter; None for the seed
+    :param votes: its verdicts are majorities over so many samples; 0: greedy judgments
     """
 
     name: str
     stage: Handle | None
+    votes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class Outcome:
     benchmarks: dict[str, Handle]
     verdicts: dict[tuple[str, str], Handle]
     repeated: dict[tuple[str, str], Handle] = field(default_factory=dict)
+
+    @property
+    def final(self) -> Judge:
+        """The judge a run leaves: the last one, asked as judges are, without votes."""
+        return next(judge for judge in reversed(self.judges) if not judge.votes)
 
 
 class Lab:

@@ -14,6 +14,7 @@ from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment
 from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.lab import Judge, Lab, Outcome
+from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
 from judgekit.rows import ResponsePair, read_rows
@@ -25,7 +26,7 @@ from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 
-RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner}
+RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner, "self_taught": self_taught}
 
 
 def execute(
@@ -37,7 +38,7 @@ def execute(
         outcome = RECIPES[config.recipe.name](lab)
         lab.release()
         numbers = report_numbers(lab, outcome, run_dir)
-        leave_judge(lab, outcome.judges[-1], run_dir)
+        leave_judge(lab, outcome.final, run_dir)
     report = build_report(run_dir)
     show_results(numbers, [judge.name for judge in outcome.judges], list(outcome.benchmarks), report)
     return numbers
@@ -90,7 +91,7 @@ def last_losses(outcome: Outcome) -> dict[str, Number]:
 
 def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[ResponsePair]]) -> None:
     """A table of judgments of the last judge, and its weights as an artifact."""
-    judge = outcome.judges[-1]
+    judge = outcome.final
     rows: list[list[object]] = []
     for name, known in pairs.items():
         handle = outcome.verdicts[judge.name, name]

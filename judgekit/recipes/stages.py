@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import has_source, identity, load_benchmark
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.evaluation.voting import vote
 from judgekit.prompts.base import PairProtocol
 from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
@@ -38,11 +39,20 @@ def orders(lab: Lab) -> tuple[Order, ...]:
     return ORDERS if lab.config.bias.both_orders else ORDERS[:1]
 
 
-def make_splits(lab: Lab, warm: int, warm_categories: Collection[str] | None = None) -> Handle:
+def make_splits(
+    lab: Lab,
+    warm: int,
+    warm_categories: Collection[str] | None = None,
+    *,
+    second_round: bool = True,
+    choose: Callable[[Handle], Handle] | None = None,
+) -> Handle:
     """Instructions -> response pairs -> splits (``held_out``, ``validation``, ``warm``, ``d1``, ``d2``).
 
     :param warm: instructions set apart for a warm start
     :param warm_categories: categories those are taken from; None: all
+    :param second_round: whether the recipe trains on D2; otherwise that split stays empty
+    :param choose: from the stage of all instructions to one that holds the selected ones
     """
     data, seed = lab.config.data, lab.config.seed
     paths = lab.file_inputs(*(source.path for source in data.sources.values()))
@@ -62,13 +72,15 @@ def make_splits(lab: Lab, warm: int, warm_categories: Collection[str] | None = N
         write_rows(workspace.path / "given.jsonl", given)
 
     instructions = lab.stage("instructions", 1, {"sources": sources, "seed": seed}, paths, read)
+    if choose is not None:
+        instructions = choose(instructions)
     pairs = _pairs(lab, instructions, sources)
     sizes = {
         "held_out": data.held_out,
         "validation": data.validation,
         "warm": warm,
         "d1": data.first_round,
-        "d2": data.second_round,
+        "d2": data.second_round if second_round else 0,
     }
 
     def divide(workspace: Workspace) -> None:
@@ -198,29 +210,33 @@ def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> 
 
 
 def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:
-    """Verdicts of a judge on a benchmark, greedy, in both orders whatever the training uses."""
+    """Verdicts of a judge on a benchmark, in both orders whatever the training uses.
+
+    They are greedy; those of a judge with votes are majorities over sampled ones, which ``samples.jsonl`` holds.
+    """
     sampler = lab.config.sampler
     config = asdict(lab.config.prompt) | section(sampler, "judge_tokens", "verdict") | {"judge": judge.name}
+    params = lab.greedy(sampler.judge_tokens)
+    if judge.votes:
+        params = lab.params(sampler.judge_tokens)
+        config |= {"votes": judge.votes, "seed": lab.config.seed} | section(sampler, "temperature", "top_p")
 
     def build(workspace: Workspace) -> None:
         assert isinstance(pairs, Artifact)
         rows = read_rows(pairs.file("pairs.jsonl"), ResponsePair)
         verdicts = judge_pairs(
-            lab.ask(lab.weights(judge)),
-            protocol,
-            rows,
-            ORDERS,
-            lab.greedy(sampler.judge_tokens),
-            constrained=sampler.verdict == "constrained",
-            workspace=workspace,
-            title=f"{judge.name} on {name}",
-        )
+            lab.ask(lab.weights(judge)), protocol, rows, ORDERS, params, samples=range(max(1, judge.votes)),
+            constrained=sampler.verdict == "constrained", workspace=workspace, title=f"{judge.name} on {name}",
+        )  # fmt: skip
+        if judge.votes:
+            write_verdicts(workspace.path / "samples.jsonl", verdicts)
+            verdicts = vote(verdicts)
         write_verdicts(workspace.path / "verdicts.jsonl", verdicts)
         workspace.count(verdicts=len(verdicts), invalid=sum(row.verdict is None for row in verdicts))
 
     benchmark = lab.config.benchmark[name]
     known = lab.config.data.held_out if benchmark.kind == "starter" else UNKNOWN_PAIRS
-    count = len(ORDERS) * min(known, benchmark.limit or known)
+    count = len(ORDERS) * min(known, benchmark.limit or known) * max(1, judge.votes)
     return lab.stage(
         f"verdicts/{judge.name}/{name}", 1, config, [lab.source(judge), pairs], build,
         generations=count, tokens=count * (PROMPT_TOKENS + sampler.judge_tokens), note="at most",

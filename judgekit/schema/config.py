@@ -92,7 +92,7 @@ class BiasConfig:
 
     both_orders: bool = setting(True, "position: judge and train on both response orders")
     drop_conflicting: bool = setting(False, "position: train only on instructions with a correct chain in both orders")
-    balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among SFT chains")
+    balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among judgments to imitate")
     max_response_chars: int | None = setting(None, "length: drop pairs with a response over this many characters", ge=1)
     max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
 
@@ -101,11 +101,13 @@ class BiasConfig:
 class SamplingConfig:
     """What every back end of ``sampler`` understands."""
 
-    temperature: float = setting(0.8, "sampling temperature of plans and executions; 0: greedy", ge=0.0, le=2.0)
+    temperature: float = setting(
+        0.8, "sampling temperature of plans, executions and judgments to train on; 0: greedy", ge=0.0, le=2.0
+    )
     top_p: float = setting(0.95, "nucleus probability", gt=0.0, le=1.0)
     plan_tokens: int = setting(512, "longest plan, tokens", ge=1)
     execution_tokens: int = setting(2048, "longest execution with its verdict, tokens", ge=1)
-    judge_tokens: int = setting(2048, "longest whole judgment at evaluation, tokens", ge=1)
+    judge_tokens: int = setting(2048, "longest whole judgment, tokens", ge=1)
     verdict: Literal["free", "constrained"] = setting(
         "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
     )

@@ -41,11 +41,24 @@ class RatingPrompt:
     reference: bool = setting(True, "show the reference answer of responses that have one")
 
 
-PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt
+@dataclass(frozen=True)
+class SelfTaughtPrompt:
+    """``prompt=self_taught``: reason about two answers, then ``[[A]]`` or ``[[B]]``."""
+
+    name: Literal["self_taught"] = setting("self_taught", "protocol")
+    style: Literal["full", "criteria", "brief"] = setting(
+        "full",
+        "wording; slots and output format are the same. full: explain and decide; criteria: look for errors, name "
+        "criteria, check each, decide, as the released eval_plan prompt; brief: for small models",
+    )
+
+
+PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
     "evalplanner": EvalPlannerPrompt,
     "pairwise": PairwisePrompt,
     "rating": RatingPrompt,
+    "self_taught": SelfTaughtPrompt,
 }

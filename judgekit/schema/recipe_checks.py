@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from judgekit.errors import Problem
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig
+from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig, WarmStartConfig
 from judgekit.schema.rules import of_recipe
 
 
@@ -19,15 +21,18 @@ from judgekit.schema.rules import of_recipe
     "recipe.warm_start",
 )
 def _counts(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
-    data, warm = config.data, recipe.warm_start
-    parts = (data.first_round, data.second_round, data.validation, data.held_out, warm.examples if warm.enabled else 0)
-    given = [source.count for source in data.sources.values()]
+    return _too_few(config, ("first_round", "second_round", "validation", "held_out"), recipe.warm_start)
+
+
+def _too_few(config: RunConfig, splits: tuple[str, ...], warm: WarmStartConfig) -> list[Problem]:
+    """Whether the sources give fewer instructions than a recipe's splits and warm start want."""
+    parts = [*(getattr(config.data, split) for split in splits), warm.examples if warm.enabled else 0]
+    given = [source.count for source in config.data.sources.values()]
     counts = [count for count in given if count is not None]
     if not counts or len(counts) < len(given) or sum(parts) <= sum(counts):
         return []
     message = (
-        f"first_round + second_round + validation + held_out + recipe.warm_start.examples = "
-        f"{' + '.join(map(str, parts))} = {sum(parts)}, "
+        f"{' + '.join(splits)} + recipe.warm_start.examples = {' + '.join(map(str, parts))} = {sum(parts)}, "
         f"but the sources give {sum(counts)} instructions"
     )
     return [Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count")]
@@ -66,7 +71,8 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 
 @of_recipe(EvalPlannerConfig, "recipe.validate", "data.validation")
-def _validation_split(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
+@of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
+def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
@@ -74,7 +80,8 @@ def _validation_split(config: RunConfig, recipe: EvalPlannerConfig) -> list[Prob
 
 
 @of_recipe(EvalPlannerConfig, "recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
+@of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
+def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
         return []
@@ -83,10 +90,75 @@ def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 
 @of_recipe(EvalPlannerConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
-def _betas(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
+@of_recipe(SelfTaughtConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
     stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
     return [
         Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
         for name, optim in stages.items()
         if not all(0 <= beta < 1 for beta in optim.betas)
     ]
+
+
+@of_recipe(
+    SelfTaughtConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
+def _self_taught_counts(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    return _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
+
+
+@of_recipe(SelfTaughtConfig, "recipe.warm_start", "prompt")
+def _worked(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    if not recipe.warm_start.enabled or isinstance(protocol_of(config.prompt), WorkedProtocol):
+        return []
+    message = f"no program writes judgments for the protocol '{config.prompt.name}'"
+    return [Problem("recipe.warm_start.enabled", message, "Use prompt=self_taught_brief, or no warm start")]
+
+
+@of_recipe(SelfTaughtConfig, "loss.name", "recipe.judgments", "recipe.negative_temperature", "sampler.temperature")
+def _no_contrast(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    if config.loss.name == "sft" or recipe.negative_temperature is not None:
+        return []
+    if recipe.judgments == 1:
+        message = "one judgment of a prompt is never both correct and incorrect, so no preference pair can form"
+        return [Problem("recipe.judgments", message, "Use at least 2, recipe.negative_temperature, or loss=sft")]
+    if config.sampler.temperature == 0:
+        message = "greedy judgments of one prompt are all the same, so no preference pair can form"
+        return [Problem("sampler.temperature", message, "Use more than 0, recipe.negative_temperature, or loss=sft")]
+    return []
+
+
+@of_recipe(
+    SelfTaughtConfig,
+    "loss.name",
+    "recipe.wrong_as_negative",
+    "recipe.tie_as_negative",
+    "recipe.invalid_as_negative",
+)
+def _no_negatives(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    allowed = recipe.wrong_as_negative or recipe.tie_as_negative or recipe.invalid_as_negative
+    if config.loss.name == "sft" or allowed:
+        return []
+    message = "no kind of judgment may be a rejected one, so no preference pair can form"
+    return [Problem("recipe.wrong_as_negative", message, "Use true, or loss=sft")]
+
+
+@of_recipe(SelfTaughtConfig, "recipe.votes", "sampler.temperature")
+def _same_votes(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    if not recipe.votes or config.sampler.temperature > 0:
+        return []
+    return [Problem("recipe.votes", "greedy judgments all vote alike", "Use 0, or raise sampler.temperature")]
+
+
+@of_recipe(SelfTaughtConfig, "recipe.selection")
+def _selection(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+    rules, problems = recipe.selection, []
+    if not rules.categories:
+        problems.append(Problem("recipe.selection.categories", "there is none to choose among"))
+    for name in sorted(set(rules.keep or ()) - set(rules.categories)):
+        message = f"{name!r} is not one of the categories the classifier chooses among"
+        problems.append(Problem("recipe.selection.keep", message, f"Valid: {', '.join(rules.categories)}"))
+    if rules.complexity_min > rules.complexity_max:
+        message = f"{rules.complexity_min} is over complexity_max ({rules.complexity_max}), so nothing is selected"
+        problems.append(Problem("recipe.selection.complexity_min", message))
+    return problems

@@ -53,10 +53,13 @@ def shared(*keys: str) -> Callable[[SharedCheck], SharedCheck]:
 
 def of_recipe(
     kind: type[Recipe], *keys: str
-) -> Callable[[Callable[[RunConfig, Recipe], list[Problem]]], Callable[[RunConfig, Recipe], list[Problem]]]:
-    """Register a check of one recipe; it is also given the recipe's section."""
+) -> Callable[[Callable[[RunConfig, Recipe], list[Problem]]], Callable[[RunConfig, Any], list[Problem]]]:
+    """Register a check of one recipe; it is also given the recipe's section.
 
-    def register(check: Callable[[RunConfig, Recipe], list[Problem]]) -> Callable[[RunConfig, Recipe], list[Problem]]:
+    A check that several recipes share is registered for each, one decorator over another.
+    """
+
+    def register(check: Callable[[RunConfig, Recipe], list[Problem]]) -> Callable[[RunConfig, Any], list[Problem]]:
         def checked(config: RunConfig) -> list[Problem]:
             return check(config, config.recipe) if isinstance(config.recipe, kind) else []
 

@@ -9,6 +9,7 @@ import pytest
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
+from judgekit.schema.recipes import RECIPES
 from judgekit.schema.rules import CHECKS
 from judgekit.schema.validation import build
 
@@ -84,6 +85,57 @@ def test_an_impossible_combination_is_found_alone(changes: dict[str, Any], key: 
     assert [problem.key for problem in cross_checks(changed(changes))] == [key]
 
 
+SELF_TAUGHT = {"recipe.name": "self_taught"}
+SFT = {"loss.name": "sft"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"data.sources": {"x": {"kind": "maths", "count": 20}}}, "data"),
+        ({"data.validation": 0}, "recipe.validate"),
+        ({"recipe.judgments": 1}, "recipe.judgments"),
+        ({"sampler.temperature": 0}, "sampler.temperature"),
+        ({"sampler.temperature": 0, "recipe.votes": 3, **SFT}, "recipe.votes"),
+        (
+            {f"recipe.{kind}_as_negative": False for kind in ("wrong", "tie", "invalid")},
+            "recipe.wrong_as_negative",
+        ),
+        ({"recipe.dpo": {"betas": [0.9, 1.0]}}, "recipe.dpo.betas"),
+        ({"recipe.warm_start": {"stop_accuracy": 0.4, "enabled": True}, "data.validation": 0, "recipe.validate": False},
+         "recipe.warm_start.stop_accuracy"),
+        ({"recipe.selection": {"keep": ["poetry"]}}, "recipe.selection.keep"),
+        ({"recipe.selection": {"categories": []}}, "recipe.selection.categories"),
+        ({"recipe.selection": {"complexity_min": 4, "complexity_max": 3}}, "recipe.selection.complexity_min"),
+    ],
+)  # fmt: skip
+def test_an_impossible_self_taught_run_is_found_alone(changes: dict[str, Any], key: str) -> None:
+    assert [problem.key for problem in cross_checks(changed(SELF_TAUGHT | changes))] == [key]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"prompt.name": "self_taught", "recipe.warm_start": {"enabled": True}, "recipe.validate": False},
+        {"data.second_round": 0},
+        {"data.sources": {"x": {"kind": "maths", "count": 160}}, "data.second_round": 999},
+        {"recipe.judgments": 1, "sampler.temperature": 0, **SFT},
+        {"recipe.judgments": 1, "recipe.negative_temperature": 1.2},
+        {"recipe.selection": {"keep": ["reasoning", "coding"], "complexity_min": 3}},
+    ],
+)
+def test_a_self_taught_run_that_can_work_is_left_alone(changes: dict[str, Any]) -> None:
+    assert cross_checks(changed(SELF_TAUGHT | changes)) == []
+
+
+def test_a_warm_start_needs_a_protocol_that_writes_worked_judgments(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = SELF_TAUGHT | {"recipe.warm_start": {"enabled": True}}
+    assert cross_checks(changed(changes)) == []
+    monkeypatch.delattr(EvalPlanner, "stitch")
+    assert [problem.key for problem in cross_checks(changed(changes))] == ["recipe.warm_start.enabled"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -120,12 +172,18 @@ def test_without_a_known_recipe_nothing_is_said_of_its_fields() -> None:
 
 def test_every_check_reads_keys_that_exist() -> None:
     """A misspelt key would let a check speak about values already found wrong."""
+    configs = {RunConfig: [RunConfig(recipe=recipe()) for recipe in RECIPES.values()]}
     for kinds, keys, _ in CHECKS:
         for kind in kinds if isinstance(kinds, tuple) else (kinds,):
-            for key in keys:
-                node: Any = kind()
-                for part in key.split("."):
-                    node = getattr(node, part)
+            assert any(all(_has(config, key) for key in keys) for config in configs.get(kind, [kind()])), keys
+
+
+def _has(node: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not hasattr(node, part):
+            return False
+        node = getattr(node, part)
+    return True
 
 
 @pytest.mark.parametrize(

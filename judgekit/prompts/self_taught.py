@@ -1,0 +1,83 @@
+"""The Self-Taught Evaluator protocol: a judge reasons about two answers and ends with ``[[A]]`` or ``[[B]]``.
+
+Slots, tags and output format are those of arXiv 2408.02666 and its release; the wording is ours. The release reads the
+whole reply: one that names both ``[[A]]`` and ``[[B]]`` has no verdict, and ``[[C]]`` is a tie.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from judgekit.prompts.base import Reading, fill, shown
+from judgekit.rows import Message, Order, ResponsePair
+from judgekit.schema.prompts import SelfTaughtPrompt
+
+VERDICT_TOKENS = ("[[A]]", "[[B]]")
+
+_IMPARTIAL = (
+    "You are an impartial judge. Two AI assistants have answered the same user, and you decide which of them did what "
+    "the user asked for, and did it better. Neither the order of the answers nor their length nor the assistants' "
+    "names may sway you. "
+)
+_FORM = "Close with your verdict, in exactly this form: [[A]] if assistant A answered better, [[B]] if assistant B did."
+
+SYSTEM = {
+    "full": (
+        f"{_IMPARTIAL}Begin by comparing the answers in a short explanation: are they helpful, relevant, correct, deep "
+        f"enough, and as detailed as the question needs? {_FORM}"
+    ),
+    "criteria": (
+        f"{_IMPARTIAL}Proceed in this order. First look for errors in each answer. Then name between one and five "
+        "criteria that matter for this particular question. Then check both answers against each criterion in turn. "
+        f"{_FORM}"
+    ),
+    "brief": "You judge two answers.",
+}
+
+ANSWERS = (
+    "[User Question]\n{instruction}\n"
+    "[The Start of Assistant A's Answer]\n{response_a}\n[The End of Assistant A's Answer]\n"
+    "[The Start of Assistant B's Answer]\n{response_b}\n[The End of Assistant B's Answer]"
+)
+
+_VERDICT = re.compile(r"\[\[([ABC])\]\]")
+_CLOSED = re.compile(r"\[\[[ABC]\]\]\W*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTaught:
+    """Prompts and parser."""
+
+    config: SelfTaughtPrompt
+
+    verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
+    verdict_lead: ClassVar[str] = "\n"
+    verdict_stops: ClassVar[tuple[str, ...]] = ("[[",)
+
+    def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
+        """The prompt of sampling, training and evaluation alike."""
+        first, second = shown(pair, order)
+        text = fill(ANSWERS, instruction=pair.instruction, response_a=first, response_b=second)
+        return ({"role": "system", "content": SYSTEM[self.config.style]}, {"role": "user", "content": text})
+
+    def stitch(self, plan: str, execution: str, position: str) -> str:
+        """A worked judgment as this protocol writes it: what is asked for, what each answer is, the verdict."""
+        return f"{plan}\n{execution.strip()}{self.verdict_lead}[[{position}]]"
+
+    def read(self, text: str, truncated: bool) -> Reading:
+        """The verdict of a reply; ``[[C]]`` counts only where neither A nor B is named.
+
+        :param truncated: the reply hit its token limit; it then has a verdict only if it already ended in it
+        """
+        found = set(_VERDICT.findall(text))
+        if {"A", "B"} <= found:
+            return Reading(None, "ambiguous")
+        if truncated and not _CLOSED.search(text):
+            return Reading(None, "truncated")
+        if "A" in found:
+            return Reading("A", None)
+        if "B" in found:
+            return Reading("B", None)
+        return Reading("tie", None) if found else Reading(None, "missing")
