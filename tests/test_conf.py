@@ -26,6 +26,9 @@ FILES = sorted(CONF.rglob("*.yaml"))
 NEEDS_FILES = {"data=wildchat_math", "experiment=paper/evalplanner"}
 """Choices that only compose when the user says where a data set lies."""
 
+OF_EVALUATIONS = {"prompt=pairwise", "prompt=rating"}
+"""Protocols without plans, for any judge; the default recipe's judges plan."""
+
 
 def choices() -> list[str]:
     """Every group choice as an override; those of the multi-select group as a list."""
@@ -35,7 +38,7 @@ def choices() -> list[str]:
         if rest:
             name = "/".join(rest)
             found.append(f"benchmark=[{name}]" if group == "benchmark" else f"{group}={name}")
-    return [choice for choice in found if not choice.startswith("judge=")]
+    return [choice for choice in found if not choice.startswith("judge=") and choice not in OF_EVALUATIONS]
 
 
 @pytest.fixture(scope="module")
