@@ -326,7 +326,7 @@ def test_eval_reports_every_mistake_at_once(
         (["prompt=pairwise", "judge.tokens=9000"], "judge.tokens (override judge.tokens=9000): 9000 tokens leave no"),
         (["prompt=pairwise", "benchmark=roscoe", "benchmark.roscoe.path=data"], "has single responses to score"),
         (["prompt=pairwise", "benchmark=starter"], "these are the pairs a run held out"),
-        (["prompt=pairwise", "benchmark=[]"], "benchmark: nothing to measure on"),
+        (["prompt=pairwise", "benchmark=[]"], "benchmark (override benchmark=[]): nothing to measure on"),
         (["prompt=pairwise", "sampler=openai"], "judge: sampler=openai asks a server's own model"),
         (["prompt=pairwise", "sampler=openai", "sampler.base_url=x"], "sampler.base_url (override sampler.base_url=x)"),
         ([], "prompt: this judge does not say how it is asked. Add prompt=pairwise"),

@@ -41,6 +41,9 @@ NEEDS_CHOICES = {
 }
 """Choices that do not go with the others' defaults, and what goes with them."""
 
+OF_EVALUATIONS = {"prompt=pairwise", "prompt=rating"}
+"""Protocols without plans, for any judge; the default recipe's judges plan."""
+
 
 def choices() -> list[str]:
     """Every group choice as an override; those of the multi-select group as a list."""
@@ -50,7 +53,7 @@ def choices() -> list[str]:
         if rest:
             name = "/".join(rest)
             found.append(f"benchmark=[{name}]" if group == "benchmark" else f"{group}={name}")
-    return [choice for choice in found if not choice.startswith("judge=")]
+    return [choice for choice in found if not choice.startswith("judge=") and choice not in OF_EVALUATIONS]
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,10 @@ def load_scored(name: str, config: BenchmarkConfig) -> list[ScoredResponse] | No
     loader = _loader(SCORED, name, config, "scored responses")
     if not has_source(config):
         return None
-    return _spread(read_published(name, config, loader), config.limit)
+    rows = read_published(name, config, loader)
+    # Criteria of one response follow each other, so that an even distance could meet a single criterion.
+    places = {subset: place for place, subset in enumerate(dict.fromkeys(row.subset for row in rows))}
+    return _spread(sorted(rows, key=lambda row: places[row.subset]), config.limit)
 
 
 def benchmark_files(name: str, config: BenchmarkConfig) -> list[Path]:
