@@ -5,7 +5,7 @@ determines it, is built aside and renamed into place, and is never changed after
 
     ROOT/stages/NAME/DIGEST/            stage.json and the data files
     ROOT/stages/NAME/DIGEST.partial/    files/ (cleared on resume) and scratch/ (kept on resume)
-    ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who
+    ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who, and shows life
     ROOT/stages/NAME/DIGEST.broken-*    a folder that was found damaged and set aside
 """
 
@@ -22,23 +22,19 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from judgekit.errors import StageError
+from judgekit.locks import Hold, held
 from judgekit.randomness import digest as json_digest
 
 logger = logging.getLogger(__name__)
 
 STAGE_FILE = "stage.json"
-FIRST_NOTICE_SECONDS = 3.0
-NEXT_NOTICE_SECONDS = 60.0
-POLL_SECONDS = 0.2
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -200,12 +196,14 @@ class Store:
             if (found := _reuse(folder, digest)) is not None:
                 return found
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _held(folder.with_name(f"{digest}.lock"), name):
+            with held(folder.with_name(f"{digest}.lock"), f"stage {name}") as hold:
                 if (found := _reuse(folder, digest)) is not None:
                     return found
                 if folder.exists():
                     _set_aside(folder, digest)
-                return _build(folder, identity, digest, build)
+                if hold.taken_over:
+                    _move_out(folder.with_name(f"{digest}.partial"))
+                return _build(folder, identity, digest, build, hold)
 
     def _folder(self, name: str, digest: str) -> Path:
         if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name, re.ASCII):
@@ -333,7 +331,21 @@ def _set_aside(folder: Path, digest: str) -> None:
     folder.rename(aside)
 
 
-def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None]) -> Artifact:
+def _move_out(partial: Path) -> None:
+    """Leave a builder that went silent without its folder, in case it wakes up; its scratch is kept."""
+    if not partial.exists():
+        return
+    aside = partial.with_name(f"{partial.name}-{time.time_ns()}")
+    partial.rename(aside)
+    partial.mkdir()
+    if (aside / "scratch").exists():
+        (aside / "scratch").rename(partial / "scratch")
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _build(
+    folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None], hold: Hold
+) -> Artifact:
     started = time.monotonic()
     partial = folder.with_name(f"{digest}.partial")
     workspace = Workspace(partial)
@@ -348,6 +360,11 @@ def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[
         host=socket.gethostname(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    if hold.lost():
+        raise StageError(
+            f"Another process took {folder} over, because this one stood still for too long. Run the same command "
+            "again: what was finished is kept."
+        )
     write_json_atomic(workspace.path / STAGE_FILE, asdict(info))
     workspace.path.rename(folder)
     fsync_folder(folder.parent)
@@ -366,36 +383,3 @@ def _make_durable(root: Path) -> dict[str, FileInfo]:
             files[path.relative_to(root).as_posix()] = FileInfo(path.stat().st_size, file_digest(path))
         fsync_folder(Path(folder))
     return dict(sorted(files.items()))
-
-
-@contextmanager
-def _held(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock file ``path``; while waiting for it, say whom for.
-
-    The kernel frees the lock of a dead process at once. Where a file system has no such locks, ``FileLock`` falls
-    back on a marker file and breaks that of a process that no longer runs on this host.
-    """
-    lock, holder = FileLock(path), path.with_suffix(".holder")
-    seconds = FIRST_NOTICE_SECONDS
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS)
-        except Timeout:
-            logger.warning("Waiting for stage %s, which %s is building.", name, _read_holder(holder))
-            seconds = NEXT_NOTICE_SECONDS
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}))
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _read_holder(path: Path) -> str:
-    try:
-        values = json.loads(path.read_text())
-        return f"process {values['pid']} on {values['host']} (since {values['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

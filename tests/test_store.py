@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from judgekit import store as store_module
+from judgekit import locks
 from judgekit.errors import StageError
 from judgekit.store import Artifact, Store, Workspace, file_digest, write_json_atomic
 from tests.processes import finish, start
@@ -309,7 +309,7 @@ def test_a_worker_that_outlives_the_builder_does_not_hold_the_stage(tmp_path: Pa
 def test_who_waits_is_told_for_whom(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "FIRST_NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "FIRST_NOTICE_SECONDS", 0.1)
     log = tmp_path / "log"
     holder = start("build", root=tmp_path, log=log, hold=1.5)
     wait_for(log)
