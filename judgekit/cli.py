@@ -114,6 +114,19 @@ def _cache(options: argparse.Namespace) -> None:
         cache.prune_cache(options.store, days=options.older_than, weights=options.weights, dry_run=options.dry_run)
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    from judgekit.commands import sweep
+
+    if options.action == "status":
+        sweep.print_status(options.sweep_dir, options.json)
+    elif options.action == "retry":
+        sweep.retry(options.sweep_dir)
+    elif options.action == "cancel":
+        sweep.cancel(options.sweep_dir)
+    else:
+        sweep.write_collected(options.sweep_dir, options.output)
+
+
 def _export(options: argparse.Namespace) -> None:
     from judgekit.export import export
 
@@ -126,6 +139,7 @@ _COMMANDS = {
     "check": "list every mistake in a configuration, or what it would run and cost",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
+    "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
     "cache": "what the cache of generations holds, and making it smaller",
     "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
 }
@@ -146,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
+    _add_sweep(commands)
     _add_cache(commands)
     export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
     export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
@@ -174,6 +189,25 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sweep = commands.add_parser("sweep", help=_COMMANDS["sweep"], description=_COMMANDS["sweep"])
+    sweep.set_defaults(command=_sweep)
+    actions = sweep.add_subparsers(required=True, metavar="ACTION", dest="action")
+    described = {
+        "status": "the state of every job",
+        "retry": "start the jobs again that ended without being done, with the same configurations",
+        "cancel": "end the jobs that are queued or running",
+        "collect": "write one table of overrides, final numbers and cost",
+    }
+    parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in described.items()}
+    for action in parsers.values():
+        action.add_argument("sweep_dir", type=Path, help="the folder that `judgekit run -m` wrote")
+    parsers["status"].add_argument("--json", action="store_true", help="as JSON")
+    parsers["collect"].add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help=".csv or .parquet; default: both, in the sweep's folder"
+    )
 
 
 def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

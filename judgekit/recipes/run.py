@@ -24,6 +24,7 @@ from judgekit.rows import ResponsePair, read_rows
 from judgekit.sampling.base import Sampler
 from judgekit.schema.config import RunConfig
 from judgekit.store import Artifact
+from judgekit.sweeps.files import SWEEP_FILE
 from judgekit.tracking import Number, make_tracker
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.record import RunRecord
@@ -43,16 +44,16 @@ def execute(
     tracker = make_tracker(config.logger, run_dir, asdict(config), config.name, sweep_name(run_dir))
     record = RunRecord(run_dir, config, tracker)
     try:
-        with ProgressDisplay() as progress:
+        with ProgressDisplay(record.progress) as progress:
             lab = Lab(config, record, make_sampler, progress)
             outcome = RECIPES[config.recipe.name](lab)
             lab.release()
             numbers = report_numbers(lab, outcome, run_dir)
             leave_judge(lab, outcome.judges[-1], run_dir)
     except BaseException as error:
-        # Lightning turns Ctrl-C into an exit of its own.
+        # An exit that is no failure: Ctrl-C as Lightning passes it on, or a SLURM job that is queued again.
         cause = error.__context__ if isinstance(error, SystemExit) else error
-        if isinstance(cause, KeyboardInterrupt):
+        if cause is None or isinstance(cause, KeyboardInterrupt):
             record.finish("interrupted")
         else:
             record.finish("failed", f"{type(error).__name__}: {error}")
@@ -65,6 +66,9 @@ def execute(
 
 def sweep_name(run_dir: Path) -> str | None:
     """Name of the sweep a job belongs to: the folder above it, None for a single run."""
+    if (run_dir.parent / SWEEP_FILE).exists():
+        return run_dir.parent.name
+    # A launcher of somebody else's runs jobs inside Hydra.
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

@@ -1,12 +1,12 @@
 """The files of a sweep, which anyone can read while it runs and after its shell is gone::
 
-    SWEEP_DIR/sweep.json       its jobs: overrides, folders, SLURM ids; and the launcher's settings
-    SWEEP_DIR/jobs/N.yaml      the frozen configuration that job N runs from
-    SWEEP_DIR/jobs/N.jsonl     what happened to job N: submitted, started, requeued, ended, cancelled
-    SWEEP_DIR/jobs/N.alive     touched while job N runs
-    SWEEP_DIR/jobs/N.lock      held while job N runs
-    SWEEP_DIR/jobs/N.log       what job N printed, when it ran in a process of its own on this machine
-    SWEEP_DIR/slurm/           submission scripts and output of SLURM jobs
+SWEEP_DIR/sweep.json       its jobs: overrides, folders, SLURM ids; and the launcher's settings
+SWEEP_DIR/jobs/N.yaml      the frozen configuration that job N runs from
+SWEEP_DIR/jobs/N.jsonl     what happened to job N: submitted, started, requeued, ended, cancelled
+SWEEP_DIR/jobs/N.alive     touched while job N runs
+SWEEP_DIR/jobs/N.lock      held while job N runs
+SWEEP_DIR/jobs/N.log       what job N printed, when it ran in a process of its own on this machine
+SWEEP_DIR/slurm/           submission scripts and output of SLURM jobs
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from judgekit.errors import DataError, StageError
 from judgekit.schema.launchers import LauncherConfig, SlurmLauncherConfig
 from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
-from judgekit.sweeps.files import SWEEP_FILE, Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
+from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
 from judgekit.sweeps.status import ACTIVE, job_status, statuses
 
 QUEUE_SECONDS = 15.0

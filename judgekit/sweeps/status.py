@@ -48,7 +48,7 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
     events = history(sweep.file(job, "jsonl"))
     attempts = sum(event["event"] == "started" for event in events)
     last = events[-1] if events else {"event": "none"}
-    if is_finished(sweep.run_dir(job), job.config_digest):
+    if last.get("status") == "finished" or is_finished(sweep.run_dir(job), job.config_digest):
         return JobStatus(job, "done", "", attempts)
     state, detail = _ended(last) or _going(sweep, job, events, queue)
     return JobStatus(job, state, detail, attempts)
@@ -58,21 +58,16 @@ def _ended(last: Event) -> tuple[State, str] | None:
     """What the job itself, or who cancelled it, noted at last."""
     if last["event"] == "cancelled":
         return "cancelled", "by judgekit sweep cancel"
-    if last["event"] != "ended" or last["status"] == "finished":
+    if last["event"] != "ended":
         return None
     return last["status"], _line(last.get("error", ""))
 
 
-def _going(
-    sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None
-) -> tuple[State, str]:
+def _going(sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None) -> tuple[State, str]:
     """A job that has not said how it ended."""
     started = any(event["event"] == "started" for event in events)
     if alive(sweep.file(job, "holder")):
         return "running", progress(sweep, job)
-    if not events or events[-1]["event"] == "ended":
-        # Its run folder was finished once, and is not any more.
-        return "never started", ""
     if not job.ids:
         return ("killed", "ended without a word") if started else ("never started", "")
     if queue is None:
@@ -82,9 +77,7 @@ def _going(
     return _by_slurm(sweep, job, told or slurm.evidence(sweep, job), events, started)
 
 
-def _by_slurm(
-    sweep: Sweep, job: SweepJob, told: str | None, events: list[Event], started: bool
-) -> tuple[State, str]:
+def _by_slurm(sweep: Sweep, job: SweepJob, told: str | None, events: list[Event], started: bool) -> tuple[State, str]:
     if told is None:
         return ("killed", "SLURM knows it no more") if started else ("never started", "SLURM knows it no more")
     state: Any = slurm.STATES.get(told, "killed")
@@ -105,7 +98,9 @@ def progress(sweep: Sweep, job: SweepJob) -> str:
     stage, done = manifest.get("current_stage"), manifest.get("progress")
     if not stage:
         return f"{len(manifest['stages'])} stages done"
-    return f"{stage}: {done['done']}/{done['total']}" if done else str(stage)
+    if not done:
+        return str(stage)
+    return f"{stage}: " + (f"{done['done']}/{done['total']}" if done["total"] else f"step {done['done']}")
 
 
 def _line(text: str) -> str:

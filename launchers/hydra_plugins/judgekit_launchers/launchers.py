@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 if TYPE_CHECKING:
     from judgekit.schema.launchers import LauncherConfig
@@ -43,7 +43,6 @@ class LocalLauncher(Launcher):
         from judgekit.sweeps.launching import launch
 
         setup_globals()
-        # The overrides were typed here; the folder of the sweep does not depend on the job.
         folder = Path(str(self._config.hydra.sweep.dir))
         prepared = [self._prepare(initial_job_idx + index, item) for index, item in enumerate(job_overrides)]
         launch(folder, folder.name, self._launcher, prepared)
@@ -60,16 +59,17 @@ class LocalLauncher(Launcher):
         cfg = self._context.config_loader.load_sweep_config(self._config, list(overrides))
         with open_dict(cfg):
             cfg.hydra.job.id = cfg.hydra.job.num = num
-        state = Singleton.get_state()
+        before = HydraConfig.instance().cfg
         try:
+            # Some of its values are only resolved inside a running job.
             HydraConfig.instance().set_config(cfg)
             run_dir = (Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)).absolute()
-            with open_dict(cfg):
+            with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
                 cfg.hydra.runtime.output_dir = str(run_dir)
             HydraConfig.instance().set_config(cfg)
             config = to_config(cfg)
             frozen = Frozen(
-                config=_plain(config),
+                config=asdict(config),
                 run_dir=str(run_dir),
                 cwd=os.getcwd(),
                 command=list(sys.argv),
@@ -77,7 +77,7 @@ class LocalLauncher(Launcher):
                 environment={name: str(value) for name, value in _section(cfg, "hydra.job.env_set").items()},
             )
         finally:
-            Singleton.set_state(state)
+            HydraConfig.instance().cfg = before
         return Prepared(num, list(filter_overrides(overrides)), config_digest(config), frozen)
 
 
@@ -110,12 +110,6 @@ def _container(value: Any) -> Any:
 def _section(cfg: DictConfig, key: str) -> dict[str, Any]:
     found = OmegaConf.select(cfg, key)
     return {str(name): value for name, value in (_container(found) or {}).items()}
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(config)
 
 
 def _returned(overrides: Sequence[str]) -> JobReturn:
