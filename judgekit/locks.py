@@ -35,14 +35,10 @@ class Busy(Exception):
 
 
 class Hold:
-    """A lock that is held.
+    """A lock that is held."""
 
-    :ivar taken_over: from a process that had gone silent, which may wake up yet
-    """
-
-    def __init__(self, holder: Path, taken_over: bool) -> None:
+    def __init__(self, holder: Path) -> None:
         """Say who holds the lock, and start to show life."""
-        self.taken_over = taken_over
         self._holder = holder
         since = datetime.now(UTC).isoformat(timespec="seconds")
         self._file = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -81,9 +77,9 @@ def held(path: Path, name: str, patience: float | None = None) -> Iterator[Hold]
     :raises Busy: when another process holds it for longer than that
     """
     lock, holder = FileLock(path), path.with_suffix(".holder")
-    taken_over = _acquire(lock, holder, path, name, patience)
+    _acquire(lock, holder, path, name, patience)
     try:
-        hold = Hold(holder, taken_over)
+        hold = Hold(holder)
         try:
             yield hold
         finally:
@@ -92,10 +88,10 @@ def held(path: Path, name: str, patience: float | None = None) -> Iterator[Hold]
         lock.release()
 
 
-def _acquire(lock: FileLock, holder: Path, path: Path, name: str, patience: float | None) -> bool:
-    """Wait for the lock; whether it was taken over."""
+def _acquire(lock: FileLock, holder: Path, path: Path, name: str, patience: float | None) -> None:
+    """Wait for the lock."""
     began = told = time.monotonic()
-    notice, taken_over, watch = FIRST_NOTICE_SECONDS, False, _Watch(holder)
+    notice, watch = FIRST_NOTICE_SECONDS, _Watch(holder)
     while not lock.is_locked:
         left = min(1.0, notice)
         if patience is not None:
@@ -111,8 +107,6 @@ def _acquire(lock: FileLock, holder: Path, path: Path, name: str, patience: floa
                 told, notice = now, NEXT_NOTICE_SECONDS
             if watch.rests() and _break(path, holder, watch):
                 logger.warning("Taking %s over from %s, which shows no life.", name, watch.who)
-                taken_over = True
-    return taken_over
 
 
 class _Watch:

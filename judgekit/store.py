@@ -4,7 +4,7 @@ A stage is a function of its configuration and inputs to files. Its folder is na
 determines it, is built aside and renamed into place, and is never changed afterwards::
 
     ROOT/stages/NAME/DIGEST/            stage.json and the data files
-    ROOT/stages/NAME/DIGEST.partial/    files/ (cleared on resume) and scratch/ (kept on resume)
+    ROOT/stages/NAME/DIGEST.partial/    files-*/ (cleared on resume) and scratch/ (kept on resume)
     ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who, and shows life
     ROOT/stages/NAME/DIGEST.broken-*    a folder that was found damaged and set aside
 """
@@ -20,6 +20,7 @@ import re
 import shutil
 import socket
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,9 +115,10 @@ class Workspace:
 
     def __init__(self, partial: Path) -> None:
         """Prepare the two folders, clearing data files that a killed attempt may have left half written."""
-        self.path, self.scratch = partial / "files", partial / "scratch"
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        # A name of its own: a builder that was taken for dead and wakes up finds its folder gone, not another's.
+        self.path, self.scratch = partial / f"files-{uuid.uuid4().hex[:8]}", partial / "scratch"
+        for left in partial.glob("files*"):
+            shutil.rmtree(left, ignore_errors=True)
         self.path.mkdir(parents=True)
         self.scratch.mkdir(exist_ok=True)
         self._rows, self._dropped = Counter[str](), Counter[str]()
@@ -201,8 +203,6 @@ class Store:
                     return found
                 if folder.exists():
                     _set_aside(folder, digest)
-                if hold.taken_over:
-                    _move_out(folder.with_name(f"{digest}.partial"))
                 return _build(folder, identity, digest, build, hold)
 
     def _folder(self, name: str, digest: str) -> Path:
@@ -331,26 +331,17 @@ def _set_aside(folder: Path, digest: str) -> None:
     folder.rename(aside)
 
 
-def _move_out(partial: Path) -> None:
-    """Leave a builder that went silent without its folder, in case it wakes up; its scratch is kept."""
-    if not partial.exists():
-        return
-    aside = partial.with_name(f"{partial.name}-{time.time_ns()}")
-    partial.rename(aside)
-    partial.mkdir()
-    if (aside / "scratch").exists():
-        (aside / "scratch").rename(partial / "scratch")
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def _build(
     folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None], hold: Hold
 ) -> Artifact:
     started = time.monotonic()
     partial = folder.with_name(f"{digest}.partial")
     workspace = Workspace(partial)
-    build(workspace)
-    files = _make_durable(workspace.path)
+    try:
+        build(workspace)
+        files = _make_durable(workspace.path)
+    finally:
+        _still_ours(hold, folder)
     info = StageInfo(
         **identity,
         digest=digest,
@@ -360,16 +351,19 @@ def _build(
         host=socket.gethostname(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if hold.lost():
-        raise StageError(
-            f"Another process took {folder} over, because this one stood still for too long. Run the same command "
-            "again: what was finished is kept."
-        )
     write_json_atomic(workspace.path / STAGE_FILE, asdict(info))
     workspace.path.rename(folder)
     fsync_folder(folder.parent)
     shutil.rmtree(partial, ignore_errors=True)
     return Artifact(folder, info, reused=False)
+
+
+def _still_ours(hold: Hold, folder: Path) -> None:
+    if hold.lost():
+        raise StageError(
+            f"Another process took {folder} over, because this one stood still for too long. Run the same command "
+            "again: what was finished is kept."
+        )
 
 
 def _make_durable(root: Path) -> dict[str, FileInfo]:

@@ -47,8 +47,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def build(root: str, log: str, hold: float = 0.0, marker_lock: bool = False, worker: bool = False) -> dict[str, Any]:
-    """Build one stage that takes ``hold`` seconds; with ``worker`` a forked process stays around meanwhile."""
+def build(
+    root: str, log: str, hold: float = 0.0, marker_lock: bool = False, worker: bool = False, stale: float = 45.0
+) -> dict[str, Any]:
+    """Build one stage that takes ``hold`` seconds; with ``worker`` a forked process stays around meanwhile.
+
+    :param stale: seconds without a sign of life after which a lock is taken over
+    """
+    vars(locks).update(BEAT_SECONDS=stale / 10, STALE_SECONDS=stale)
     if marker_lock:
         vars(locks)["FileLock"] = filelock.SoftFileLock
 

@@ -16,6 +16,8 @@ from judgekit.sweeps.files import Sweep, SweepJob, note
 from judgekit.sweeps.job import run_job
 from judgekit.sweeps.status import job_status
 
+JOB = (sys.executable, "-m", "judgekit.sweeps.job")
+"""Runs the job whose sweep and number follow."""
 _POLL_SECONDS = 0.2
 _SHOW_SECONDS = 1.0
 _GRACE_SECONDS = 60.0
@@ -72,7 +74,7 @@ def run_beside(sweep: Sweep, jobs: Sequence[SweepJob], at_a_time: int) -> None:
 def _start(sweep: Sweep, job: SweepJob, at_a_time: int) -> subprocess.Popen[bytes]:
     cores = len(os.sched_getaffinity(0))
     environment = {"OMP_NUM_THREADS": str(max(1, cores // at_a_time))} | os.environ
-    command = [sys.executable, "-m", "judgekit.sweeps.job", str(sweep.folder), str(job.num)]
+    command = [*JOB, str(sweep.folder), str(job.num)]
     with sweep.file(job, "log").open("ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
