@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def run(sweep: Sweep, todo: Sequence[SweepJob], numbers: Sequence[int]) -> None:
     report(sweep, [job for job in sweep.jobs if job.num in set(numbers)])
 
 
-def follow(folder: Path, numbers: Sequence[int], sleep: Callable[[float], None] = time.sleep) -> None:
+def follow(folder: Path, numbers: Sequence[int]) -> None:
     """Show jobs until none is under way."""
     try:
         with Board() as board:
@@ -126,7 +126,7 @@ def follow(folder: Path, numbers: Sequence[int], sleep: Callable[[float], None] 
                 board.show(found)
                 if not any(status.state in ACTIVE for status in found):
                     return
-                sleep(QUEUE_SECONDS)
+                time.sleep(QUEUE_SECONDS)
     except KeyboardInterrupt:
         say(f"The jobs go on. Follow them with: judgekit sweep status {shown(folder)}")
         raise
