@@ -118,6 +118,19 @@ def _cache(options: argparse.Namespace) -> None:
         cache.prune_cache(options.store, days=options.older_than, weights=options.weights, dry_run=options.dry_run)
 
 
+def _sweep(options: argparse.Namespace) -> None:
+    from judgekit.commands import sweep
+
+    if options.action == "status":
+        sweep.print_status(options.sweep_dir, options.json)
+    elif options.action == "retry":
+        sweep.retry(options.sweep_dir)
+    elif options.action == "cancel":
+        sweep.cancel(options.sweep_dir)
+    else:
+        sweep.write_collected(options.sweep_dir, options.output)
+
+
 def _export(options: argparse.Namespace) -> None:
     from judgekit.export import export
 
@@ -133,6 +146,7 @@ _COMMANDS = {
     "compare": "two judges on the same pairs: differences with intervals and tests",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
+    "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
     "cache": "what the cache of generations holds, and making it smaller",
     "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
 }
@@ -156,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     report.set_defaults(command=_report)
+    _add_sweep(commands)
     _add_cache(commands)
     export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
     export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
@@ -177,6 +192,25 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     score.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
     score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
     score.set_defaults(command=_score)
+
+
+def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sweep = commands.add_parser("sweep", help=_COMMANDS["sweep"], description=_COMMANDS["sweep"])
+    sweep.set_defaults(command=_sweep)
+    actions = sweep.add_subparsers(required=True, metavar="ACTION", dest="action")
+    described = {
+        "status": "the state of every job",
+        "retry": "start the jobs again that ended without being done, with the same configurations",
+        "cancel": "end the jobs that are queued or running",
+        "collect": "write one table of overrides, final numbers and cost",
+    }
+    parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in described.items()}
+    for action in parsers.values():
+        action.add_argument("sweep_dir", type=Path, help="the folder that `judgekit run -m` wrote")
+    parsers["status"].add_argument("--json", action="store_true", help="as JSON")
+    parsers["collect"].add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help=".csv or .parquet; default: both, in the sweep's folder"
+    )
 
 
 def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

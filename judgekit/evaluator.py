@@ -44,7 +44,7 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     :return: the final numbers, as in ``metrics.json``
     """
     store = Path(config.store)
-    with recorded(config, run_dir) as record, ProgressDisplay() as progress:
+    with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         with open_judge(config.judge, config.sampler, config.prompt, store, progress, make_sampler) as judge:
             record.manifest |= {"judges": [judge.name], "judge_digest": judge.digest, "prompt": asdict(judge.prompt)}
             numbers = _Evaluation(config, run_dir, record, Store(store), judge).measure()

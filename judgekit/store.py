@@ -4,8 +4,8 @@ A stage is a function of its configuration and inputs to files. Its folder is na
 determines it, is built aside and renamed into place, and is never changed afterwards::
 
     ROOT/stages/NAME/DIGEST/            stage.json and the data files
-    ROOT/stages/NAME/DIGEST.partial/    files/ (cleared on resume) and scratch/ (kept on resume)
-    ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who
+    ROOT/stages/NAME/DIGEST.partial/    files-*/ (cleared on resume) and scratch/ (kept on resume)
+    ROOT/stages/NAME/DIGEST.lock        held while somebody builds; DIGEST.holder says who, and shows life
     ROOT/stages/NAME/DIGEST.broken-*    a folder that was found damaged and set aside
 """
 
@@ -20,25 +20,22 @@ import re
 import shutil
 import socket
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from judgekit.errors import StageError
+from judgekit.locks import Hold, held
 from judgekit.randomness import digest as json_digest
 
 logger = logging.getLogger(__name__)
 
 STAGE_FILE = "stage.json"
-FIRST_NOTICE_SECONDS = 3.0
-NEXT_NOTICE_SECONDS = 60.0
-POLL_SECONDS = 0.2
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
 
@@ -118,9 +115,10 @@ class Workspace:
 
     def __init__(self, partial: Path) -> None:
         """Prepare the two folders, clearing data files that a killed attempt may have left half written."""
-        self.path, self.scratch = partial / "files", partial / "scratch"
-        if self.path.exists():
-            shutil.rmtree(self.path)
+        # A name of its own: a builder that was taken for dead and wakes up finds its folder gone, not another's.
+        self.path, self.scratch = partial / f"files-{uuid.uuid4().hex[:8]}", partial / "scratch"
+        for left in partial.glob("files*"):
+            shutil.rmtree(left, ignore_errors=True)
         self.path.mkdir(parents=True)
         self.scratch.mkdir(exist_ok=True)
         self._rows, self._dropped = Counter[str](), Counter[str]()
@@ -200,12 +198,12 @@ class Store:
             if (found := _reuse(folder, digest)) is not None:
                 return found
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _held(folder.with_name(f"{digest}.lock"), name):
+            with held(folder.with_name(f"{digest}.lock"), f"stage {name}") as hold:
                 if (found := _reuse(folder, digest)) is not None:
                     return found
                 if folder.exists():
                     _set_aside(folder, digest)
-                return _build(folder, identity, digest, build)
+                return _build(folder, identity, digest, build, hold)
 
     def _folder(self, name: str, digest: str) -> Path:
         if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name, re.ASCII):
@@ -333,12 +331,17 @@ def _set_aside(folder: Path, digest: str) -> None:
     folder.rename(aside)
 
 
-def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None]) -> Artifact:
+def _build(
+    folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None], hold: Hold
+) -> Artifact:
     started = time.monotonic()
     partial = folder.with_name(f"{digest}.partial")
     workspace = Workspace(partial)
-    build(workspace)
-    files = _make_durable(workspace.path)
+    try:
+        build(workspace)
+        files = _make_durable(workspace.path)
+    finally:
+        _still_ours(hold, folder)
     info = StageInfo(
         **identity,
         digest=digest,
@@ -355,6 +358,14 @@ def _build(folder: Path, identity: dict[str, Any], digest: str, build: Callable[
     return Artifact(folder, info, reused=False)
 
 
+def _still_ours(hold: Hold, folder: Path) -> None:
+    if hold.lost():
+        raise StageError(
+            f"Another process took {folder} over, because this one stood still for too long. Run the same command "
+            "again: what was finished is kept."
+        )
+
+
 def _make_durable(root: Path) -> dict[str, FileInfo]:
     """Flush every file and folder below ``root`` to disk and describe the files."""
     files = {}
@@ -366,36 +377,3 @@ def _make_durable(root: Path) -> dict[str, FileInfo]:
             files[path.relative_to(root).as_posix()] = FileInfo(path.stat().st_size, file_digest(path))
         fsync_folder(Path(folder))
     return dict(sorted(files.items()))
-
-
-@contextmanager
-def _held(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock file ``path``; while waiting for it, say whom for.
-
-    The kernel frees the lock of a dead process at once. Where a file system has no such locks, ``FileLock`` falls
-    back on a marker file and breaks that of a process that no longer runs on this host.
-    """
-    lock, holder = FileLock(path), path.with_suffix(".holder")
-    seconds = FIRST_NOTICE_SECONDS
-    while not lock.is_locked:
-        try:
-            lock.acquire(timeout=seconds, poll_interval=POLL_SECONDS)
-        except Timeout:
-            logger.warning("Waiting for stage %s, which %s is building.", name, _read_holder(holder))
-            seconds = NEXT_NOTICE_SECONDS
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}))
-        yield
-    finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _read_holder(path: Path) -> str:
-    try:
-        values = json.loads(path.read_text())
-        return f"process {values['pid']} on {values['host']} (since {values['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

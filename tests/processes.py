@@ -18,7 +18,7 @@ from typing import Any
 
 import filelock
 
-from judgekit import store as store_module
+from judgekit import locks
 from judgekit.rows import Demonstration, write_rows
 from judgekit.sampling import cache as cache_module
 from judgekit.sampling.base import Request, SamplingParams
@@ -47,10 +47,16 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def build(root: str, log: str, hold: float = 0.0, marker_lock: bool = False, worker: bool = False) -> dict[str, Any]:
-    """Build one stage that takes ``hold`` seconds; with ``worker`` a forked process stays around meanwhile."""
+def build(
+    root: str, log: str, hold: float = 0.0, marker_lock: bool = False, worker: bool = False, stale: float = 45.0
+) -> dict[str, Any]:
+    """Build one stage that takes ``hold`` seconds; with ``worker`` a forked process stays around meanwhile.
+
+    :param stale: seconds without a sign of life after which a lock is taken over
+    """
+    vars(locks).update(BEAT_SECONDS=stale / 10, STALE_SECONDS=stale)
     if marker_lock:
-        vars(store_module)["FileLock"] = filelock.SoftFileLock
+        vars(locks)["FileLock"] = filelock.SoftFileLock
 
     def write(workspace: Workspace) -> None:
         if worker:

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra_plugins.judgekit_launchers.launchers import settings
 from omegaconf import OmegaConf
 
 from judgekit.app import folder_name
@@ -20,6 +21,7 @@ from judgekit.schema.composition import Composer, conf_dir
 from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, ModelConfig, RunConfig, SourceConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
+from judgekit.schema.launchers import LAUNCHERS
 from judgekit.schema.prompts import PROMPTS
 from judgekit.schema.recipes import RECIPES
 
@@ -50,7 +52,9 @@ def choices() -> list[str]:
     found = []
     for file in FILES:
         group, *rest = file.relative_to(CONF).with_suffix("").parts
-        if rest:
+        if group == "hydra":
+            found.append(f"hydra/{rest[0]}={rest[1]}")
+        elif rest:
             name = "/".join(rest)
             found.append(f"benchmark=[{name}]" if group == "benchmark" else f"{group}={name}")
     return [choice for choice in found if not choice.startswith("judge=") and choice not in OF_EVALUATIONS]
@@ -148,6 +152,14 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
     assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - {"data.sources"} <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "hydra" / "launcher").glob("*.yaml")), ids=lambda file: file.stem)
+def test_launchers_write_out_every_field(file: Path) -> None:
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert values.pop("_target_").startswith("hydra_plugins.judgekit_launchers.")
+    assert settings(file.stem, values) == LAUNCHERS[file.stem]()
+    assert set(values) == {field.name for field in dataclasses.fields(LAUNCHERS[file.stem])} - {"name"}
 
 
 @pytest.mark.parametrize("file", sorted((CONF / "benchmark").glob("*.yaml")), ids=lambda file: file.stem)

@@ -235,7 +235,7 @@ def test_every_failed_job_of_a_grid_is_told_and_the_others_finish(
     assert code == 2
     first, *told = paragraph(error).splitlines()
     assert first == "2 of 3 jobs failed:"
-    folders = sorted((place / "outputs" / "sweeps").glob("*/*/"))
+    folders = sorted((place / "outputs" / "sweeps").glob("*/[0-9]*/"))
     assert [status(folder) for folder in folders] == ["failed", "finished", "failed"]
     for line, folder, expected in zip(told, folders[::2], ("bad.jsonl, line 2", "worse.jsonl, line 3"), strict=True):
         assert line.startswith(f"  {folder.relative_to(place)}: {expected}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from judgekit import store as store_module
+from judgekit import locks
 from judgekit.errors import StageError
 from judgekit.store import Artifact, Store, Workspace, file_digest, write_json_atomic
 from tests.processes import finish, start
@@ -292,6 +292,38 @@ def test_others_go_on_when_the_builder_is_killed(tmp_path: Path, marker_lock: bo
     assert {result["text"] for result in results} == {"whole"}
 
 
+@pytest.mark.parametrize("marker_lock", [False, True], ids=["kernel lock", "marker file"])
+def test_a_builder_that_stands_still_is_taken_over_and_harms_nothing_when_it_wakes(
+    tmp_path: Path, marker_lock: bool
+) -> None:
+    """As a process of a node that lost its network looks to the others."""
+    log = tmp_path / "log"
+    silent = start("build", root=tmp_path, log=log, hold=2.0, marker_lock=marker_lock, stale=2)
+    wait_for(log)
+    silent.send_signal(signal.SIGSTOP)
+    try:
+        others = [start("build", root=tmp_path, log=log, marker_lock=marker_lock, stale=2) for _ in range(3)]
+        results = [finish(process) for process in others]
+    finally:
+        silent.send_signal(signal.SIGCONT)
+    assert sorted(result["reused"] for result in results) == [False, True, True]
+    assert {result["text"] for result in results} == {"whole"}
+    _, error = silent.communicate(timeout=30)
+    assert silent.returncode != 0 and "StageError: Another process took" in error
+    (built,) = (tmp_path / "stages" / "slow").glob("*/half.txt")
+    assert built.read_text() == "whole"
+    assert not list((tmp_path / "stages" / "slow").glob("*.holder*"))
+
+
+def test_a_slow_builder_that_shows_life_keeps_its_lock(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    slow = start("build", root=tmp_path, log=log, hold=4.0, stale=1.5)
+    wait_for(log)
+    assert finish(start("build", root=tmp_path, log=log, stale=1.5)) == {"reused": True, "text": "whole"}
+    assert finish(slow)["reused"] is False
+    assert len(log.read_text().split()) == 1
+
+
 def test_a_worker_that_outlives_the_builder_does_not_hold_the_stage(tmp_path: Path) -> None:
     log = tmp_path / "log"
     holder = start("build", root=tmp_path, log=log, hold=60, worker=True)
@@ -309,7 +341,7 @@ def test_a_worker_that_outlives_the_builder_does_not_hold_the_stage(tmp_path: Pa
 def test_who_waits_is_told_for_whom(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "FIRST_NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "FIRST_NOTICE_SECONDS", 0.1)
     log = tmp_path / "log"
     holder = start("build", root=tmp_path, log=log, hold=1.5)
     wait_for(log)

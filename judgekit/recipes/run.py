@@ -33,7 +33,7 @@ def execute(
     config: RunConfig, run_dir: Path, make_sampler: Callable[[Weights], Sampler] | None = None
 ) -> dict[str, Number]:
     """Run a recipe; see ``judgekit.recipes.run_recipe``."""
-    with recorded(config, run_dir) as record, ProgressDisplay() as progress:
+    with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         lab = Lab(config, record, make_sampler, progress)
         outcome = RECIPES[config.recipe.name](lab)
         lab.release()

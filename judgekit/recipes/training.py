@@ -119,6 +119,7 @@ class _Reports:
         with self.series.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "values": named}) + "\n")
         self.lab.record.tracker.log(self.name, step, named)
+        self.lab.record.progress(step, None)
 
     def checkpoint(self, step: int, folder: Path) -> float:
         """Score a checkpoint."""

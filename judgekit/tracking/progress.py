@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +20,12 @@ LOG_SECONDS = 20.0
 class ProgressDisplay:
     """Shows all sampling of a run; use it as a context manager and call it with a title for each call."""
 
-    def __init__(self) -> None:
-        """Use stderr; results go to stdout."""
+    def __init__(self, told: Callable[[int, int], None] | None = None) -> None:
+        """Use stderr; results go to stdout.
+
+        :param told: also told how many samples of how many are done
+        """
+        self._told = told
         self._live: Progress | None = None
         if sys.stderr.isatty():
             columns = (
@@ -45,14 +50,14 @@ class ProgressDisplay:
 
     def __call__(self, title: str) -> SamplingProgress:
         """Progress of one sampling call."""
-        return SamplingProgress(title, self._live)
+        return SamplingProgress(title, self._live, self._told)
 
 
 class SamplingProgress:
     """One sampling call: samples done, tokens per second and time left."""
 
-    def __init__(self, title: str, live: Progress | None) -> None:
-        self._title, self._live = title, live
+    def __init__(self, title: str, live: Progress | None, told: Callable[[int, int], None] | None = None) -> None:
+        self._title, self._live, self._told = title, live, told
         self._task: TaskID | None = None
         self._total = self._done = self._drawn = self._tokens = 0
         self._began = self._logged = time.monotonic()
@@ -74,6 +79,8 @@ class SamplingProgress:
         self._done += samples
         self._drawn += samples
         self._tokens += tokens
+        if self._told is not None:
+            self._told(self._done, self._total)
         now = time.monotonic()
         rate = self._tokens / max(now - self._began, 1e-9)
         if self._live is not None and self._task is not None:

@@ -25,6 +25,7 @@ from judgekit.tracking.base import Number, Status, Tracker
 
 log = logging.getLogger(__name__)
 
+PROGRESS_SECONDS = 10.0
 PACKAGES = ("judgekit-lab", "torch", "transformers", "peft", "lightning", "hydra-core", "omegaconf", "wandb", "vllm")
 
 
@@ -61,10 +62,21 @@ class RunRecord:
         """Say which stage is under way."""
         log.debug("stage %s", name)
         self.manifest["current_stage"] = name
+        self.manifest.pop("progress", None)
         self.write()
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Say how far the stage is; written now and then only.
+
+        :param done: samples or optimizer steps; ``total`` of them where that is known
+        """
+        self.manifest["progress"] = {"done": done, "total": total}
+        if time.monotonic() - self._written > PROGRESS_SECONDS:
+            self.write()
 
     def stage(self, name: str, artifact: Artifact) -> None:
         """Record a stage that is there now."""
+        self.manifest.pop("progress", None)
         info = artifact.info
         self.manifest["stages"].append(
             {
@@ -97,7 +109,8 @@ class RunRecord:
 
     def finish(self, status: Status, error: str | None = None) -> None:
         """Close the record."""
-        self.manifest.pop("current_stage", None)
+        for name in ("current_stage", "progress"):
+            self.manifest.pop(name, None)
         self.manifest |= {"status": status, "finished": _now(), "seconds": round(time.monotonic() - self._began, 1)}
         if error is not None:
             self.manifest["error"] = error
@@ -106,6 +119,7 @@ class RunRecord:
 
     def write(self) -> None:
         """Write the manifest as it is."""
+        self._written = time.monotonic()
         write_json_atomic(self.run_dir / "manifest.json", self.manifest)
 
 

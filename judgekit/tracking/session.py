@@ -9,6 +9,7 @@ from pathlib import Path
 
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
+from judgekit.sweeps.files import SWEEP_FILE
 from judgekit.tracking import make_tracker
 from judgekit.tracking.record import RunRecord
 
@@ -24,9 +25,9 @@ def recorded(config: RunConfig | EvalConfig, run_dir: Path) -> Iterator[RunRecor
     try:
         yield record
     except BaseException as error:
-        # Lightning turns Ctrl-C into an exit of its own.
+        # An exit that is no failure: Ctrl-C as Lightning passes it on, or a SLURM job that is queued again.
         cause = error.__context__ if isinstance(error, SystemExit) else error
-        if isinstance(cause, KeyboardInterrupt):
+        if cause is None or isinstance(cause, KeyboardInterrupt):
             record.finish("interrupted")
         else:
             record.finish("failed", f"{type(error).__name__}: {error}")
@@ -36,6 +37,9 @@ def recorded(config: RunConfig | EvalConfig, run_dir: Path) -> Iterator[RunRecor
 
 def sweep_name(run_dir: Path) -> str | None:
     """Name of the sweep a job belongs to: the folder above it, None for a single run."""
+    if (run_dir.parent / SWEEP_FILE).exists():
+        return run_dir.parent.name
+    # A launcher of somebody else's runs jobs inside Hydra.
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

@@ -1,0 +1,97 @@
+"""One table of a sweep: overrides, final numbers and cost, a row for each job whether or not it is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+import yaml
+
+from judgekit.errors import DataError
+from judgekit.sweeps.files import Sweep, read_manifest
+from judgekit.sweeps.status import JobStatus, statuses
+
+Row = dict[str, Any]
+
+
+def collect(sweep: Sweep) -> list[Row]:
+    """A row for each job.
+
+    Columns: ``job, state, detail, folder``, then each override by its key, each number of ``metrics.json`` by its
+    name, and ``cost/prompt_tokens, cost/generated_tokens, cost/sampled, cost/price, cost/stage_seconds`` of all stages
+    the job rests on, whichever job made them, and ``cost/run_seconds`` of its last attempt alone.
+    """
+    return [_row(sweep, status) for status in statuses(sweep)]
+
+
+def _row(sweep: Sweep, status: JobStatus) -> Row:
+    run_dir = sweep.run_dir(status.job)
+    row: Row = {"job": status.job.num, "state": status.state, "detail": status.detail, "folder": status.job.folder}
+    for override in status.job.overrides:
+        key, _, value = override.partition("=")
+        row[key.lstrip("+~")] = _value(value)
+    return row | _numbers(run_dir / "metrics.json") | _cost(read_manifest(run_dir))
+
+
+def _value(text: str) -> Any:
+    """A number, truth value or text; lists and the like stay text."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, bool | int | float) else text.strip("'\"")
+
+
+def _numbers(path: Path) -> Row:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}
+
+
+def _cost(manifest: dict[str, Any]) -> Row:
+    if not manifest:
+        return {}
+    stages = manifest.get("stages", [])
+    prices = [stage["cost"] for stage in stages if "cost" in stage]
+    return {
+        "cost/prompt_tokens": sum(stage["tokens"].get("prompt", 0) for stage in stages),
+        "cost/generated_tokens": sum(stage["tokens"].get("generated", 0) for stage in stages),
+        "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
+        "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
+        "cost/run_seconds": manifest.get("seconds"),
+    } | ({"cost/price": round(sum(prices), 6)} if prices else {})
+
+
+def write_table(rows: Sequence[Row], path: Path) -> None:
+    """Write rows as CSV or parquet, as the file's ending says.
+
+    :raises DataError: when it ends otherwise, or there are no rows
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise DataError("a table ends in .csv or .parquet", file=path)
+    if not rows:
+        raise DataError("the sweep has no jobs to write", file=path)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.table({name: _column([row.get(name) for row in rows]) for name in names})
+    if path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        pyarrow.parquet.write_table(table, path)
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """Values of one type; a key that is a number in one job and text in another is text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and float in kinds:
+        return pyarrow.array([None if value is None else float(value) for value in values], pyarrow.float64())
+    if len(kinds) > 1:
+        return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
+    return pyarrow.array(values)

@@ -1,0 +1,154 @@
+"""One job of a sweep, run from its frozen configuration: ``python -m judgekit.sweeps.job SWEEP_DIR N``."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from judgekit.errors import ConfigError, JudgekitError
+from judgekit.locks import held
+from judgekit.schema.config import RunConfig
+from judgekit.schema.validation import build
+from judgekit.sweeps.files import Frozen, Sweep, SweepJob, is_finished, note, read_frozen, read_sweep
+
+if TYPE_CHECKING:
+    from submitit.helpers import DelayedSubmission
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0
+"""Seconds for an earlier attempt of the same job to let go."""
+_ERROR_CHARS = 2000
+
+
+def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0) -> bool:
+    """Run a job here and note what happens to it.
+
+    :param patience: seconds to wait while another process runs the same job
+    :return: whether it ran; not when its run folder holds the finished run already
+    :raises judgekit.locks.Busy: when another process runs it
+    """
+    with held(sweep.file(job, "lock"), f"job {job.num}", patience):
+        if is_finished(sweep.run_dir(job), job.config_digest):
+            note(sweep.file(job, "jsonl"), "ended", status="finished")
+            return False
+        frozen = read_frozen(sweep.file(job, "yaml"))
+        with _noted(sweep.file(job, "jsonl")), _surroundings(frozen):
+            from judgekit.recipes import run_recipe
+
+            run_recipe(to_run(frozen), Path(frozen.run_dir))
+    return True
+
+
+def to_run(frozen: Frozen) -> RunConfig:
+    """The configuration of a frozen job.
+
+    :raises ConfigError: when a file it needs is gone, or this version of judgekit does not know a field
+    """
+    config, problems = build(RunConfig, frozen.config)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+@contextmanager
+def _noted(path: Path) -> Iterator[None]:
+    note(path, "started", host=os.uname().nodename, pid=os.getpid(), slurm=os.environ.get("SLURM_JOB_ID"))
+    try:
+        yield
+    except BaseException as error:
+        status = _ending(error)
+        # A requeued job says so itself; its exit is no end.
+        if status != "requeued":
+            text = f"{type(error).__name__}: {error}" if not isinstance(error, JudgekitError) else str(error)
+            note(path, "ended", status=status, error=text[:_ERROR_CHARS])
+        raise
+    note(path, "ended", status="finished")
+
+
+def _ending(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, SystemExit):
+        return "requeued"
+    if type(error).__name__ == "UncompletedJobError" and "timed-out" in str(error):
+        return "timed out"
+    return "failed"
+
+
+@contextmanager
+def _surroundings(frozen: Frozen) -> Iterator[None]:
+    """The folder, variables, arguments and log that the job was typed with."""
+    Path(frozen.run_dir).mkdir(parents=True, exist_ok=True)
+    before, folder, typed = dict(os.environ), Path.cwd(), sys.argv
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    os.environ.update(frozen.environment)
+    os.chdir(frozen.cwd)
+    sys.argv = frozen.command
+    try:
+        if frozen.logging:
+            logging.config.dictConfig(frozen.logging)
+        yield
+    except BaseException:
+        log.debug("The run stopped", exc_info=True)
+        raise
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        sys.argv = typed
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """What submitit runs in a SLURM job, and asks whether to queue again when time is up or the job is pre-empted."""
+
+    folder: Path
+    num: int
+
+    def __call__(self) -> None:
+        """Run the job."""
+        sweep, job = _find(self.folder, self.num)
+        run_job(sweep, job, PATIENCE)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """The same job once more: its finished stages, batches and steps are in the store."""
+        from submitit.helpers import DelayedSubmission
+
+        sweep, job = _find(self.folder, self.num)
+        note(sweep.file(job, "jsonl"), "requeued")
+        return DelayedSubmission(self)
+
+
+def _find(folder: Path, num: int) -> tuple[Sweep, SweepJob]:
+    sweep = read_sweep(folder)
+    return sweep, next(job for job in sweep.jobs if job.num == num)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a job in this process, as the only thing it does."""
+    folder, num = arguments
+    try:
+        run_job(*_find(Path(folder), int(num)))
+    except KeyboardInterrupt:
+        return 130
+    except (JudgekitError, OSError) as error:
+        print(f"judgekit: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

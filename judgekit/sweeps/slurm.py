@@ -1,0 +1,192 @@
+"""SLURM: submitting the jobs of a sweep as an array, and asking the queue about them.
+
+submitit alone owns queueing again: SLURM sends its signal some time before the limit, submitit asks the job
+(``SlurmJob.checkpoint``) and calls ``scontrol requeue``. Training is told to leave the signal alone.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from judgekit.errors import StageError
+from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.sweeps.files import Sweep, SweepJob
+from judgekit.sweeps.job import SlurmJob
+
+FOLDER = "jobs/slurm"
+_ANSWER_SECONDS = 30.0
+_EVIDENCE = {
+    "DUE TO TIME LIMIT": "TIMEOUT",
+    "DUE TO PREEMPTION": "PREEMPTED",
+    "DUE TO NODE FAILURE": "NODE_FAIL",
+    "oom_kill": "OUT_OF_MEMORY",
+    "oom-kill": "OUT_OF_MEMORY",
+    "CANCELLED AT": "CANCELLED",
+}
+"""What slurmstepd writes into a job's output when it ends it, the telling ones first."""
+
+
+def submit(sweep: Sweep, jobs: Sequence[SweepJob], config: SlurmLauncherConfig) -> list[str]:
+    """Submit jobs as one array.
+
+    :return: their SLURM ids
+    :raises StageError: when SLURM is not there or refuses
+    """
+    from submitit import SlurmExecutor
+    from submitit.core.utils import FailedSubmissionError
+
+    folder = sweep.folder / FOLDER
+    try:
+        executor = SlurmExecutor(folder, max_num_timeout=config.max_timeouts, python=python_command(config))
+    except RuntimeError as error:
+        raise StageError("There is no SLURM on this machine (no srun). Use hydra/launcher=local.") from error
+    executor.update_parameters(job_name=sweep.name, **parameters(config))
+    try:
+        with executor.batch():
+            submitted = [executor.submit(SlurmJob(sweep.folder, job.num)) for job in jobs]
+    except (FailedSubmissionError, OSError) as error:
+        raise StageError(
+            f"SLURM refused the jobs: {refusal(error)}. Check hydra.launcher and give the same command again."
+        ) from error
+    return [str(job.job_id) for job in submitted]
+
+
+def refusal(error: BaseException) -> str:
+    """What ``sbatch`` said."""
+    found = re.findall(r"sbatch: error: (.*)", str(error))
+    return "; ".join(line.strip().rstrip(".") for line in found) or " ".join(str(error).split())
+
+
+def python_command(config: SlurmLauncherConfig) -> str:
+    """How the batch script starts Python.
+
+    Without srun the shell makes way for it (``exec``), so that SLURM's signal to the script reaches it.
+    """
+    python = shlex.quote(config.python or sys.executable)
+    inside = f"{config.container} {python}" if config.container else python
+    return inside if config.srun_args else f"exec {inside}"
+
+
+def parameters(config: SlurmLauncherConfig) -> dict[str, Any]:
+    """Our settings in submitit's words."""
+    more: dict[str, Any] = {"requeue": True, **config.sbatch}
+    if not config.srun_args:
+        more["signal"] = f"B:USR2@{config.signal_seconds}"
+    values: dict[str, Any] = {
+        "partition": config.partition,
+        "account": config.account,
+        "qos": config.qos,
+        "constraint": config.constraint,
+        "nodes": config.nodes,
+        "ntasks_per_node": config.tasks_per_node,
+        "gpus_per_node": config.gpus_per_node,
+        "cpus_per_task": config.cpus_per_task,
+        "mem": None if config.memory is None else f"{round(config.memory * 1024)}M",
+        "time": config.minutes,
+        "array_parallelism": config.max_parallel,
+        "signal_delay_s": config.signal_seconds,
+        "setup": list(config.setup) or None,
+        "use_srun": bool(config.srun_args),
+        # The run is one process, whatever the job has for its training.
+        "srun_args": ["--nodes=1", "--ntasks=1", *config.srun_args] if config.srun_args else None,
+        "additional_parameters": more,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def queue(ids: Iterable[str]) -> dict[str, str] | None:
+    """What SLURM says of jobs: their states by id, those it has forgotten left out.
+
+    The queue knows the running ones and for some minutes those that ended; accounting, where there is any, the rest.
+
+    :return: None when SLURM does not answer
+    """
+    wanted = set(ids)
+    mains = ",".join(sorted({item.partition("_")[0] for item in wanted}))
+    if not mains:
+        return {}
+    text = _ask(["squeue", "--noheader", "--array", "--states=all", f"--jobs={mains}", "--format=%i|%T"])
+    if text is None:
+        return None
+    found = _pairs(text)
+    if wanted - found.keys():
+        format_ = ["--allocations", "--noheader", "--parsable2", "--format=JobID,State"]
+        found = _pairs(_ask(["sacct", *format_, f"--jobs={mains}"]) or "") | found
+    return {item: state for item, state in found.items() if item in wanted}
+
+
+def _ask(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode == 0 or "Invalid job id" in done.stderr:
+        return done.stdout
+    return None
+
+
+def _pairs(text: str) -> dict[str, str]:
+    lines = (line.partition("|") for line in text.splitlines())
+    return {item.strip(): state.split()[0] for item, _, state in lines if state.strip()}
+
+
+def cancel(ids: Sequence[str]) -> None:
+    """End jobs.
+
+    :raises StageError: when SLURM refuses
+    """
+    if not ids:
+        return
+    try:
+        done = subprocess.run(["scancel", *ids], capture_output=True, text=True, timeout=_ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StageError(f"scancel does not work here: {error}. Cancel on a node of the cluster.") from error
+    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+        raise StageError(f"scancel refused: {' '.join(done.stderr.split())}")
+
+
+def output_files(sweep: Sweep, job: SweepJob) -> list[Path]:
+    """What the job's last submission printed: errors, then the rest."""
+    if not job.ids:
+        return []
+    return [sweep.folder / FOLDER / f"{job.ids[-1]}_0_log.{ending}" for ending in ("err", "out")]
+
+
+def evidence(sweep: Sweep, job: SweepJob) -> str | None:
+    """How SLURM ended a job, as its output tells where the queue has forgotten it; a state's name or None."""
+    for path in output_files(sweep, job):
+        # Of several attempts in one file the last counts.
+        for line in reversed(tail(path)):
+            if "slurmstepd" in line or "oom" in line:
+                for mark, state in _EVIDENCE.items():
+                    if mark in line:
+                        return state
+    return None
+
+
+def tail(path: Path, size: int = 8192) -> list[str]:
+    """The last lines of a file; none when it is not there."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+STATES: Mapping[str, str] = {
+    "PENDING": "queued", "CONFIGURING": "queued", "REQUEUED": "queued", "REQUEUE_HOLD": "queued",
+    "REQUEUE_FED": "queued", "SPECIAL_EXIT": "queued", "RESV_DEL_HOLD": "queued",
+    "RUNNING": "running", "COMPLETING": "running", "SUSPENDED": "running", "STOPPED": "running",
+    "RESIZING": "running", "SIGNALING": "running", "STAGE_OUT": "running",
+    "CANCELLED": "cancelled", "TIMEOUT": "timed out", "DEADLINE": "timed out", "PREEMPTED": "pre-empted",
+    "NODE_FAIL": "killed", "BOOT_FAIL": "killed", "OUT_OF_MEMORY": "killed", "FAILED": "failed",
+    "REVOKED": "killed", "COMPLETED": "killed",
+}  # fmt: skip
+"""SLURM's states in our words; a job that SLURM calls completed without having said so itself was killed."""

@@ -1,0 +1,115 @@
+"""How the jobs of a sweep are, from its files and from SLURM where it answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from judgekit.locks import alive
+from judgekit.sweeps import slurm
+from judgekit.sweeps.files import Event, Sweep, SweepJob, history, is_finished, read_manifest
+
+State = Literal[
+    "never started", "queued", "running", "pre-empted", "done", "failed", "timed out", "cancelled", "killed",
+    "interrupted",
+]  # fmt: skip
+ACTIVE: frozenset[State] = frozenset({"queued", "running", "pre-empted"})
+"""States of jobs that go on by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """How a job is.
+
+    :param detail: the stage it is at, or why it ended
+    :param attempts: how often it was started since it was last submitted
+    """
+
+    job: SweepJob
+    state: State
+    detail: str = ""
+    attempts: int = 0
+
+
+def statuses(sweep: Sweep) -> list[JobStatus]:
+    """Every job of a sweep."""
+    ids = [job.ids[-1] for job in sweep.jobs if job.ids]
+    queue = slurm.queue(ids) if ids else {}
+    return [job_status(sweep, job, queue) for job in sweep.jobs]
+
+
+def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> JobStatus:
+    """One job.
+
+    :param queue: SLURM's states by id; None when it does not answer
+    """
+    events = history(sweep.file(job, "jsonl"))
+    attempts = sum(event["event"] == "started" for event in events)
+    last = events[-1] if events else {"event": "none"}
+    if last.get("status") == "finished" or is_finished(sweep.run_dir(job), job.config_digest):
+        return JobStatus(job, "done", "", attempts)
+    state, detail = _ended(last) or _going(sweep, job, events, queue)
+    return JobStatus(job, state, detail, attempts)
+
+
+def _ended(last: Event) -> tuple[State, str] | None:
+    """What the job itself, or who cancelled it, noted at last."""
+    if last["event"] == "cancelled":
+        return "cancelled", "by judgekit sweep cancel"
+    if last["event"] != "ended":
+        return None
+    return last["status"], _line(last.get("error", ""))
+
+
+def _going(sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None) -> tuple[State, str]:
+    """A job that has not said how it ended."""
+    started = any(event["event"] == "started" for event in events)
+    if alive(sweep.file(job, "holder")):
+        return "running", progress(sweep, job)
+    if not job.ids:
+        return ("killed", "ended without a word") if started else ("never started", "")
+    if queue is None:
+        unknown = "SLURM does not answer"
+        return ("killed", f"shows no life; {unknown}") if started else ("queued", unknown)
+    told = queue.get(job.ids[-1])
+    return _by_slurm(sweep, job, told or slurm.evidence(sweep, job), events, started)
+
+
+def _by_slurm(sweep: Sweep, job: SweepJob, told: str | None, events: list[Event], started: bool) -> tuple[State, str]:
+    if told is None:
+        return ("killed", "SLURM knows it no more") if started else ("never started", "SLURM knows it no more")
+    state: Any = slurm.STATES.get(told, "killed")
+    if state == "queued" and started:
+        said = events[-1]["event"] == "requeued"
+        return "pre-empted", "stopped in order, queued again" if said else "queued again"
+    if state == "running":
+        return "running", progress(sweep, job) if started else "starting"
+    lines = [line for path in slurm.output_files(sweep, job) for line in slurm.tail(path) if line.strip()]
+    return state, told.lower().replace("_", " ") + (f": {_line(lines[-1])}" if lines and state == "failed" else "")
+
+
+def progress(sweep: Sweep, job: SweepJob) -> str:
+    """The stage a running job is at, and how far it is with it."""
+    manifest = read_manifest(sweep.run_dir(job))
+    if manifest.get("status") != "running":
+        return "starting"
+    stage, done = manifest.get("current_stage"), manifest.get("progress")
+    if not stage:
+        return f"{len(manifest['stages'])} stages done"
+    if not done:
+        return str(stage)
+    return f"{stage}: " + (f"{done['done']}/{done['total']}" if done["total"] else f"step {done['done']}")
+
+
+def _line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def summary(found: Iterable[JobStatus]) -> str:
+    """How many jobs are in which state."""
+    counts = Counter(status.state for status in found)
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common()) or "no jobs"
