@@ -13,6 +13,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -59,6 +60,7 @@ def main() -> None:
             "judgekit": _try_judgekit(trial, facts["longest_row_tokens"], options.quick),
             "trl": _try_trl(trial, shape.batch_size, options.quick),
         }
+        _within(tried["judgekit"], _memory(tried["trl"]))
         runs: dict[str, list[dict[str, Any]]] = {"judgekit": [], "trl": []}
         while min(len(found) for found in runs.values()) < options.repeats:
             _measure(job, min(runs, key=lambda side: len(runs[side])), tried, runs)
@@ -164,6 +166,20 @@ def _timed(trial: Job, side: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"settings": settings, **figures, "loss": found["losses"][0]}
 
 
+def _memory(results: Sequence[Mapping[str, Any]]) -> float:
+    """MiB the best settings needed."""
+    best = _best(results)
+    return next(float(result["peak_memory_mib"]) for result in results if result["settings"] == best)
+
+
+def _within(results: Sequence[dict[str, Any]], memory: float) -> None:
+    """Leave out settings that need more memory than the other side, so that speed is not bought with it."""
+    small = [result for result in results if result.get("peak_memory_mib", math.inf) <= memory]
+    for result in results:
+        if small and "failed" not in result and result not in small:
+            result["left_out"] = "needs more memory than TRL"
+
+
 def _best(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Of the settings at most a tenth slower than the fastest, those that need least memory.
 
@@ -171,9 +187,9 @@ def _best(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     :raises ChildError: none of them runs
     """
-    done = [result for result in results if "failed" not in result]
+    done = [result for result in results if not {"failed", "left_out"} & set(result)]
     if not done:
-        raise ChildError("; ".join(result["failed"] for result in results))
+        raise ChildError("; ".join(result.get("failed", "") or result["left_out"] for result in results))
     reference = done[0]["loss"]
     same = [result for result in done if abs(result["loss"] - reference) <= 0.01 * abs(reference)]
     limit = 1.1 * min(float(result["seconds"]) for result in same)
