@@ -3,7 +3,8 @@
     python -m benchmarks.train --shape evalplanner
 
 Needs the extra ``bench`` (``make bench``). Every measurement runs in a process of its own, the two sides in turn. Both
-sides are first tried with a few settings on one small step, and measured with the fastest that gives the same loss.
+sides are first tried with a few settings on one small step, and measured with those that need least memory among the
+fastest (within a tenth) that give the same loss.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -58,6 +60,7 @@ def main() -> None:
             "judgekit": _try_judgekit(trial, facts["longest_row_tokens"], options.quick),
             "trl": _try_trl(trial, shape.batch_size, options.quick),
         }
+        _within(tried["judgekit"], _memory(tried["trl"]))
         runs: dict[str, list[dict[str, Any]]] = {"judgekit": [], "trl": []}
         while min(len(found) for found in runs.values()) < options.repeats:
             _measure(job, min(runs, key=lambda side: len(runs[side])), tried, runs)
@@ -136,7 +139,7 @@ def _try_trl(trial: Job, batch_size: int, quick: bool) -> list[dict[str, Any]]:
     plain = {"autocast": autocast, "padding_free": False, "precompute": False}
     sizes = [size for size in ((2, 4) if quick else (1, 2, 4)) if size <= trial.rows and batch_size % size == 0]
     results = [_timed(trial, "trl", {"micro_batch": size, **plain}) for size in sizes]
-    best = _fastest(results)
+    best = _best(results)
     further: list[dict[str, Any]] = [{"autocast": False}] if autocast else []
     further += (
         [{"precompute": True}] if trial.shape.task == "dpo" else [{"padding_free": True, "micro_batch": sizes[-1]}]
@@ -146,7 +149,7 @@ def _try_trl(trial: Job, batch_size: int, quick: bool) -> list[dict[str, Any]]:
 
 def _measure(job: Job, side: str, tried: Mapping[str, Any], runs: Mapping[str, list[dict[str, Any]]]) -> None:
     """One more run of a side; settings that turn out not to fit into memory give way to the next fastest."""
-    settings = _fastest(tried[side])
+    settings = _best(tried[side])
     try:
         runs[side].append(_child(replace(job, side=side, settings=settings)))
     except ChildError as error:
@@ -163,17 +166,35 @@ def _timed(trial: Job, side: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"settings": settings, **figures, "loss": found["losses"][0]}
 
 
-def _fastest(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fastest settings among those whose loss is that of the first, to the accuracy of bf16.
+def _memory(results: Sequence[Mapping[str, Any]]) -> float:
+    """MiB the best settings needed."""
+    best = _best(results)
+    return next(float(result["peak_memory_mib"]) for result in results if result["settings"] == best)
+
+
+def _within(results: Sequence[dict[str, Any]], memory: float) -> None:
+    """Leave out settings that need more memory than the other side, so that speed is not bought with it."""
+    small = [result for result in results if result.get("peak_memory_mib", math.inf) <= memory]
+    for result in results:
+        if small and "failed" not in result and result not in small:
+            result["left_out"] = "needs more memory than TRL"
+
+
+def _best(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of the settings at most a tenth slower than the fastest, those that need least memory.
+
+    Only settings count whose loss is that of the first, to the accuracy of bf16.
 
     :raises ChildError: none of them runs
     """
-    done = [result for result in results if "failed" not in result]
+    done = [result for result in results if not {"failed", "left_out"} & set(result)]
     if not done:
-        raise ChildError("; ".join(result["failed"] for result in results))
+        raise ChildError("; ".join(result.get("failed", "") or result["left_out"] for result in results))
     reference = done[0]["loss"]
     same = [result for result in done if abs(result["loss"] - reference) <= 0.01 * abs(reference)]
-    found: dict[str, Any] = min(same, key=lambda result: float(result["seconds"]))["settings"]
+    limit = 1.1 * min(float(result["seconds"]) for result in same)
+    fast = [result for result in same if float(result["seconds"]) <= limit]
+    found: dict[str, Any] = min(fast, key=lambda result: float(result["peak_memory_mib"]))["settings"]
     return found
 
 
@@ -190,7 +211,7 @@ def _report(
             "cpu_seconds": round(statistics.median(run["cpu_seconds"] for run in found), 2),
             "seconds_all": [round(run["seconds"], 2) for run in found],
             "peak_memory_mib": round(statistics.median(run["peak_memory_mib"] for run in found)),
-            "settings": _fastest(tried[side]),
+            "settings": _best(tried[side]),
             "tried": tried[side],
         }
         for side, found in runs.items()

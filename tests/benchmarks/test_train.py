@@ -69,11 +69,25 @@ def test_without_trl_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> N
         train.main()
 
 
-def test_settings_that_give_another_loss_are_not_chosen() -> None:
+def test_of_fast_settings_with_the_same_loss_those_that_need_least_memory_are_chosen() -> None:
     results = [
-        {"settings": {"size": 1}, "seconds": 9.0, "loss": 2.0},
-        {"settings": {"size": 2}, "seconds": 3.0, "loss": 2.1},
-        {"settings": {"size": 3}, "seconds": 5.0, "loss": 2.001},
+        {"settings": {"size": 1}, "seconds": 9.0, "loss": 2.0, "peak_memory_mib": 1.0},
+        {"settings": {"size": 2}, "seconds": 3.0, "loss": 2.1, "peak_memory_mib": 1.0},
+        {"settings": {"size": 3}, "seconds": 5.0, "loss": 2.001, "peak_memory_mib": 9.0},
+        {"settings": {"size": 5}, "seconds": 5.4, "loss": 2.0, "peak_memory_mib": 8.0},
         {"settings": {"size": 4}, "failed": "killed"},
     ]
-    assert train._fastest(results) == {"size": 3}
+    assert train._best(results) == {"size": 5}
+
+
+def test_speed_is_not_bought_with_memory() -> None:
+    results = [
+        {"settings": {"size": 1}, "seconds": 9.0, "loss": 2.0, "peak_memory_mib": 4.0},
+        {"settings": {"size": 2}, "seconds": 3.0, "loss": 2.0, "peak_memory_mib": 6.0},
+        {"settings": {"size": 3}, "failed": "killed"},
+    ]
+    train._within(results, 5.0)
+    assert train._best(results) == {"size": 1} and results[1]["left_out"]
+    alone = [{"settings": {"size": 2}, "seconds": 3.0, "loss": 2.0, "peak_memory_mib": 6.0}]
+    train._within(alone, 5.0)
+    assert train._best(alone) == {"size": 2}
