@@ -8,14 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from judgekit.commands.arguments import AGGREGATED, MERGE_RULES, add_compare, add_judge, positive
 from judgekit.errors import JudgekitError
 
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
-
-
-# Written out, because the modules that define them import numpy.
-_MERGE_RULES = ("none", "panda", "both_agree", "judgebench", "average_score", "average_probability")
-_AGGREGATED = ("rewardbench", "rm_bench")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,6 +123,8 @@ _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "eval": "measure a judge on benchmarks, in both orders: judge=FOLDER benchmark=NAME",
     "check": "list every mistake in a configuration, or what it would run and cost",
+    "judge": "judge pairs, score responses or rank several responses to one instruction",
+    "compare": "two judges on the same pairs: differences with intervals and tests",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
     "cache": "what the cache of generations holds, and making it smaller",
@@ -146,6 +144,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
     check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
     check.set_defaults(command=_check)
+    add_judge(commands, _COMMANDS["judge"])
+    add_compare(commands, _COMMANDS["compare"])
     _add_score(commands)
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
@@ -165,19 +165,12 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines, JSON list or parquet)")
     score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
     score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
-    score.add_argument("--merge", choices=_MERGE_RULES, default="none", help="one verdict out of both orders")
+    score.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")
     score.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
-    score.add_argument("--benchmark", choices=_AGGREGATED, help="add the benchmark's own aggregation")
-    score.add_argument("--resamples", type=_positive, default=1000, help="bootstrap resamples (default: 1000)")
+    score.add_argument("--benchmark", choices=AGGREGATED, help="add the benchmark's own aggregation")
+    score.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
     score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
     score.set_defaults(command=_score)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

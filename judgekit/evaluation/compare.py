@@ -1,4 +1,4 @@
-"""Two judges on the same pairs: McNemar's test and the paired bootstrap."""
+"""Two judges on the same pairs: both side by side, McNemar's test, the paired bootstrap, and their agreement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from judgekit.errors import DataError
-from judgekit.evaluation.bootstrap import FloatArray, gather, interval, resample
+from judgekit.evaluation.bootstrap import Estimate, FloatArray, gather, interval, resample
+from judgekit.evaluation.metrics import MetricValue, score
 from judgekit.evaluation.outcomes import Outcomes, collect
-from judgekit.evaluation.rates import INVALID
+from judgekit.evaluation.rates import CODES, INVALID
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.rows import ORDERS, Order, ResponsePair
+from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
 
 PairMetric = Literal["accuracy", "accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency"]
 PARTS = 2
@@ -41,6 +42,142 @@ class Difference:
     n: int
     only_a: int
     only_b: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric of two judges, ``a`` and ``b``, and the first minus the second."""
+
+    a: Estimate
+    b: Estimate
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Two judges on the same pairs.
+
+    :param n: labelled pairs; ``unlabelled`` the others, which count for the agreement only
+    :param metrics: by name; empty without labelled pairs
+    :param agreement: share of the verdicts on one pair in one order that are the same, of those valid in both
+    :param kappa: the same beyond chance (Cohen 1960)
+    :param invalid: verdicts of ``a`` and of ``b`` that are invalid or missing, over all pairs and compared orders
+    """
+
+    n: int
+    unlabelled: int
+    metrics: dict[str, Measured]
+    agreement: Estimate
+    kappa: Estimate
+    invalid: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two judges overall and for each subset, on the pairs and in the orders that both judged.
+
+    :param left_out: pairs that only ``a`` and that only ``b`` judged
+    """
+
+    overall: SideBySide
+    subsets: dict[str, SideBySide]
+    orders: tuple[Order, ...]
+    left_out: tuple[int, int]
+
+
+def compare_judges(
+    pairs: Iterable[ResponsePair],
+    verdicts_a: Iterable[VerdictRow],
+    verdicts_b: Iterable[VerdictRow],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare sample 0 of two judges' verdicts on the pairs that both have any verdict on.
+
+    With both orders in common, the metrics are accuracy, consistent accuracy and consistency, else the accuracy of the
+    order in common.
+
+    :raises DataError: for verdicts on unknown pairs, no pair in common, or no order in common
+    """
+    rows = [_first_samples(verdicts) for verdicts in (verdicts_a, verdicts_b)]
+    known = [{row.id for row in found} for found in rows]
+    common = known[0] & known[1]
+    pairs = list(pairs)
+    if unknown := (known[0] | known[1]) - {pair.id for pair in pairs}:
+        raise DataError(f"there is no gold pair '{min(unknown)}'", file="verdicts", field="id")
+    if not common:
+        message = f"no pair in common: one judge has {len(known[0])} pairs, the other {len(known[1])}"
+        raise DataError(f"{message}; compare judges on the same benchmark", file="verdicts", field="id")
+    judged = [{row.order for row in found if row.id in common} for found in rows]
+    orders = tuple(order for order in ORDERS if order in judged[0] & judged[1])
+    if not orders:
+        raise DataError("the judges have no order in common; judge both orders", file="verdicts", field="order")
+    kept = [[row for row in found if row.id in common and row.order in orders] for found in rows]
+
+    def side_by_side(chosen: Sequence[ResponsePair]) -> SideBySide:
+        names = {pair.id for pair in chosen}
+        return _side_by_side(chosen, *([row for row in found if row.id in names] for found in kept),
+                             orders=orders, resamples=resamples, seed=seed)  # fmt: skip
+
+    shared = [pair for pair in pairs if pair.id in common]
+    subsets = sorted({pair.subset for pair in shared if pair.subset is not None})
+    return Comparison(
+        overall=side_by_side(shared),
+        subsets={name: side_by_side([pair for pair in shared if pair.subset == name]) for name in subsets},
+        orders=orders,
+        left_out=(len(known[0] - common), len(known[1] - common)),
+    )
+
+
+def _first_samples(verdicts: Iterable[VerdictRow]) -> list[VerdictRow]:
+    return [row for row in verdicts if row.sample == 0]
+
+
+def _side_by_side(
+    pairs: Sequence[ResponsePair], rows_a: Sequence[VerdictRow], rows_b: Sequence[VerdictRow],
+    *, orders: Sequence[Order], resamples: int, seed: int,
+) -> SideBySide:  # fmt: skip
+    labelled = sum(pair.label is not None for pair in pairs)
+    metrics: dict[str, Measured] = {}
+    if labelled:
+        both: tuple[PairMetric, ...] = ("accuracy", "consistent_accuracy", "consistency")
+        single: tuple[PairMetric, ...] = ("accuracy_ab",) if orders[0] == "ab" else ("accuracy_ba",)
+        scores = [score(pairs, rows, resamples=resamples, seed=seed).overall for rows in (rows_a, rows_b)]
+        for name in both if len(orders) == len(ORDERS) else single:
+            difference = paired_difference(pairs, rows_a, rows_b, name, resamples=resamples, seed=seed)
+            metrics[name] = Measured(*(_estimate(values, name, labelled) for values in scores), difference)
+    codes = [{(row.id, row.order): CODES[row.verdict] for row in rows} for rows in (rows_a, rows_b)]
+    asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
+    found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]
+    agreement, kappa = _agreement([one for one in found if INVALID not in one[1:]], resamples, seed)
+    invalid = (sum(one == INVALID for _, one, _ in found), sum(two == INVALID for _, _, two in found))
+    return SideBySide(labelled, len(pairs) - labelled, metrics, agreement, kappa, invalid)
+
+
+def _estimate(values: dict[str, MetricValue], name: str, n: int) -> Estimate:
+    value, ends = values[name], values[name + "_ci95"]
+    assert isinstance(value, float) and isinstance(ends, list)
+    return Estimate(value, (ends[0], ends[1]), n)
+
+
+def _agreement(rows: Sequence[tuple[str, int, int]], resamples: int, seed: int) -> tuple[Estimate, Estimate]:
+    """Share of equal verdicts and Cohen's κ of (cluster, code of one judge, code of the other)."""
+    if not rows:
+        return Estimate(None, None, 0), Estimate(None, None, 0)
+    size = len(VERDICTS)
+    clusters = gather((name for name, _, _ in rows), (size * one + two for _, one, two in rows), size * size)
+    tables = np.concatenate([clusters.total_C[None], resample(clusters, resamples, seed)]).reshape(-1, size, size)
+    total, same = tables.sum(axis=(1, 2)), np.trace(tables, axis1=1, axis2=2)
+    chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappas = np.where(chance < total * total, (same * total - chance) / (total * total - chance), np.nan)
+    shares, count = same / total, clusters.count()
+    share, kappa = float(shares[0]), float(kappas[0])
+    agreement = Estimate(share, interval(share, shares[1:], count), len(rows))
+    if np.isnan(kappa):
+        return agreement, Estimate(None, None, len(rows))
+    return agreement, Estimate(kappa, interval(kappa, kappas[1:], count, signed=True), len(rows))
 
 
 def paired_difference(

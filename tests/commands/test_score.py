@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import pytest
 
-from judgekit import cli
 from judgekit.cli import main
+from judgekit.commands import arguments
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import RATES, score
 from judgekit.evaluation.sections import AGGREGATES
@@ -83,8 +83,8 @@ def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_choices_are_those_of_the_code() -> None:
-    assert set(cli._MERGE_RULES) == set(get_args(MergeRule))
-    assert set(cli._AGGREGATED) == set(AGGREGATES)
+    assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
+    assert set(arguments.AGGREGATED) == set(AGGREGATES)
 
 
 def test_mistakes_name_the_file_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
