@@ -46,7 +46,7 @@ Kind = TypeVar("Kind", Instruction, ResponsePair)
 def read_instructions(
     path: Path, columns: Mapping[str, str] | None = None, *, source: str = "jsonl", needed: Collection[str] = ()
 ) -> list[Instruction]:
-    """Instructions of a JSON Lines, JSON list or parquet file.
+    """Instructions of a JSON Lines, JSON list, CSV or parquet file.
 
     Fields: ``instruction``; optional ``category``, ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids,
     rows are named by their text, and a repeated instruction is left out.
@@ -61,7 +61,7 @@ def read_instructions(
 def read_pairs(
     path: str | Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
 ) -> list[ResponsePair]:
-    """Response pairs of a JSON Lines, JSON list or parquet file.
+    """Response pairs of a JSON Lines, JSON list, CSV or parquet file.
 
     Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
     ``subset``, ``group``, ``model_a``, ``model_b`` and ``id``. Without ids, rows are named by their content.
@@ -172,25 +172,33 @@ def _pairs(
     file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, blank_instructions: bool = False
 ) -> list[ResponsePair]:
     def build(record: Record, row_id: str | None) -> ResponsePair:
-        instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
-        a, b = record.text("response_a"), record.text("response_b")
-        label: Any = record.maybe("label")
-        if label is not None and label not in VERDICTS:
-            raise record.error("label", f"holds {label!r}; use 'A', 'B', 'tie' or null")
-        return ResponsePair(
-            id=row_id if row_id is not None else f"pair-{digest([instruction, a, b])}",
-            instruction=instruction,
-            response_a=a,
-            response_b=b,
-            label=label,
-            reference=record.maybe("reference"),
-            subset=record.maybe("subset"),
-            group=record.maybe("group"),
-            model_a=record.maybe("model_a"),
-            model_b=record.maybe("model_b"),
-        )
+        return read_pair(record, row_id, blank_instructions)
 
     return _build(file, rows, columns, build)
+
+
+def read_pair(record: Record, row_id: str | None, blank_instructions: bool = False) -> ResponsePair:
+    """One row as a pair, named by its content where it has no id.
+
+    :raises DataError: naming file, line and field
+    """
+    instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
+    a, b = record.text("response_a"), record.text("response_b")
+    label: Any = record.maybe("label")
+    if label is not None and label not in VERDICTS:
+        raise record.error("label", f"holds {label!r}; use 'A', 'B', 'tie' or null")
+    return ResponsePair(
+        id=row_id if row_id is not None else f"pair-{digest([instruction, a, b])}",
+        instruction=instruction,
+        response_a=a,
+        response_b=b,
+        label=label,
+        reference=record.maybe("reference"),
+        subset=record.maybe("subset"),
+        group=record.maybe("group"),
+        model_a=record.maybe("model_a"),
+        model_b=record.maybe("model_b"),
+    )
 
 
 def _solved(config: SourceConfig) -> list[Instruction]:
