@@ -9,8 +9,6 @@ from pathlib import Path
 MERGE_RULES = ("none", "panda", "both_agree", "judgebench", "average_score", "average_probability")
 AGGREGATED = ("rewardbench", "rm_bench")
 
-Commands = argparse._SubParsersAction  # generic only in annotations
-
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
@@ -42,3 +40,37 @@ def _compare(options: argparse.Namespace) -> None:
     from judgekit.commands.compare import compare
 
     compare(options)
+
+
+def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], described: str) -> None:
+    """``judgekit judge INPUT --judge SOURCE -o OUTPUT [OVERRIDE ...]``."""
+    parser = commands.add_parser(
+        "judge", help=described, description=described, usage="judgekit judge INPUT --judge SOURCE -o OUT [OVERRIDES]",
+        epilog="Overrides are those of `judgekit eval`, such as prompt=pairwise or sampler.batch_size=8.",
+    )  # fmt: skip
+    parser.add_argument(
+        "input", type=Path, help="pairs, single responses, or lists of responses (JSON Lines, JSON list, CSV, parquet)"
+    )
+    parser.add_argument(
+        "--judge", metavar="SOURCE", help="folder of a run, an adapter or a model, or ORGANISATION/NAME@COMMIT; "
+        "left out with --sampler openai, which asks a server's model"
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, help="OUT.jsonl, OUT.csv or OUT.parquet")
+    parser.add_argument("--orders", choices=["both", "ab", "ba"], default="both", help="in which responses are shown")
+    parser.add_argument("--samples", type=positive, default=1, metavar="K", help="samples of each judgment (default: 1)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of sampling (default: 0, greedy)")
+    parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
+    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], default="hf", help="back end (default: hf)")
+    parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="also OUT.merged: one verdict a pair")
+    parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
+                        "512, by back end)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of sampling (default: 0)")
+    parser.add_argument("--skip-bad-rows", action="store_true", help="leave out rows that cannot be judged, and say which")
+    parser.add_argument("--restart", action="store_true", help="begin anew instead of resuming")
+    parser.set_defaults(command=_judge, overrides=[])
+
+
+def _judge(options: argparse.Namespace) -> None:
+    from judgekit.commands.judge import judge
+
+    judge(options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,7 +14,7 @@ from judgekit.data.sources import read_pair
 from judgekit.data.tables import BadRow, raise_bad, read_table
 from judgekit.errors import DataError
 from judgekit.randomness import digest
-from judgekit.rows import ResponsePair, ScoredResponse
+from judgekit.rows import Response, ResponsePair
 
 InputKind = Literal["pairs", "responses", "candidates"]
 REMEDY = "Rename the column"
@@ -53,7 +52,7 @@ class Candidates:
         ]
 
 
-InputRow = ResponsePair | ScoredResponse | Candidates
+InputRow = ResponsePair | Response | Candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +142,15 @@ def _rows(path: Path, kind: InputKind, bad: BadRow) -> Iterator[InputRow | None]
         seen.add(key)
 
 
-def _response(record: Record, row_id: str | None) -> ScoredResponse:
-    """A single response; its score, which nobody gave, is NaN."""
+def _response(record: Record, row_id: str | None) -> Response:
     instruction, response = record.asked("instruction"), record.text("response")
-    criterion, reference = record.maybe("criterion"), record.maybe("reference")
-    return ScoredResponse(
+    criterion = record.maybe("criterion")
+    return Response(
         id=row_id if row_id is not None else f"response-{digest([instruction, response, criterion])}",
         instruction=instruction,
         response=response,
-        score=math.nan,
-        low=None,
-        high=None,
-        group=record.maybe("group") or instruction,
-        system=record.maybe("system"),
+        reference=record.maybe("reference"),
         criterion=criterion,
-        reference=reference,
-        subset=record.maybe("subset"),
     )
 
 

@@ -57,14 +57,18 @@ def write_verdicts(path: Path, rows: Iterable[VerdictRow]) -> int:
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            values = {name: getattr(row, name) for name in FIELDS}
-            kept = {name: value for name, value in values.items() if value is not None or name not in OPTIONAL}
-            file.write(json_line(kept) + "\n")
+            file.write(json_line(verdict_values(row)) + "\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
     return count
+
+
+def verdict_values(row: VerdictRow) -> dict[str, Any]:
+    """A row as the file has it: scores and probabilities that are None are left out."""
+    values = {name: getattr(row, name) for name in FIELDS}
+    return {name: value for name, value in values.items() if value is not None or name not in OPTIONAL}
 
 
 def read_verdicts(path: str | Path) -> list[VerdictRow]:
