@@ -57,7 +57,9 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, help="OUT.jsonl, OUT.csv or OUT.parquet")
     parser.add_argument("--orders", choices=["both", "ab", "ba"], default="both", help="in which responses are shown")
-    parser.add_argument("--samples", type=positive, default=1, metavar="K", help="samples of each judgment (default: 1)")
+    parser.add_argument(
+        "--samples", type=positive, default=1, metavar="K", help="samples of each judgment (default: 1)"
+    )
     parser.add_argument("--temperature", type=float, default=0.0, help="of sampling (default: 0, greedy)")
     parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
     parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], default="hf", help="back end (default: hf)")
@@ -65,7 +67,9 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
     parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
                         "512, by back end)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of sampling (default: 0)")
-    parser.add_argument("--skip-bad-rows", action="store_true", help="leave out rows that cannot be judged, and say which")
+    parser.add_argument(
+        "--skip-bad-rows", action="store_true", help="leave out rows that cannot be judged, and say which"
+    )
     parser.add_argument("--restart", action="store_true", help="begin anew instead of resuming")
     parser.set_defaults(command=_judge, overrides=[])
 

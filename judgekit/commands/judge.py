@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from judgekit.data.inputs import Candidates, InputRow, Survey, read_inputs, survey
-from judgekit.errors import ConfigError, DataError, JudgekitError, Problem
+from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.journal import Journal, Spent
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.merging import MergeRule
@@ -255,7 +254,7 @@ def _told(found: Survey, summary: Summary, spent: Spent, written: Sequence[Path]
     if summary.first_position_rate is not None:
         lines.append(f"first position: {100 * summary.first_position_rate:.1f} % of the verdicts that name a response")
     lines.append(
-        f"tokens: {spent.prompt_tokens:,} prompt, {spent.generated_tokens:,} generated; {spent.seconds:.0f} s of judging"
+        f"tokens: {spent.prompt_tokens:,} prompt, {spent.generated_tokens:,} generated; {spent.seconds:.0f} s judging"
     )
     return "\n".join([*lines, *(f"written: {path}" for path in written)])
 

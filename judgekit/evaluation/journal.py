@@ -65,7 +65,9 @@ class Journal:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
-                raise StageError(f"Another process is writing {self.path}. Wait for it, or name another file.") from error
+                raise StageError(
+                    f"Another process is writing {self.path}. Wait for it, or name another file."
+                ) from error
         try:
             self._continue()
         except BaseException:

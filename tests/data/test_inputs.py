@@ -17,7 +17,7 @@ from judgekit.data.tables import read_table
 from judgekit.errors import DataError
 from judgekit.rows import Response, ResponsePair
 
-PAIR = {"id": "p1", "instruction": "Say, \"hi\"\nplease", "response_a": "hi", "response_b": "no", "label": "A"}
+PAIR = {"id": "p1", "instruction": 'Say, "hi"\nplease', "response_a": "hi", "response_b": "no", "label": "A"}
 
 
 def lines(path: Path, *rows: Any) -> Path:
@@ -38,7 +38,13 @@ def test_a_file_says_by_its_columns_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_several_responses_make_every_pair_once(tmp_path: Path) -> None:
-    row = {"id": 7, "instruction": "q", "responses": ["one", "two", "three"], "names": ["x", "y", "z"], "reference": "two"}
+    row = {
+        "id": 7,
+        "instruction": "q",
+        "responses": ["one", "two", "three"],
+        "names": ["x", "y", "z"],
+        "reference": "two",
+    }
     (found,) = read_inputs(lines(tmp_path / "in.jsonl", row), "candidates")
     assert isinstance(found, Candidates)
     pairs = [(pair.id, pair.response_a, pair.response_b, pair.model_a, pair.model_b) for pair in found.pairs]

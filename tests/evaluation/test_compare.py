@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score as sklearn_kappa
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import mcnemar, paired_difference
+from judgekit.evaluation.compare import compare_judges, mcnemar, paired_difference
 from judgekit.evaluation.metrics import score
 from tests.evaluation.judges import both, pair, random_data, row
 
@@ -93,3 +94,58 @@ def test_p_values_are_uniform_where_judges_are_equal() -> None:
         found.append(paired_difference(pairs, judges[0], judges[1], resamples=200, seed=seed).p_bootstrap)
     assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.10
     assert 0.35 <= np.mean(np.array(found) < 0.5) <= 0.65
+
+
+def test_side_by_side_over_all_and_each_subset() -> None:
+    pairs, first = random_data(6)
+    _, second = random_data(7)
+    found = compare_judges(pairs, first, second, resamples=100)
+    assert (found.orders, found.left_out, found.overall.n) == (("ab", "ba"), (0, 0), len(pairs))
+    for name, scope in ((None, found.overall), *found.subsets.items()):
+        chosen = [one for one in pairs if name is None or one.subset == name]
+        known = {one.id for one in chosen}
+        rows = [[one for one in verdicts if one.id in known] for verdicts in (first, second)]
+        said = [[one.verdict for one in sorted(side, key=lambda one: (one.id, one.order))] for side in rows]
+        valid = [(one, two) for one, two in zip(*said, strict=True) if one and two]
+        assert scope.agreement.value == pytest.approx(np.mean([one == two for one, two in valid]))
+        assert scope.agreement.n == scope.kappa.n == len(valid)
+        assert scope.kappa.value == pytest.approx(sklearn_kappa(*zip(*valid, strict=True)))
+        for estimate in (scope.agreement, scope.kappa):
+            assert estimate.value is not None and estimate.ci95 is not None
+            assert estimate.ci95[0] <= estimate.value <= estimate.ci95[1]
+        assert scope.invalid == tuple(side.count(None) for side in said)
+        difference = paired_difference(chosen, *rows, "consistency", resamples=100)
+        assert scope.metrics["consistency"].difference == difference
+
+
+def test_only_what_both_judged_is_compared() -> None:
+    pairs = [pair(number, None if number == 3 else "A") for number in range(6)]
+    first = [one for number in range(5) for one in both(number, "A", "B")]
+    second = [row(number, "ba", "B") for number in range(1, 6)]
+    found = compare_judges(pairs, first, second)
+    assert (found.orders, found.left_out) == (("ba",), (1, 1))
+    assert (found.overall.n, found.overall.unlabelled) == (3, 1)
+    assert list(found.overall.metrics) == ["accuracy_ba"]
+    assert (found.overall.agreement.value, found.overall.agreement.n) == (1.0, 4)
+    assert found.overall.kappa.value is None  # by chance alone they would agree always
+
+
+def test_without_labels_there_is_the_agreement() -> None:
+    pairs = [pair(number, None) for number in range(4)]
+    first = [one for number in range(4) for one in both(number, "A", "A")]
+    second = [one for number in range(4) for one in both(number, "A", "B" if number else None)]
+    found = compare_judges(pairs, first, second).overall
+    assert (found.n, found.metrics, found.invalid) == (0, {}, (0, 1))
+    assert found.agreement.value == pytest.approx(4 / 7)
+    wrong = compare_judges(pairs, [row(0, "ab", None)], [row(0, "ab", None)]).overall
+    assert (wrong.agreement.value, wrong.kappa.value, wrong.invalid) == (None, None, (1, 1))
+
+
+def test_nothing_in_common_is_refused() -> None:
+    pairs = [pair(0, "A"), pair(1, "A")]
+    with pytest.raises(DataError, match="no pair in common: one judge has 1 pairs, the other 1"):
+        compare_judges(pairs, [row(0, "ab", "A")], [row(1, "ab", "A")])
+    with pytest.raises(DataError, match="no order in common"):
+        compare_judges(pairs, [row(0, "ab", "A")], [row(0, "ba", "A")])
+    with pytest.raises(DataError, match="no gold pair 'p7'"):
+        compare_judges(pairs, [row(7, "ab", "A")], [row(7, "ab", "A")])

@@ -107,7 +107,10 @@ def test_order_of_battles_and_sides_change_nothing() -> None:
 
 def test_battles_of_models() -> None:
     known = ResponsePair("p0", "ask", "one", "two", None, group="g", model_a="x", model_b="y")
-    others = [ResponsePair("p1", "ask", "one", "two", None), ResponsePair("p2", "q", "1", "2", None, None, None, None, "x", "x")]
+    others = [
+        ResponsePair("p1", "ask", "one", "two", None),
+        ResponsePair("p2", "q", "1", "2", None, None, None, None, "x", "x"),
+    ]
     found = battles([known, *others], [row(0, "ba", "B"), row(0, "ab", None), row(1, "ab", "A"), row(2, "ab", "A")])
     assert found == [Battle("x", "y", "B", "g"), Battle("x", "y", None, "g", "ambiguous")]
 
