@@ -57,7 +57,13 @@ def _dispatch(arguments: list[str]) -> int:
 
         complete(arguments, list(_COMMANDS))
         return 0
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    # Overrides may stand anywhere among the options, which argparse alone cannot read.
+    if rest and not (hasattr(options, "overrides") and all("=" in text and text[0] != "-" for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.overrides = [*options.overrides, *rest]
     command: Callable[[argparse.Namespace], None] = options.command
     command(options)
     return 0
@@ -162,7 +168,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     score = commands.add_parser("score", help=_COMMANDS["score"], description=_COMMANDS["score"])
-    score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines, JSON list or parquet)")
+    score.add_argument(
+        "--gold", type=Path, required=True, help="labelled pairs (JSON Lines, JSON list, CSV or parquet)"
+    )
     score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
     score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
     score.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")

@@ -60,13 +60,15 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
     parser.add_argument(
         "--samples", type=positive, default=1, metavar="K", help="samples of each judgment (default: 1)"
     )
-    parser.add_argument("--temperature", type=float, default=0.0, help="of sampling (default: 0, greedy)")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="of sampling (default: 0, greedy; with several samples 0.8)"
+    )
     parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
     parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], default="hf", help="back end (default: hf)")
     parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="also OUT.merged: one verdict a pair")
     parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
                         "512, by back end)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of sampling (default: 0)")
+    parser.add_argument("--seed", type=int, help="of sampling (default: 2)")
     parser.add_argument(
         "--skip-bad-rows", action="store_true", help="leave out rows that cannot be judged, and say which"
     )

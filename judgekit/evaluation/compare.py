@@ -146,7 +146,8 @@ def _side_by_side(
         scores = [score(pairs, rows, resamples=resamples, seed=seed).overall for rows in (rows_a, rows_b)]
         for name in both if len(orders) == len(ORDERS) else single:
             difference = paired_difference(pairs, rows_a, rows_b, name, resamples=resamples, seed=seed)
-            metrics[name] = Measured(*(_estimate(values, name, labelled) for values in scores), difference)
+            a, b = (_estimate(values, name, labelled) for values in scores)
+            metrics[name] = Measured(a, b, difference)
     codes = [{(row.id, row.order): CODES[row.verdict] for row in rows} for rows in (rows_a, rows_b)]
     asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
     found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]

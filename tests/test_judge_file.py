@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from judgekit.commands.judge import Asked, judge_file
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.evaluation.metrics import score
 from judgekit.evaluation.outputs import Summary
 from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.judge_file import Asked, judge_file
 from judgekit.sampling.base import Request
 from judgekit.schema.config import HfConfig
 from judgekit.schema.judges import JudgeConfig
