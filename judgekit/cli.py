@@ -168,9 +168,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     score = commands.add_parser("score", help=_COMMANDS["score"], description=_COMMANDS["score"])
-    score.add_argument(
-        "--gold", type=Path, required=True, help="labelled pairs (JSON Lines or list, CSV, parquet)"
-    )
+    score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines or list, CSV, parquet)")
     score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
     score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
     score.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")

@@ -42,7 +42,7 @@ from judgekit.tracking.progress import ProgressDisplay
 
 VERSION = 1
 """Raised whenever the same input and judge give other rows."""
-SHOWN = 20
+SHOWN = 1000
 """Bad rows named in full."""
 Item = TypeVar("Item")
 
@@ -114,6 +114,8 @@ def _check(asked: Asked, found: Survey) -> None:
             remedy = "mend them, or leave them out with --skip-bad-rows"
             raise DataError(f"{count}; {remedy}:{shown}{more}", file=asked.input)
         _say(f"{asked.input}: {count} and are skipped:{shown}{more}")
+    if asked.input.resolve() in (path.resolve() for path in _files(asked, found)):
+        raise DataError("is the input too; name another file with -o", file=asked.output)
     if not found.rows:
         raise DataError("holds no row that can be judged", file=asked.input)
     if asked.merge != "none" and (found.kind != "pairs" or len(asked.orders) < len(ORDERS)):

@@ -177,6 +177,15 @@ def test_bad_rows_stop_it_before_anything_is_asked(place: Place, capsys: pytest.
     assert "line 4: not JSON" in told and "(2 bad rows skipped, 0 repeated rows left out)" in told
 
 
+def test_the_input_is_never_written(place: Place) -> None:
+    place.pairs(1)
+    content = place.asked.input.read_bytes()
+    for restart in (False, True):
+        with pytest.raises(DataError, match="is the input too"):
+            place.judge(output=place.asked.input, restart=restart)
+    assert place.asked.input.read_bytes() == content
+
+
 def test_merged_verdicts_stand_in_a_file_of_their_own(place: Place) -> None:
     place.pairs(3)
     place.judge(merge="panda")
