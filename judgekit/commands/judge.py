@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from judgekit.data.inputs import InputKind, kind_of
@@ -70,10 +71,14 @@ def configure(options: argparse.Namespace) -> EvalConfig:
     try:
         config = composer.job(overrides, ignoring=("benchmark", "benchmarks")).config
     except ConfigError as error:
-        if [problem.key for problem in error.problems] != ["prompt"]:
+        if not any(problem.key == "prompt" for problem in error.problems) or _names_prompt(overrides):
             raise
         prompt = DEFAULT_PROMPTS[kind_of(options.input)]
         print(f"The judge does not say how it is asked: prompt={prompt} is used.", file=sys.stderr)
         config = composer.job([*overrides, f"prompt={prompt}"], ignoring=("benchmark", "benchmarks")).config
     assert isinstance(config, EvalConfig)
     return config
+
+
+def _names_prompt(overrides: Sequence[str]) -> bool:
+    return any(text.startswith("prompt=") for text in overrides)

@@ -116,12 +116,13 @@ class Composer:
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             raise ConfigError([_unreadable(error)]) from error
 
-    def job(self, overrides: Sequence[str]) -> Job:
+    def job(self, overrides: Sequence[str], ignoring: Sequence[str] = ()) -> Job:
         """One run.
 
+        :param ignoring: keys nothing will read, so that combinations with them need not make sense
         :raises ConfigError: with every mistake in the overrides and in the values they lead to
         """
-        return self._jobs(overrides, multirun=False)[0]
+        return self._jobs(overrides, multirun=False, ignoring=ignoring)[0]
 
     def grid(self, overrides: Sequence[str]) -> list[Job]:
         """The runs of a multirun grid, at most ``MAX_VALIDATED`` of them.
@@ -130,9 +131,9 @@ class Composer:
         """
         return self._jobs(overrides, multirun=True)
 
-    def _jobs(self, overrides: Sequence[str], multirun: bool) -> list[Job]:
+    def _jobs(self, overrides: Sequence[str], multirun: bool, ignoring: Sequence[str] = ()) -> list[Job]:
         sound, problems = self._split(overrides, multirun)
-        wrong = [problem.key for problem in problems]
+        wrong = [*ignoring, *(problem.key for problem in problems)]
         jobs = []
         for point in self._points(sound) if multirun else [_lines(sound)]:
             job, found = self._validate(point, wrong)

@@ -19,7 +19,7 @@ from tests.training.tiny import make_model
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("it's a judge") / "tiny model", max_position_embeddings=2048)
+    return make_model(tmp_path_factory.mktemp("it's a judge") / "tiny model", max_position_embeddings=4096)
 
 
 @pytest.fixture
