@@ -60,7 +60,7 @@ def _dispatch(arguments: list[str]) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     # Overrides may stand anywhere among the options, which argparse alone cannot read.
-    if rest and not (hasattr(options, "overrides") and all("=" in text and text[0] != "-" for text in rest)):
+    if rest and not (hasattr(options, "overrides") and all("=" in text and text[:1] != "-" for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.overrides = [*options.overrides, *rest]
