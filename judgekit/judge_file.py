@@ -143,15 +143,19 @@ def _beside(output: Path, what: str, ending: str | None = None) -> Path:
 
 def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
     """All that determines the rows, named as messages do."""
-    decoding = {
-        "temperature": asked.temperature, "top_p": asked.top_p, "seed": asked.seed, "tokens": opened.tokens,
-        "constrained": opened.constrained,
-    }  # fmt: skip
+    decoding = asdict(_params(asked, opened)) | {"constrained": opened.constrained}
     orders = list(asked.orders) if found.kind != "responses" else []
     return {
         "input": found.sha256, "judge": opened.digest, "prompt": asdict(opened.prompt), "decoding": decoding,
         "choice of orders": orders, "number of samples": asked.samples, "chunk size": asked.chunk, "version": VERSION,
     }  # fmt: skip
+
+
+def _params(asked: Asked, opened: OpenJudge) -> SamplingParams:
+    """Greedy decoding is the same whatever the seed, and so are its replies in the cache."""
+    if asked.temperature == 0:
+        return SamplingParams(0.0, 1.0, opened.tokens)
+    return SamplingParams(asked.temperature, asked.top_p, opened.tokens, seed=asked.seed)
 
 
 def _judge(asked: Asked, found: Survey, opened: OpenJudge, journal: Journal) -> Summary:
@@ -201,7 +205,7 @@ def _rows_of(row: InputRow, asked: Asked) -> int:
 def _ask(
     chunk: Sequence[InputRow], asked: Asked, opened: OpenJudge, workspace: Workspace, title: str
 ) -> list[dict[str, Any]]:
-    params = SamplingParams(asked.temperature, asked.top_p, opened.tokens, seed=asked.seed)
+    params = _params(asked, opened)
     samples = tuple(range(asked.samples))
     responses = [row for row in chunk if isinstance(row, Response)]
     if responses:
