@@ -64,7 +64,7 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
         "--temperature", type=float, metavar="T", help="of sampling (default: 0, greedy; with several samples 0.8)"
     )
     parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
-    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], default="hf", help="back end (default: hf)")
+    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], help="back end (default: hf)")
     parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="also OUT.merged: one verdict a pair")
     parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
                         "512, by back end)")  # fmt: skip

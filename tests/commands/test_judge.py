@@ -31,7 +31,7 @@ def pairs(tmp_path: Path) -> Path:
 
 def options(pairs: Path, judge: Path | None, *overrides: str, **values: object) -> argparse.Namespace:
     given = {
-        "input": pairs, "judge": None if judge is None else str(judge), "sampler": "hf", "temperature": None,
+        "input": pairs, "judge": None if judge is None else str(judge), "sampler": None, "temperature": None,
         "samples": 1, "verdict": None, "merge": "none", "seed": None, "overrides": list(overrides),
     }  # fmt: skip
     return argparse.Namespace(**given | values)
