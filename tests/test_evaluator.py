@@ -87,7 +87,7 @@ def test_a_run_folder_holds_numbers_pairs_verdicts_and_report(model: Path, tmp_p
     assert [stage["name"] for stage in manifest["stages"]] == ["benchmark/own", "verdicts/tiny/own"]
     assert len(read_verdicts(out / "verdicts" / "tiny.own.jsonl")) == 12
     assert (out / "pairs" / "own.jsonl").read_text() == pairs.read_text()
-    assert "question " in (out / "report.html").read_text()
+    assert "eval/tiny" not in (page := (out / "report.html").read_text()) and "tiny" in page and "75.0" in page
     assert (out / "config.yaml").is_file()
 
 

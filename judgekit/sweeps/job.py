@@ -6,15 +6,16 @@ import logging
 import logging.config
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from judgekit.errors import ConfigError, JudgekitError
 from judgekit.locks import held
 from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.validation import build
 from judgekit.sweeps.files import Frozen, Sweep, SweepJob, is_finished, note, read_frozen, read_sweep
 
@@ -41,18 +42,32 @@ def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0) -> bool:
             return False
         frozen = read_frozen(sweep.file(job, "yaml"))
         with _noted(sweep.file(job, "jsonl")), _surroundings(frozen):
-            from judgekit.recipes import run_recipe
-
-            run_recipe(to_run(frozen), Path(frozen.run_dir))
+            _execute(thaw(frozen), Path(frozen.run_dir))
     return True
 
 
-def to_run(frozen: Frozen) -> RunConfig:
+def _execute(config: RunConfig | EvalConfig, run_dir: Path) -> None:
+    if isinstance(config, EvalConfig):
+        from judgekit.evaluator import evaluate
+
+        evaluate(config, run_dir)
+    else:
+        from judgekit.recipes import run_recipe
+
+        run_recipe(config, run_dir)
+
+
+def kind_of(values: Container[Any]) -> type[RunConfig | EvalConfig]:
+    """What a composed or frozen configuration is of: an evaluation names a judge, a run makes one."""
+    return EvalConfig if "judge" in values else RunConfig
+
+
+def thaw(frozen: Frozen) -> RunConfig | EvalConfig:
     """The configuration of a frozen job.
 
     :raises ConfigError: when a file it needs is gone, or this version of judgekit does not know a field
     """
-    config, problems = build(RunConfig, frozen.config)
+    config, problems = build(kind_of(frozen.config), frozen.config)
     if problems:
         raise ConfigError(problems)
     return config

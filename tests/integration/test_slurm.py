@@ -170,7 +170,8 @@ def test_a_requeued_job_resumes(shell: Shell) -> None:
 def test_a_hundred_jobs_are_submitted_in_seconds_without_torch(shell: Shell) -> None:
     program = (
         PROGRAM
-        + "import resource\nused = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+        + "import resource\n"
+        + "used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
         "print(sum(item.ru_utime + item.ru_stime for item in used))\n"
         "print(sorted({'torch', 'transformers', 'lightning'} & set(sys.modules)))\n"
     )

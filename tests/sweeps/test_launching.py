@@ -15,7 +15,7 @@ from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LocalLauncherConfig, SlurmLauncherConfig
 from judgekit.sweeps import launching, local
 from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, read_frozen, read_sweep
-from judgekit.sweeps.job import SlurmJob, main, run_job, to_run
+from judgekit.sweeps.job import SlurmJob, main, run_job, thaw
 from judgekit.sweeps.launching import launch
 from judgekit.sweeps.status import statuses
 from tests.sweeps.jobs import FAILS, FINE, HANGS, IS_BROKEN, IS_KILLED, LOCAL, finish, prepare, ran
@@ -123,8 +123,8 @@ def test_a_job_runs_from_its_frozen_file(folder: Path) -> None:
     sweep, todo = launching.register(folder, "sweep", LOCAL, prepared)
     path = sweep.file(todo[0], "yaml")
     frozen = read_frozen(path)
-    assert to_run(frozen) == RunConfig(seed=3)
-    assert isinstance(to_run(frozen).recipe.sft.betas, tuple)  # type: ignore[union-attr]
+    assert thaw(frozen) == RunConfig(seed=3)
+    assert isinstance(thaw(frozen).recipe.sft.betas, tuple)  # type: ignore[union-attr]
     text = path.read_text()
     path.write_text(text.replace("seed: 3", "seeed: 3"))
     with pytest.raises(ConfigError, match="seeed"):

@@ -54,6 +54,7 @@ class LocalLauncher(Launcher):
 
         from judgekit.schema.composition import to_config
         from judgekit.sweeps.files import Frozen, config_digest
+        from judgekit.sweeps.job import kind_of
         from judgekit.sweeps.launching import Prepared
 
         cfg = self._context.config_loader.load_sweep_config(self._config, list(overrides))
@@ -67,7 +68,7 @@ class LocalLauncher(Launcher):
             with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
                 cfg.hydra.runtime.output_dir = str(run_dir)
             HydraConfig.instance().set_config(cfg)
-            config = to_config(cfg)
+            config = to_config(cfg, kind_of(cfg))
             frozen = Frozen(
                 config=asdict(config),
                 run_dir=str(run_dir),
