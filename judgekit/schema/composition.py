@@ -31,8 +31,11 @@ from judgekit.schema.config import RunConfig
 from judgekit.schema.overrides import check_override, parse_override
 from judgekit.schema.validation import Sources, build
 
-MAX_VALIDATED = 64
-"""Grid points validated before a sweep starts; every single value of the sweep is among them."""
+MAX_VALIDATED = 32
+"""Grid points whose mistakes are told together, those that show a value for the first time before the others.
+
+Launchers validate every point once more before they start any, so that a long grid is not composed twice.
+"""
 
 
 def conf_dir() -> Path:
