@@ -34,8 +34,11 @@ from judgekit.schema.rules import AnyConfig
 from judgekit.schema.validation import Sources, build
 
 Config = TypeVar("Config", bound=AnyConfig)
-MAX_VALIDATED = 64
-"""Grid points validated before a sweep starts; every single value of the sweep is among them."""
+MAX_VALIDATED = 32
+"""Grid points whose mistakes are told together, those that show a value for the first time before the others.
+
+Launchers validate every point once more before they start any, so that a long grid is not composed twice.
+"""
 
 
 def conf_dir() -> Path:

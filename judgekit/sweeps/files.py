@@ -25,6 +25,7 @@ from filelock import FileLock
 from judgekit.errors import DataError
 from judgekit.randomness import digest
 from judgekit.schema.config import RunConfig
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.launchers import LAUNCHERS, LauncherConfig
 from judgekit.schema.validation import build
 from judgekit.store import write_json_atomic
@@ -176,7 +177,7 @@ def read_frozen(path: Path) -> Frozen:
         raise DataError(message, file=path) from error
 
 
-def config_digest(config: RunConfig) -> str:
+def config_digest(config: RunConfig | EvalConfig) -> str:
     """Digest of a configuration, as ``manifest.json`` holds it."""
     return digest(asdict(config))
 

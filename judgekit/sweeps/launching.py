@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep
 
 from judgekit.errors import DataError, StageError
 from judgekit.schema.launchers import LauncherConfig, SlurmLauncherConfig
 from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
 from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
-from judgekit.sweeps.status import ACTIVE, job_status, statuses
+from judgekit.sweeps.status import ACTIVE, statuses
 
 QUEUE_SECONDS = 15.0
 """Between two questions to SLURM while waiting for jobs: its controller serves everybody."""
@@ -126,7 +126,7 @@ def follow(folder: Path, numbers: Sequence[int]) -> None:
                 board.show(found)
                 if not any(status.state in ACTIVE for status in found):
                     return
-                time.sleep(QUEUE_SECONDS)
+                sleep(QUEUE_SECONDS)
     except KeyboardInterrupt:
         say(f"The jobs go on. Follow them with: judgekit sweep status {shown(folder)}")
         raise
@@ -134,10 +134,11 @@ def follow(folder: Path, numbers: Sequence[int]) -> None:
 
 def report(sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
     """Raise what failed; a grid goes on after a failure, and tells all of them at its end."""
+    numbers = {job.num for job in jobs}
     failed = []
-    for job in jobs:
-        status = job_status(sweep, job, {})
-        if status.state != "done" and status.state not in ACTIVE:
+    for status in statuses(sweep):
+        job = status.job
+        if job.num in numbers and status.state != "done" and status.state not in ACTIVE:
             events = history(sweep.file(job, "jsonl"))
             text = str(events[-1].get("error", "")) if events else ""
             failed.append((sweep.run_dir(job), text or f"{status.state} {status.detail}".strip()))

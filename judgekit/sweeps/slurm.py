@@ -6,6 +6,8 @@ submitit alone owns queueing again: SLURM sends its signal some time before the 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
@@ -39,7 +41,7 @@ def submit(sweep: Sweep, jobs: Sequence[SweepJob], config: SlurmLauncherConfig) 
     :raises StageError: when SLURM is not there or refuses
     """
     from submitit import SlurmExecutor
-    from submitit.core.utils import FailedSubmissionError
+    from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
     folder = sweep.folder / FOLDER
     try:
@@ -48,9 +50,10 @@ def submit(sweep: Sweep, jobs: Sequence[SweepJob], config: SlurmLauncherConfig) 
         raise StageError("There is no SLURM on this machine (no srun). Use hydra/launcher=local.") from error
     executor.update_parameters(job_name=sweep.name, **parameters(config))
     try:
-        with executor.batch():
+        # submitit prints what sbatch said, and raises it as well.
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():
             submitted = [executor.submit(SlurmJob(sweep.folder, job.num)) for job in jobs]
-    except (FailedSubmissionError, OSError) as error:
+    except (FailedSubmissionError, UncompletedJobError, OSError) as error:
         raise StageError(
             f"SLURM refused the jobs: {refusal(error)}. Check hydra.launcher and give the same command again."
         ) from error

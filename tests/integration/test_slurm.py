@@ -175,7 +175,7 @@ def test_a_hundred_jobs_are_submitted_in_seconds_without_torch(shell: Shell) -> 
         "print(sum(item.ru_utime + item.ru_stime for item in used))\n"
         "print(sorted({'torch', 'transformers', 'lightning'} & set(sys.modules)))\n"
     )
-    later = "hydra.launcher.sbatch={begin: now+1hour}"
+    later = "+hydra.launcher.sbatch.begin=now+1hour"
     command = [sys.executable, "-c", program, "run", "-m", "hydra/launcher=slurm", later, "seed=range(0,100)"]
     done = subprocess.run(command, cwd=shell.folder, capture_output=True, text=True, check=True)
     seconds, modules = done.stdout.splitlines()[-2:]

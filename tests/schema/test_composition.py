@@ -83,7 +83,7 @@ def test_all_kinds_of_mistakes_are_told_at_once(composer: Composer, tmp_path: Pa
 def test_a_value_that_hydra_refuses_does_not_hide_the_others(composer: Composer) -> None:
     found = mistakes(composer, ["+recipe=evalplanner", "hydra/launcher=slrum", "recipe.plans=0"])
     assert found == [
-        "hydra/launcher (override hydra/launcher=slrum): 'slrum' is not one of its choices. Valid: basic",
+        "hydra/launcher (override hydra/launcher=slrum): 'slrum' is not one of its choices. Did you mean 'slurm'?",
         "configuration: recipe appears more than once in the final defaults list",
         "recipe.plans (override recipe.plans=0): 0 is out of range; allowed: at least 1",
     ]

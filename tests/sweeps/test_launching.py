@@ -109,7 +109,7 @@ def test_waiting_shows_the_jobs_until_they_end(
         finish(RunConfig(seed=0), folder / "0-seed")
         (cluster / "squeue.says").write_text("12_0|COMPLETED\n12_1|TIMEOUT\n")
 
-    monkeypatch.setattr(launching.time, "sleep", sleep)
+    monkeypatch.setattr(launching, "sleep", sleep)
     with pytest.raises(StageError, match="1 of 2 jobs failed"):
         launch(folder, "sweep", replace(SLURM, wait=True), prepare(folder, [0, 1]))
     assert capsys.readouterr().err.splitlines() == [

@@ -137,6 +137,7 @@ def test_a_dead_process_of_this_machine_is_known_at_once(sweep: Sweep) -> None:
     if pid == 0:
         os._exit(0)
     hold(sweep, pid)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert job_status(sweep, sweep.jobs[0], {}).state == "killed", "a zombie does not run"
     os.waitpid(pid, 0)
     assert job_status(sweep, sweep.jobs[0], {}).state == "killed"

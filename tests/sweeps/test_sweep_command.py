@@ -98,8 +98,8 @@ def test_columns_of_mixed_values(folder: Path) -> None:
     assert [row["loss.beta"] for row in rows] == [1, 0.5, "null"]
     assert rows[0]["recipe.sft.betas"] == "[1,2]" and rows[0]["name"] == "x"
     sweep.write()
-    assert main(["sweep", "collect", str(folder), "-o", str(folder / "mine.csv")]) == 0
-    assert pyarrow.csv.read_csv(folder / "mine.csv")["loss.beta"].to_pylist() == ["1", "0.5", "null"]
+    assert main(["sweep", "collect", str(folder), "-o", str(folder / "mine.parquet")]) == 0
+    assert pyarrow.parquet.read_table(folder / "mine.parquet")["loss.beta"].to_pylist() == ["1", "0.5", "null"]
 
 
 @pytest.mark.parametrize(

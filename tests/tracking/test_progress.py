@@ -33,6 +33,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def test_a_listener_is_told_what_is_done(clock: Clock) -> None:
+    told: list[tuple[int, int]] = []
+    with ProgressDisplay(lambda done, total: told.append((done, total))) as display:
+        sampling = display("plans")
+        sampling.begin(10, cached=4)
+        sampling.advance(2, tokens=9)
+        sampling.advance(4, tokens=9)
+    assert told == [(6, 10), (10, 10)]
+
+
 def test_without_a_terminal_lines_are_logged_now_and_then(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=progress.__name__)
     with ProgressDisplay() as display:

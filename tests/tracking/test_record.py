@@ -114,6 +114,25 @@ def test_stages_are_recorded_as_they_come(run: RunRecord, tmp_path: Path, caplog
     assert caplog.messages == ["pairs: 1 rows; 0 s", "pairs: 1 rows; found in the store"]
 
 
+def test_progress_is_written_now_and_then_and_ends_with_its_stage(
+    run: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin("chains")
+    run.progress(1, 9)
+    assert "progress" not in manifest(run)
+    monkeypatch.setattr(record_module, "PROGRESS_SECONDS", 0.0)
+    run.progress(2, 9)
+    assert manifest(run)["progress"] == {"done": 2, "total": 9}
+    run.stage("chains", Store(tmp_path / "store").stage("chains", 1, {}, [], build))
+    assert "progress" not in manifest(run)
+    run.progress(3, None)
+    run.begin("train")
+    assert "progress" not in manifest(run)
+    run.progress(4, None)
+    run.finish("finished")
+    assert "progress" not in manifest(run)
+
+
 def test_what_a_server_charged_is_recorded(run: RunRecord, tmp_path: Path) -> None:
     def asked(workspace: Workspace) -> None:
         workspace.tokens(5, 6, 0.25)

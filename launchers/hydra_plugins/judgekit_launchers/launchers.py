@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -32,7 +33,9 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what composing jobs needs, and check the settings."""
-        self._context, self._config = hydra_context, config
+        self._composed = _Composed(hydra_context.config_loader)
+        hydra_context.config_loader = self._composed  # type: ignore[assignment]
+        self._config = config
         self._launcher = settings(self.kind, self._values)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -57,7 +60,7 @@ class LocalLauncher(Launcher):
         from judgekit.sweeps.job import kind_of
         from judgekit.sweeps.launching import Prepared
 
-        cfg = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        cfg = self._composed.load_sweep_config(self._config, list(overrides), last=True)
         with open_dict(cfg):
             cfg.hydra.job.id = cfg.hydra.job.num = num
         before = HydraConfig.instance().cfg
@@ -80,6 +83,32 @@ class LocalLauncher(Launcher):
         finally:
             HydraConfig.instance().cfg = before
         return Prepared(num, list(filter_overrides(overrides)), config_digest(config), frozen)
+
+
+class _Composed:
+    """Hydra's loader, which a sweeper asks for every job before the launcher does: composing takes most of the time."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self._loader = loader
+        self._jobs: dict[tuple[str, ...], DictConfig] = {}
+
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: list[str], last: bool = False
+    ) -> DictConfig:
+        """A job's configuration.
+
+        :param last: nobody asks for it again
+        """
+        key = tuple(sweep_overrides)
+        found = self._jobs.pop(key, None)
+        if found is None:
+            found = self._loader.load_sweep_config(master_config, sweep_overrides)
+        if not last:
+            self._jobs[key] = found
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
 
 
 class SlurmLauncher(LocalLauncher):
