@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from judgekit.errors import ConfigError, DataError, JudgekitError, ModelError
@@ -58,7 +59,10 @@ def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("adapters") / "lora"
     base = AutoModelForCausalLM.from_pretrained(model)
-    get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).save_pretrained(folder)
+    config = LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        get_peft_model(base, config).save_pretrained(folder)
     return folder
 
 
