@@ -93,7 +93,8 @@ class Journal:
                 if not all(line.endswith(b"\n") for line in lines):
                     break
                 whole, offset = whole + 1, offset + sum(map(len, lines))
-            file.truncate(offset)
+            if file.seek(0, os.SEEK_END) > offset:  # a finished file is not touched, not even its time
+                file.truncate(offset)
         return whole
 
     def workspace(self) -> Workspace:
