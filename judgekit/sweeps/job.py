@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import logging.config
 import os
+import signal
 import sys
+import threading
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,6 +157,9 @@ def _find(folder: Path, num: int) -> tuple[Sweep, SweepJob]:
 def main(arguments: list[str]) -> int:
     """Run a job in this process, as the only thing it does."""
     folder, num = arguments
+    # A shell in the background has its children ignore Ctrl-C, which is how a launcher asks its jobs to stop.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         run_job(*_find(Path(folder), int(num)))
     except KeyboardInterrupt:
