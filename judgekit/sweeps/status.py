@@ -48,7 +48,10 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
     events = history(sweep.file(job, "jsonl"))
     attempts = sum(event["event"] == "started" for event in events)
     last = events[-1] if events else {"event": "none"}
-    if last.get("status") == "finished" or is_finished(sweep.run_dir(job), job.config_digest):
+    finished = is_finished(sweep.run_dir(job), job.config_digest)
+    if finished and alive(sweep.file(job, "holder")):
+        return JobStatus(job, "running", "report", attempts)
+    if finished or last.get("status") == "finished":
         return JobStatus(job, "done", "", attempts)
     state, detail = _ended(last) or _going(sweep, job, events, queue)
     return JobStatus(job, state, detail, attempts)

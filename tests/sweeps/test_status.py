@@ -91,6 +91,9 @@ def test_a_finished_run_is_done_whatever_else_is_said(sweep: Sweep) -> None:
     tell(sweep, SUBMITTED, STARTED)
     finish(CONFIG, sweep.folder / "0-run")
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "done"
+    hold(sweep, os.getpid())
+    assert job_status(sweep, sweep.jobs[0], {}).detail == "report", "what comes after the numbers"
+    sweep.file(sweep.jobs[0], "holder").unlink()
     finish(RunConfig(seed=9), sweep.folder / "0-run")
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "running"
 
