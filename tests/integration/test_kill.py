@@ -132,7 +132,7 @@ def test_the_same_command_again_finds_everything(reference: Place, tmp_path: Pat
 
 def grid(place: Place) -> list[dict[str, Any]]:
     (sweep,) = (place.folder / "outputs" / "sweeps").iterdir()
-    return [read_manifest(folder) for folder in sorted(sweep.iterdir()) if folder.is_dir()]
+    return [read_manifest(file.parent) for file in sorted(sweep.glob("*/manifest.json"))]
 
 
 def test_a_larger_grid_point_draws_only_what_it_adds(reference: Place, tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def test_a_grid_in_two_processes_equals_one_in_one(model: Path, tmp_path: Path) 
     finish(tmp_path / "two", model, *grid, "trainer.devices=2")
     finish(tmp_path / "one", model, *grid)
     (sweep,) = (tmp_path / "two" / "outputs" / "sweeps").iterdir()
-    jobs = sorted(path for path in sweep.iterdir() if path.is_dir())
+    jobs = sorted(path.parent for path in sweep.glob("*/manifest.json"))
     assert [job.name[0] for job in jobs] == ["0", "1"], "each job has one folder"
     found = [manifest(job) for job in jobs]
     assert [job["reference/dpo1"]["status"] for job in found] == ["computed", "reused"]
     assert [job["train/dpo1"]["status"] for job in found] == ["computed", "computed"]
     (other,) = (tmp_path / "one" / "outputs" / "sweeps").iterdir()
-    for job, alone in zip(jobs, sorted(path for path in other.iterdir() if path.is_dir()), strict=True):
+    for job, alone in zip(jobs, sorted(path.parent for path in other.glob("*/manifest.json")), strict=True):
         assert metrics(job) == pytest.approx(metrics(alone), rel=1e-4, abs=1e-6)
 
 
