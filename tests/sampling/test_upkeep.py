@@ -111,6 +111,7 @@ def test_only_what_is_wanted_is_removed(root: Path, wanted: Callable[[Held], boo
 
 @pytest.mark.parametrize("use", ["reads", "writes"])
 def test_what_is_in_use_is_kept(root: Path, use: str) -> None:
+    age(root, SECOND, 1)
     cache = GenerationCache(root, FIRST)
     key = generation_keys(FIRST, (0 if use == "reads" else 100,), PARAMS, [0])[0]
     if use == "writes":

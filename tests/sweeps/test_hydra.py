@@ -81,7 +81,7 @@ def test_mistakes_in_the_launcher_are_told_before_anything_is_submitted(
 
 
 def test_a_wrong_value_far_into_a_grid_starts_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    values = ",".join(str(number) for number in range(40))
+    values = ",".join(str(number) for number in range(9))
     assert main(["run", "-m", f"seed={values},x"]) == 2
     assert "seed: 'x' is not a whole number" in capsys.readouterr().err
     assert all(ran(sweep) == [] for sweep in sweeps(place))
@@ -112,7 +112,7 @@ def test_submitting_imports_no_torch(place: Path, cluster: Path) -> None:
 
 
 def test_defaults_are_those_of_the_configuration(place: Path) -> None:
-    assert main(["run", "-m", "seed=4"]) == 0
+    assert main(["run", "-m", "seed=6"]) == 0
     (sweep,) = sweeps(place)
     config = thaw(read_frozen(sweep / "jobs" / "0.yaml"))
-    assert config.seed == 4 and config.loss == RunConfig().loss
+    assert config.seed == 6 and config.loss == RunConfig().loss
