@@ -15,6 +15,9 @@ METRICS = ("accuracy", "consistent_accuracy", "consistency", "first_position_rat
 SHOWN = (*METRICS, "accuracy_ab", "accuracy_ba")
 """Metrics a row holds: those of the table and those of the report's figures."""
 
+WIDE = 100
+"""Columns of a terminal in which a row of the table fits one line."""
+
 BEST: Mapping[str, float] = {
     "accuracy": 1.0,
     "consistent_accuracy": 1.0,
@@ -81,12 +84,12 @@ def results_table(
 def print_results(
     console: Console, metrics: Mapping[str, float | None], judges: Sequence[str], benchmarks: Sequence[str]
 ) -> None:
-    """Print one table for each benchmark, at most 100 columns wide, in percent with 95 % intervals."""
+    """Print one table for each benchmark, in 80 columns or more, in percent with 95 % intervals."""
     rows = results_table(metrics, judges, benchmarks)
     for benchmark in benchmarks:
         shown = [row for row in rows if row.benchmark == benchmark]
         if shown:
-            console.print(_terminal_table(benchmark, shown), "")
+            console.print(_terminal_table(benchmark, shown, console.width), "")
 
 
 def results_markdown(metrics: Mapping[str, float | None], judges: Sequence[str], benchmarks: Sequence[str]) -> str:
@@ -153,8 +156,8 @@ def _with_best(rows: list[ResultRow]) -> list[ResultRow]:
     return [replace(row, best=frozenset(best[row.judge])) for row in rows]
 
 
-def _terminal_table(benchmark: str, rows: Sequence[ResultRow]) -> Table:
-    """Invalid goes without its interval: the line must fit 100 columns."""
+def _terminal_table(benchmark: str, rows: Sequence[ResultRow], width: int) -> Table:
+    """Invalid goes without its interval: a line fits 100 columns, in fewer the intervals go below their numbers."""
     table = Table(
         title=Text(f"{benchmark}: % with 95 % intervals", style="bold"),
         title_justify="left",
@@ -163,7 +166,7 @@ def _terminal_table(benchmark: str, rows: Sequence[ResultRow]) -> Table:
         padding=(0, 2, 0, 0),
         header_style="dim",
     )
-    table.add_column("judge", vertical="bottom", overflow="ellipsis", max_width=8, no_wrap=True)
+    table.add_column("judge", vertical="bottom", overflow="fold", min_width=6)
     for name in ("n", *(heading(metric) for metric in METRICS)):
         table.add_column("\n".join(name.rsplit(" ", 1)), justify="right", vertical="bottom", no_wrap=True)
     for row in rows:
@@ -171,6 +174,7 @@ def _terminal_table(benchmark: str, rows: Sequence[ResultRow]) -> Table:
         for metric in METRICS:
             rate = row.rates[metric]
             shown = str(rate) if metric != "invalid_rate" else percent(rate.value)
+            shown = shown.replace(" [", "\n[") if width < WIDE else shown
             cells.append(Text(shown, style="bold" if metric in row.best else ""))
         table.add_row(*cells)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from judgekit.cli import main
 from judgekit.errors import StageError
 from judgekit.models import obtain
 from judgekit.sampling.base import SamplingParams
@@ -173,6 +175,21 @@ def test_constrained_verdicts_have_the_probabilities_of_the_model(server: VllmSe
     judge.close()
     local.close()
     assert refused == {} and decided["whole", 0].text.endswith(CHOICES) and 0 < (decided["whole", 0].p_first or 0) < 1
+
+
+def test_the_command_judges_through_the_server(
+    server: VllmServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"instruction": f"Name {n} colours.", "response_a": "red, blue", "response_b": "rain"} for n in range(3)]
+    Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = (f"sampler.base_url={server.url}", "sampler.api_key_env=JUDGEKIT_SERVED_KEY", "sampler.dialect=vllm")
+    command = ["judge", "pairs.jsonl", "-o", "v.jsonl", "--sampler", "openai", "--verdict", "constrained", *settings]
+    assert main([*command, "prompt=pairwise", "judge.tokens=16"]) == 0
+    verdicts = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
+    assert [row["order"] for row in verdicts] == ["ab", "ba"] * 3
+    assert all(row["verdict"] in ("A", "B") and 0 < row["p_a"] < 1 for row in verdicts)
+    assert not any(b"sk-served" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 class KillsTheServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from transformers import AutoTokenizer
 
+from judgekit.cli import main
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.models import obtain
@@ -82,3 +84,12 @@ def test_the_judge_gives_vllm_the_verdicts_it_gave_in_training(
     assert found == expected
     assert len(found) == 24 and sum(row.verdict is not None for row in found) > 20
     assert len({row.text for row in found}) > 12
+
+
+def test_the_command_judges_in_vllm(judge: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "pairs.jsonl", pairs(100, 4))
+    command = ["judge", "pairs.jsonl", "--judge", str(judge.adapter), "-o", "v.jsonl", "--sampler", "vllm"]
+    assert main([*command, "prompt=evalplanner_brief", "judge.tokens=128", "sampler.cpu_memory=1"]) == 0
+    found = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
+    assert len(found) == 8 and sum(row["verdict"] is not None for row in found) >= 6
