@@ -1,4 +1,7 @@
-"""Training in two processes, started as a user starts it: by ``trainer.devices`` or ``trainer.nodes``."""
+"""Training in two processes, started as a user starts it: by ``trainer.devices`` or ``trainer.nodes``.
+
+What starts them several times takes a while and is left to the integration tests.
+"""
 
 from __future__ import annotations
 
@@ -84,6 +87,7 @@ def test_two_processes_give_the_curve_and_adapter_of_one(stage: Stage, unbroken:
     assert all(path.read_bytes() == b"" for path in work.glob("rank-*.log")), "nothing but messages is printed"
 
 
+@pytest.mark.integration
 def test_a_run_whose_process_was_killed_resumes_to_the_same_bits(
     stage: Stage, unbroken: dict[int, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,11 +164,13 @@ def test_an_interruption_here_ends_the_processes(tmp_path: Path, monkeypatch: py
     assert time.monotonic() - began < 30.0
 
 
+@pytest.mark.integration
 def test_a_loss_that_is_not_finite_is_told_as_in_one_process(stage: Stage) -> None:
     with pytest.raises(StageError, match=r"^dpo1: the loss .* is not a finite number. Lower this stage's lr"):
         stage.train(name="wild", trainer=TWO, optim=replace(OPTIM, lr=1e30, clip_norm=None, epochs=9))
 
 
+@pytest.mark.integration
 def test_shards_on_two_nodes_give_the_curve_and_weights_of_one_process_also_when_resumed(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
