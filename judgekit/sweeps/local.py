@@ -41,7 +41,8 @@ def run_here(sweep: Sweep, jobs: Sequence[SweepJob], say: Callable[[str], None])
         except Busy as busy:
             say(f"#{job.num} is left out: {busy}")
         except (JudgekitError, OSError) as error:
-            say(f"#{job.num} failed: {plain(str(error).partition('\n')[0])}")  # all of it is told at the end
+            first, *_ = str(error).splitlines() or [type(error).__name__]
+            say(f"#{job.num} failed: {plain(first)}")  # all of it is told at the end
         except Exception as error:
             bugs.append(error)
         else:
