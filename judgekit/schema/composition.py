@@ -108,7 +108,7 @@ class Composer:
         if extra is not None:
             search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
-        self.loader.repository = ParsedOnce(self.loader.repository)
+        self.loader.repository = ParsedOnce(self.loader.repository)  # type: ignore[assignment]
         self.name, self.kind = name, kind
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:

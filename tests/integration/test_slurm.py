@@ -30,7 +30,7 @@ CLUSTER = [*([] if os.geteuid() == 0 else ["sudo"]), str(PROJECT / "launchers" /
 PATIENCE = 600.0
 """A machine with other work is slow; a test that waits for so long has failed."""
 QUICK = ["loss=sft", "recipe.warm_start.enabled=false", "recipe.validate=false", "recipe.plans=1"]
-LONG = 20_000
+MANY = 10_000
 """Pairs that a job does not get through while a test looks on."""
 PROGRAM = "import sys\nfrom judgekit.cli import main\ncode = main(sys.argv[1:])\n"
 Jobs = list[dict[str, Any]]
@@ -141,8 +141,9 @@ def slurm(*command: str) -> str:
 
 
 def write_pairs(path: Path, count: int, *more: str) -> None:
+    """Pairs whose responses take a while to read, with further lines."""
     rows = (
-        {"id": str(n), "instruction": f"Say {n}.", "response_a": str(n), "response_b": "No.", "label": "A"}
+        {"id": str(n), "instruction": f"Say {n}.", "response_a": str(n), "response_b": "No. " * 250, "label": "A"}
         for n in range(count)
     )
     path.write_text("".join(f"{line}\n" for line in (*map(json.dumps, rows), *more)), encoding="utf-8")
@@ -156,7 +157,7 @@ def judged(*paths: str) -> list[str]:
 def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     names = ["stuck", "slow", "bad", "good0", "good1", "good2"]
     for number, name in enumerate(names):
-        write_pairs(shell.folder / f"{name}.jsonl", LONG if number < 2 else number, *["{}"] * (name == "bad"))
+        write_pairs(shell.folder / f"{name}.jsonl", MANY if number < 2 else number, *["{}"] * (name == "bad"))
     # So short a job is taken to be out of time by every signal; one signal is forgiven.
     launcher = [f"hydra.launcher.{text}" for text in ("minutes=9", "max_timeouts=1", "+sbatch.begin=now+1hour")]
     command = [*QUICK, *judged(*(f"{name}.jsonl" for name in names)), *launcher]
@@ -169,7 +170,7 @@ def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     shell.experiment.write_text("- broken\n")
     slurm("scontrol", "update", f"jobid={found[0]['ids'][0].partition('_')[0]}", "starttime=now")
 
-    found = shell.wait(sweep, lambda found: over(found[2:]) and all("/40000" in job["detail"] for job in found[:2]))
+    found = shell.wait(sweep, lambda found: over(found[2:]) and all(f"/{2 * MANY}" in job["detail"] for job in found[:2]))
     assert states(found) == ["running", "running", "failed", "done", "done", "done"]
     assert found[0]["detail"].startswith("verdicts/seed/own: ")
     assert "bad.jsonl, line 3" in found[2]["detail"]
