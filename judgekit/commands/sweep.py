@@ -66,14 +66,20 @@ def cancel(folder: Path) -> None:
     :raises StageError: when SLURM refuses
     """
     sweep = read_sweep(folder)
-    active = [status.job for status in statuses(sweep) if status.state in ACTIVE]
+    found = statuses(sweep)
+    active = [status.job for status in found if status.state in ACTIVE]
+    waiting = [status.job for status in found if status.state == "never started" and not status.job.ids]
     slurm.cancel([job.ids[-1] for job in active if job.ids])
+    # First those that a launcher here would start as soon as others end.
+    for job in waiting:
+        note(sweep.file(job, "jsonl"), "cancelled")
     ended = [job for job in active if job.ids or _interrupt(sweep, job)]
     for job in ended:
         note(sweep.file(job, "jsonl"), "cancelled")
+    ended += waiting
     say(f"{len(ended)} jobs cancelled. Start them again with: judgekit sweep retry {shown(folder)}")
-    if len(ended) < len(active):
-        say(f"{len(active) - len(ended)} run on another machine: give the command there.")
+    if len(ended) < len(active) + len(waiting):
+        say(f"{len(active) + len(waiting) - len(ended)} run on another machine: give the command there.")
 
 
 def _interrupt(sweep: Sweep, job: SweepJob) -> bool:

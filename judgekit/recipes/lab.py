@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
 from judgekit.sampling.backends import text_sampler, used_digest
-from judgekit.sampling.base import Progress, Sampler, SamplingParams
+from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.config import RunConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
+from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.record import RunRecord
 from judgekit.weights import Weights
 
@@ -79,7 +80,7 @@ class Lab:
 
     :param record: where the run's records go; None while planning
     :param make_sampler: builds the back end for some weights
-    :param progress: title -> progress of a sampling call
+    :param progress: shows sampling and training
     """
 
     def __init__(
@@ -87,14 +88,14 @@ class Lab:
         config: RunConfig,
         record: RunRecord | None,
         make_sampler: Callable[[Weights], Sampler] | None = None,
-        progress: Callable[[str], Progress] | None = None,
+        progress: ProgressDisplay | None = None,
     ) -> None:
         self.config = config
         self.store = Store(Path(config.store))
         self.planned: list[PlannedStage] = []
         self._record = record
         self._make_sampler = make_sampler
-        self._progress = progress
+        self.progress = progress
         self._held: tuple[str, TextSampler] | None = None
         self._base: Path | None = None
         self._shard: Shard | None = None
@@ -202,7 +203,7 @@ class Lab:
             self.release()
             config = self.config
             held = text_sampler(
-                weights, config.model, config.sampler, self.store.root, self._progress, self._make_sampler
+                weights, config.model, config.sampler, self.store.root, self.progress, self._make_sampler
             )
             self._held = (key, held)
         return replace(self._held[1], shard=self._shard)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.schema.optim import OptimConfig
 from judgekit.store import Artifact, Workspace
+from judgekit.tracking.progress import StageProgress
 from judgekit.training.job import Task, reference_settings
 from judgekit.weights import Weights
 
@@ -107,25 +108,36 @@ class _Reports:
     name: str
     workspace: Workspace
     validate: Callable[[Weights], float] | None
+    shown: StageProgress | None = None
 
     @property
     def series(self) -> Path:
         """The series so far, which a killed attempt leaves to the next."""
         return self.workspace.scratch / "series.jsonl"
 
+    def planned(self, total: int, done: int) -> None:
+        """Show how many steps there are."""
+        if self.lab.progress is not None:
+            self.shown = self.lab.progress.training(f"train/{self.name}")
+            self.shown.begin(total, done)
+
     def step(self, step: int, values: dict[str, float]) -> None:
-        """Keep and log the series of a step."""
+        """Keep, log and show a step that is done."""
+        self._keep(step, values)
+        if self.shown is not None:
+            self.shown.advance(1, 0)
+
+    def _keep(self, step: int, values: dict[str, float]) -> None:
         named = {f"train/{self.name}/{key}": value for key, value in values.items()}
         with self.series.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "values": named}) + "\n")
         self.lab.record.tracker.log(self.name, step, named)
-        self.lab.record.progress(step, None)
 
     def checkpoint(self, step: int, folder: Path) -> float:
         """Score a checkpoint."""
         assert self.validate is not None
         score = self.validate(self.lab.trained(folder))
-        self.step(step, {"validation": score})
+        self._keep(step, {"validation": score})
         return score
 
 
@@ -149,8 +161,10 @@ def _train(
         task, rows_file, lab.weights(start), reports.workspace.path / "judge", reports.workspace.scratch,
         optim, config.loss, config.trainer, config.seed, name, reports.step,
         reports.checkpoint if reports.validate is not None else None,
-        reference_file=reference, dtype=config.model.dtype, stop_at=stop_at,
+        reference_file=reference, dtype=config.model.dtype, stop_at=stop_at, on_plan=reports.planned,
     )  # fmt: skip
+    if reports.shown is not None:
+        reports.shown.end()  # it may have stopped early
     lab.release()
     return result
 

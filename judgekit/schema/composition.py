@@ -30,6 +30,7 @@ from judgekit.schema import eval_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
 from judgekit.schema.overrides import check_override, parse_override
+from judgekit.schema.repository import ParsedOnce
 from judgekit.schema.rules import AnyConfig
 from judgekit.schema.validation import Sources, build
 
@@ -107,6 +108,7 @@ class Composer:
         if extra is not None:
             search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
+        self.loader.repository = ParsedOnce(self.loader.repository)  # type: ignore[assignment]
         self.name, self.kind = name, kind
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:

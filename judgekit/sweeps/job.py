@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,11 @@ PATIENCE = 60.0
 _ERROR_CHARS = 2000
 
 
-def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0) -> bool:
+def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0, terse: bool = False) -> bool:
     """Run a job here and note what happens to it.
 
     :param patience: seconds to wait while another process runs the same job
+    :param terse: print its results to its log, and of its messages only warnings
     :return: whether it ran; not when its run folder holds the finished run already
     :raises judgekit.locks.Busy: when another process runs it
     """
@@ -43,7 +44,8 @@ def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0) -> bool:
             note(sweep.file(job, "jsonl"), "ended", status="finished")
             return False
         frozen = read_frozen(sweep.file(job, "yaml"))
-        with _noted(sweep.file(job, "jsonl")), _surroundings(frozen):
+        aside = _aside(sweep.file(job, "log")) if terse else nullcontext()
+        with _noted(sweep.file(job, "jsonl")), _surroundings(frozen), aside:
             _execute(thaw(frozen), Path(frozen.run_dir))
     return True
 
@@ -126,6 +128,21 @@ def _surroundings(frozen: Frozen) -> Iterator[None]:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[None]:
+    """Standard output goes to a file, and messages below warnings to no console; ``run.log`` has them."""
+    found = [handler for handler in logging.getLogger().handlers if not isinstance(handler, logging.FileHandler)]
+    levels = [handler.level for handler in found]
+    for handler in found:
+        handler.setLevel(logging.WARNING)
+    try:
+        with path.open("a", encoding="utf-8") as file, redirect_stdout(file):
+            yield
+    finally:
+        for handler, level in zip(found, levels, strict=True):
+            handler.setLevel(level)
 
 
 @dataclass(frozen=True)

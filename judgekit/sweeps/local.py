@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from judgekit.errors import JudgekitError
 from judgekit.locks import Busy
-from judgekit.sweeps.board import Board
-from judgekit.sweeps.files import Sweep, SweepJob, note
+from judgekit.sweeps.board import Board, plain
+from judgekit.sweeps.files import Sweep, SweepJob, history, note
 from judgekit.sweeps.job import run_job
 from judgekit.sweeps.status import job_status
 
@@ -26,20 +26,27 @@ _GRACE_SECONDS = 60.0
 def run_here(sweep: Sweep, jobs: Sequence[SweepJob], say: Callable[[str], None]) -> None:
     """Run jobs one after another in this process; one that fails does not stop the others.
 
+    In a terminal that shows several, what each of them prints goes to its log, beside its progress.
+
     :raises Exception: the first that no user can mend, once all have run
     """
     bugs = []
+    terse = len(jobs) > 1 and sys.stderr.isatty()
     for job in jobs:
         say(f"#{job.num}: {' '.join(job.overrides)}")
         note(sweep.file(job, "jsonl"), "submitted")
+        began = time.monotonic()
         try:
-            run_job(sweep, job)
+            run_job(sweep, job, terse=terse)
         except Busy as busy:
             say(f"#{job.num} is left out: {busy}")
-        except (JudgekitError, OSError):
-            continue  # noted, and told at the end
+        except (JudgekitError, OSError) as error:
+            first, *_ = str(error).splitlines() or [type(error).__name__]
+            say(f"#{job.num} failed: {plain(first)}")  # all of it is told at the end
         except Exception as error:
             bugs.append(error)
+        else:
+            say(f"#{job.num} done in {time.monotonic() - began:.0f} s")
     if bugs:
         raise bugs[0]
 
@@ -58,7 +65,8 @@ def run_beside(sweep: Sweep, jobs: Sequence[SweepJob], at_a_time: int) -> None:
             while waiting or running:
                 while waiting and len(running) < at_a_time:
                     job = waiting.pop(0)
-                    running[job.num] = _start(sweep, job, at_a_time)
+                    if not _is_cancelled(sweep, job):
+                        running[job.num] = _start(sweep, job, at_a_time)
                 ended = [num for num, process in running.items() if process.poll() is not None]
                 for num in ended:
                     del running[num]
@@ -69,6 +77,12 @@ def run_beside(sweep: Sweep, jobs: Sequence[SweepJob], at_a_time: int) -> None:
             board.show([job_status(sweep, job, {}) for job in jobs])
     finally:
         _interrupt(list(running.values()))
+
+
+def _is_cancelled(sweep: Sweep, job: SweepJob) -> bool:
+    """Whether another shell gave a job up that waits here."""
+    events = history(sweep.file(job, "jsonl"))
+    return bool(events) and events[-1]["event"] == "cancelled"
 
 
 def _start(sweep: Sweep, job: SweepJob, at_a_time: int) -> subprocess.Popen[bytes]:

@@ -188,8 +188,9 @@ STATES: Mapping[str, str] = {
     "REQUEUE_FED": "queued", "SPECIAL_EXIT": "queued", "RESV_DEL_HOLD": "queued",
     "RUNNING": "running", "COMPLETING": "running", "SUSPENDED": "running", "STOPPED": "running",
     "RESIZING": "running", "SIGNALING": "running", "STAGE_OUT": "running",
-    "CANCELLED": "cancelled", "TIMEOUT": "timed out", "DEADLINE": "timed out", "PREEMPTED": "pre-empted",
+    "CANCELLED": "cancelled", "TIMEOUT": "timed out", "DEADLINE": "timed out", "PREEMPTED": "killed",
     "NODE_FAIL": "killed", "BOOT_FAIL": "killed", "OUT_OF_MEMORY": "killed", "FAILED": "failed",
     "REVOKED": "killed", "COMPLETED": "killed",
 }  # fmt: skip
-"""SLURM's states in our words; a job that SLURM calls completed without having said so itself was killed."""
+"""SLURM's states in our words; a job that SLURM calls completed without having said so itself was killed, and so was
+one that it calls pre-empted: the others are queued again."""

@@ -53,7 +53,10 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
         return JobStatus(job, "running", "report", attempts)
     if finished or last.get("status") == "finished":
         return JobStatus(job, "done", "", attempts)
-    state, detail = _ended(last) or _going(sweep, job, events, queue)
+    told = (queue or {}).get(job.ids[-1]) if job.ids else None
+    # A job that failed because its node went, and that SLURM has queued again by itself.
+    again = last["event"] == "ended" and slurm.STATES.get(told or "") == "queued"
+    state, detail = (None if again else _ended(last)) or _going(sweep, job, events, queue)
     return JobStatus(job, state, detail, attempts)
 
 
@@ -89,6 +92,8 @@ def _by_slurm(sweep: Sweep, job: SweepJob, told: str | None, events: list[Event]
         return "pre-empted", "stopped in order, queued again" if said else "queued again"
     if state == "running":
         return "running", progress(sweep, job) if started else "starting"
+    if state == "failed" and started:
+        return "killed", "ended without a word"
     lines = [line for path in slurm.output_files(sweep, job) for line in slurm.tail(path) if line.strip()]
     return state, told.lower().replace("_", " ") + (f": {_line(lines[-1])}" if lines and state == "failed" else "")
 

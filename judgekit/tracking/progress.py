@@ -1,4 +1,4 @@
-"""Progress of sampling: a live line in a terminal, a log line now and then elsewhere."""
+"""Progress of sampling and training: a live line in a terminal, a log line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LOG_SECONDS = 20.0
 
 
 class ProgressDisplay:
-    """Shows all sampling of a run; use it as a context manager and call it with a title for each call."""
+    """Shows all sampling and training of a run; use it as a context manager and call it with a title for each."""
 
     def __init__(self, told: Callable[[int, int], None] | None = None) -> None:
         """Use stderr; results go to stdout.
 
-        :param told: also told how many samples of how many are done
+        :param told: also told how many samples or steps of how many are done
         """
         self._told = told
         self._live: Progress | None = None
@@ -48,22 +48,28 @@ class ProgressDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, title: str) -> SamplingProgress:
+    def __call__(self, title: str) -> StageProgress:
         """Progress of one sampling call."""
-        return SamplingProgress(title, self._live, self._told)
+        return StageProgress(title, self._live, self._told)
+
+    def training(self, title: str) -> StageProgress:
+        """Progress of one training, in optimizer steps."""
+        return StageProgress(title, self._live, self._told, "steps")
 
 
-class SamplingProgress:
-    """One sampling call: samples done, tokens per second and time left."""
+class StageProgress:
+    """One sampling call or training: samples or steps done, tokens per second where they are told, and time left."""
 
-    def __init__(self, title: str, live: Progress | None, told: Callable[[int, int], None] | None = None) -> None:
-        self._title, self._live, self._told = title, live, told
+    def __init__(
+        self, title: str, live: Progress | None, told: Callable[[int, int], None] | None = None, unit: str = "samples"
+    ) -> None:
+        self._title, self._live, self._told, self._unit = title, live, told, unit
         self._task: TaskID | None = None
         self._total = self._done = self._drawn = self._tokens = 0
         self._began = self._logged = time.monotonic()
 
     def begin(self, samples: int, cached: int) -> None:
-        """``samples`` are wanted, ``cached`` of them exist."""
+        """``samples`` (or steps) are wanted, ``cached`` of them exist."""
         self._total, self._done = samples, cached
         self._began = self._logged = time.monotonic()
         if cached == samples:
@@ -71,8 +77,8 @@ class SamplingProgress:
         if self._live is not None:
             self._task = self._live.add_task(self._title, total=samples, completed=cached, rate="")
         else:
-            found = f" ({cached} found in the cache)" if cached else ""
-            log.info("%s: %d samples%s", self._title, samples, found)
+            found = f" ({cached} found in the {'cache' if self._unit == 'samples' else 'store'})" if cached else ""
+            log.info("%s: %d %s%s", self._title, samples, self._unit, found)
 
     def advance(self, samples: int, tokens: int) -> None:
         """``samples`` more are done, ``tokens`` were generated for them."""
@@ -82,13 +88,21 @@ class SamplingProgress:
         if self._told is not None:
             self._told(self._done, self._total)
         now = time.monotonic()
-        rate = self._tokens / max(now - self._began, 1e-9)
+        speed = self._tokens / max(now - self._began, 1e-9)
+        rate = f"{speed:,.0f} tokens/s" if self._tokens else ""
         if self._live is not None and self._task is not None:
-            self._live.update(self._task, completed=self._done, rate=f"{rate:,.0f} tokens/s")
+            self._live.update(self._task, completed=self._done, rate=rate)
             if self._done >= self._total:
-                self._live.remove_task(self._task)
+                self.end()
         elif self._live is None and (now - self._logged > LOG_SECONDS or self._done >= self._total):
             self._logged = now
             # Cached samples took no time and say nothing about the rest.
             left = (now - self._began) / max(self._drawn, 1) * (self._total - self._done)
-            log.info("%s: %d/%d, %.0f tokens/s, %.0f s left", self._title, self._done, self._total, rate, left)
+            shown = f"{rate}, {left:.0f} s left" if rate else f"{left:.0f} s left"
+            log.info("%s: %d/%d, %s", self._title, self._done, self._total, shown)
+
+    def end(self) -> None:
+        """Take the line away, also before all is done."""
+        if self._live is not None and self._task is not None:
+            self._live.remove_task(self._task)
+            self._task = None

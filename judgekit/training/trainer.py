@@ -62,6 +62,7 @@ def train(
     reference_file: Path | None = None,
     dtype: str = "auto",
     stop_at: float | None = None,
+    on_plan: Callable[[int, int], None] = lambda steps, done: None,
 ) -> TrainResult:
     """Train from ``start`` on a file of rows and write the weights of the chosen checkpoint to ``output``.
 
@@ -78,6 +79,7 @@ def train(
         weights and packing; in ``work`` when None
     :param dtype: precision of the base weights; ``auto``: as stored
     :param stop_at: end at the first checkpoint whose score is at least this
+    :param on_plan: called before the first step with their number and how many an earlier attempt has done
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     kept = reference_file or work / "reference.safetensors"
@@ -92,6 +94,7 @@ def train(
     _score_missing(checkpoints, on_checkpoint)
     done = checkpoints.progress()
     if done is None or (done.step < len(plan.batches) and not checkpoints.reached(stop_at)):
+        on_plan(len(plan.batches), done.step if done else 0)
         _run(plan, checkpoints, Listener(on_step, saved))
     done = checkpoints.progress()
     assert done is not None and (done.step == len(plan.batches) or checkpoints.reached(stop_at))

@@ -53,7 +53,9 @@ class Channel:
 
 def main() -> int:
     """Take part in the job; 0 when it is done."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Both are for the run, which ends its workers in order; SLURM sends USR2 to every step of a job.
+    for word in (signal.SIGINT, signal.SIGUSR2):
+        signal.signal(word, signal.SIG_IGN)
     channel = Channel()
     try:
         work(Path(sys.argv[1]), channel)

@@ -119,13 +119,7 @@ class Place:
 
     def keys(self) -> list[bytes]:
         """Keys of all generations kept, repeated ones too."""
-        segments = sorted((self.store / "generations").glob("*/*.seg"))
-        return [
-            line[9:60]
-            for path in segments
-            for line in path.read_bytes().splitlines(keepends=True)
-            if line[-1:] == b"\n"
-        ]
+        return kept_keys(self.store)
 
     def progress(self) -> int:
         """A number that grows with the run: its generations, stages, checkpoints."""
@@ -157,3 +151,13 @@ class Place:
 def read_manifest(run_dir: Path) -> dict[str, Any]:
     values: dict[str, Any] = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
     return values
+
+
+def kept_keys(store: Path) -> list[bytes]:
+    """Keys of all generations a store holds, repeated ones too."""
+    return [
+        line[9:60]
+        for path in sorted((store / "generations").glob("*/*.seg"))
+        for line in path.read_bytes().splitlines(keepends=True)
+        if line[-1:] == b"\n"
+    ]

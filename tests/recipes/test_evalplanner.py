@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -226,16 +227,46 @@ def test_a_sweep_over_beta_and_loss_computes_the_reference_once(
     compute: Callable[..., Any] = reference.reference_logps
     monkeypatch.setattr(reference, "reference_logps", lambda *args: calls.append(1) or compute(*args))
     config = make_config(tiny, tmp_path / "store", rounds=1)
-    losses = [LossConfig(beta=beta) for beta in (0.05, 0.1, 0.3)] + [LossConfig(name="ipo", beta=0.2)]
-    built = []
+    losses = [LossConfig(beta=beta) for beta in (0.05, 0.1, 0.3, 0.5)] + [LossConfig(name="ipo", beta=0.2)]
+    built, script = [], Script()
     for number, loss in enumerate(losses):
-        run_recipe(replace(config, loss=loss), tmp_path / str(number), lambda weights: Script())
+        run_recipe(replace(config, loss=loss), tmp_path / str(number), lambda weights: script)
         built.append(stages(tmp_path / str(number)))
-    assert [found["reference/dpo1"]["status"] for found in built] == ["computed", "reused", "reused", "reused"]
+    assert [found["reference/dpo1"]["status"] for found in built] == ["computed"] + ["reused"] * 4
     assert len({found["reference/dpo1"]["digest"] for found in built}) == 1
     assert {found["train/dpo1"]["status"] for found in built} == {"computed"}
     assert built[0]["reference/dpo1"]["rows"] == {"pairs": 1}
     assert len(calls) == 1, "training takes the stage's file and computes none itself"
+    assert len(chains_of(script)) == built[0]["chains/d1"]["generations"]["sampled"] == 20, "five values, one sampling"
+
+
+def chains_of(script: Script) -> list[tuple[str, int]]:
+    """Plans and chains a script was asked for; what judges say at evaluation has ids of two parts."""
+    return [item for item in script.sampled if item[0].count("/") != 1]
+
+
+def test_a_grid_of_plans_and_executions_costs_its_largest_point(tiny: Path, tmp_path: Path) -> None:
+    class Wide(Script):
+        """Any number of plans and executions, right and wrong by turns."""
+
+        def answer(self, request: str, sample: int) -> tuple[str, Any]:
+            pair, *rest = request.split("/")
+            if len(rest) < 2:
+                return ("A plan.\n", "stop") if not rest else super().answer(request, sample)
+            right = (int(rest[1]) + sample) % 2 == 0
+            verdict = "AB"[((self.labels[pair] == "A") == (rest[0] == "ab")) is not right]
+            return f"Chain {sample}.\n[End of Plan Execution]\n[Final Verdict]\n[[{verdict}]]", "eos"
+
+    config = replace(make_config(tiny, tmp_path / "store"), loss=LossConfig(name="sft"), benchmark={})
+    script = Wide()
+    for plans, executions in itertools.product((1, 2, 3), repeat=2):
+        point = replace(config, recipe=replace(config.recipe, plans=plans, executions=executions))
+        folder = tmp_path / f"{plans}-{executions}"
+        run_recipe(point, folder, lambda weights: script)
+        drawn = stages(folder)["chains/d1"]["generations"]
+        assert sum(drawn.values()) == 2 * plans * (1 + 2 * executions)
+    drawn_all = chains_of(script)
+    assert len(drawn_all) == len(set(drawn_all)) == 2 * 3 * (1 + 2 * 3)
 
 
 def test_fewer_plans_sample_nothing(

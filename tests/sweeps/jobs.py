@@ -44,6 +44,7 @@ def run_recipe(config: RunConfig, run_dir: Path) -> None:
         raise ZeroDivisionError("a bug")
     if config.seed == HANGS:
         time.sleep(60)
+    print(f"results of {config.seed}")
     finish(config, run_dir)
 
 

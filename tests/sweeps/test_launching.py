@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from judgekit.commands.sweep import cancel
 from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.locks import held
 from judgekit.schema.config import RunConfig
@@ -40,7 +41,8 @@ def test_a_repeated_sweep_executes_nothing_and_says_so(folder: Path, capsys: pyt
         launch(folder, "sweep", LOCAL, prepare(folder, [FINE, 7]))
     assert ran(folder) == [FINE, 7]
     assert capsys.readouterr().err == (
-        "#0: loss=dpo seed=0\n#1: loss=dpo seed=7\nNothing to do: all 2 jobs in sweep are finished.\n"
+        "#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=7\n#1 done in 0 s\n"
+        "Nothing to do: all 2 jobs in sweep are finished.\n"
     )
 
 
@@ -74,6 +76,18 @@ def test_a_bug_keeps_its_traceback_and_the_others_run(folder: Path) -> None:
     assert states(folder) == ["failed", "done"]
 
 
+def test_a_terminal_shows_what_becomes_of_each_job_and_not_its_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with pytest.raises(StageError):
+        launch(folder, "sweep", LOCAL, prepare(folder, [FINE, FAILS]))
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == ("#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=1\n#1 failed: the data are wrong\n")
+    assert (folder / "jobs" / "0.log").read_text() == "results of 0\n"
+
+
 def test_an_interrupt_reaches_the_jobs_and_leaves_them_resumable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: object, found: object) -> None:
         if ran(folder) == [HANGS]:
@@ -83,6 +97,22 @@ def test_an_interrupt_reaches_the_jobs_and_leaves_them_resumable(folder: Path, m
     with pytest.raises(KeyboardInterrupt):
         launch(folder, "sweep", LocalLauncherConfig(n_jobs=2), prepare(folder, [HANGS]))
     assert states(folder) == ["interrupted"]
+
+
+def test_cancelling_elsewhere_ends_running_jobs_and_starts_no_waiting_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(self: object, found: object) -> None:
+        if ran(folder) == [HANGS]:
+            cancel(folder)
+
+    monkeypatch.setattr(local.Board, "show", look)
+    folder.mkdir()
+    sweep, todo = launching.register(folder, "sweep", LOCAL, prepare(folder, [HANGS, FINE]))
+    sweep.write()
+    local.run_beside(sweep, todo, 1)
+    assert ran(folder) == [HANGS]
+    assert states(folder)[0] in ("interrupted", "cancelled") and states(folder)[1] == "cancelled"
 
 
 def test_jobs_under_way_are_left_alone(folder: Path, cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,6 +61,20 @@ def test_without_a_terminal_lines_are_logged_now_and_then(clock: Clock, caplog: 
     ]
 
 
+def test_training_is_told_in_steps(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=progress.__name__)
+    told: list[tuple[int, int]] = []
+    with ProgressDisplay(lambda done, total: told.append((done, total))) as display:
+        training = display.training("train/sft")
+        training.begin(12, 2)
+        for _ in range(5):
+            clock.now += 10
+            training.advance(1, 0)
+        training.end()
+    assert caplog.messages == ["train/sft: 12 steps (2 found in the store)", "train/sft: 5/12, 70 s left"]
+    assert told[-1] == (7, 12)
+
+
 def test_what_is_cached_needs_no_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=progress.__name__)
     with ProgressDisplay() as display:
@@ -83,8 +97,12 @@ def test_a_terminal_shows_a_line_and_logs_none(
             sampling.advance(1, tokens=10)
             sampling.advance(2, tokens=10)
         display("cached").begin(3, cached=3)
+        training = display.training("train/sft")
+        training.begin(40, 0)
+        training.advance(1, 0)
+        training.end()
     assert caplog.messages == []
-    assert all(title in terminal.getvalue() for title in ("plans [/of] it", "executions"))
+    assert all(title in terminal.getvalue() for title in ("plans [/of] it", "executions", "train/sft"))
 
 
 def test_an_error_under_way_leaves_the_terminal_usable(monkeypatch: pytest.MonkeyPatch) -> None:

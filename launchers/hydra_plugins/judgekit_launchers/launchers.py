@@ -33,7 +33,11 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what composing jobs needs, and check the settings."""
-        self._composed = _Composed(hydra_context.config_loader)
+        from judgekit.schema.repository import ParsedOnce
+
+        loader: Any = hydra_context.config_loader
+        loader.repository = ParsedOnce(loader.repository)
+        self._composed = _Composed(loader)
         hydra_context.config_loader = self._composed  # type: ignore[assignment]
         self._config = config
         self._launcher = settings(self.kind, self._values)
