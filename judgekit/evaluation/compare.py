@@ -252,7 +252,7 @@ def _two_sided(replicates_R: FloatArray) -> float:
 
 
 def successes(
-    pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow], metric: PairMetric, source: str
+    pairs: Sequence[ResponsePair], verdicts: Iterable[VerdictRow], metric: PairMetric, source: str
 ) -> list[int]:
     """How far a judge succeeds on each labelled pair, in halves: 0, 1 or 2.
 

@@ -194,4 +194,3 @@ def _effect_cells(effect: Effect, section: Section) -> list[str]:
 
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(map(markdown_cell, cells)) + " |"
-
