@@ -13,6 +13,7 @@ from typing import cast, get_args
 from judgekit.errors import DataError
 from judgekit.evaluation.compare import Difference, PairMetric, success_difference, successes
 from judgekit.evaluation.verdicts import iter_verdicts
+from judgekit.evaluation.voting import vote
 from judgekit.report.sweep.cells import t_interval
 from judgekit.report.sweep.study import SEED, Measured, Value, View
 from judgekit.rows import ResponsePair, read_rows
@@ -129,7 +130,9 @@ class VerdictReader:
         pairs = self._read_pairs(run_dir / "pairs" / f"{run.benchmark}.jsonl")
         known = {pair.id for pair in pairs}
         file = run_dir / "verdicts" / f"{run.judge}.{run.benchmark}.jsonl"
-        rows = [row for row in iter_verdicts(file, texts=False) if row.sample == 0 and row.id in known]
+        rows = [row for row in iter_verdicts(file, texts=False) if row.id in known]
+        if any(row.sample > 0 for row in rows):
+            rows = vote(rows)  # what the metrics are of
         found = successes(pairs, rows, cast(PairMetric, self._metric), str(file))
         labelled = [pair for pair in pairs if pair.label is not None]
         return {pair.id: (pair.cluster, won) for pair, won in zip(labelled, found, strict=True)}

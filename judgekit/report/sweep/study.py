@@ -219,7 +219,7 @@ def balanced(seen: View, keys: Sequence[str]) -> tuple[Measured, ...]:
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Keys without their section where that leaves them different."""
-    ends = [key.rpartition(".")[2] for key in keys]
+    ends = [key.partition("@")[0].replace("/", ".").rpartition(".")[2] for key in keys]
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
 
 
