@@ -85,9 +85,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from judgekit.report import build_report
+    from judgekit.commands.report import report
 
-    print(build_report(options.run_dir))
+    report(options.folder, markdown=options.format == "md", metric=options.metric, judge=options.judge)
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -145,7 +145,7 @@ _COMMANDS = {
     "judge": "judge pairs, score responses or rank several responses to one instruction",
     "compare": "two judges on the same pairs: differences with intervals and tests",
     "score": "metrics of anyone's verdicts, as JSON",
-    "report": "write report.html of a run folder",
+    "report": "write report.html of a run or a sweep, or print its tables as markdown",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
     "cache": "what the cache of generations holds, and making it smaller",
     "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
@@ -168,7 +168,10 @@ def _parser() -> argparse.ArgumentParser:
     add_compare(commands, _COMMANDS["compare"])
     _add_score(commands)
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
-    report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
+    report.add_argument("folder", type=Path, help="a folder that `judgekit run` or `judgekit run -m` wrote")
+    report.add_argument("--format", choices=["html", "md"], default="html", help="md: markdown tables on stdout")
+    report.add_argument("--metric", metavar="NAME", help="of a sweep: compare by this (default: consistent_accuracy)")
+    report.add_argument("--judge", metavar="NAME", help="of a sweep: this judge (default: the one each run leaves)")
     report.set_defaults(command=_report)
     _add_sweep(commands)
     _add_cache(commands)
@@ -202,7 +205,7 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "status": "the state of every job",
         "retry": "start the jobs again that ended without being done, with the same configurations",
         "cancel": "end the jobs that are queued or running",
-        "collect": "write one table of overrides, final numbers and cost",
+        "collect": "write one table of overrides, final numbers and cost, and the sweep's report",
     }
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in described.items()}
     for action in parsers.values():

@@ -27,6 +27,9 @@ from judgekit.schema.recipes import RECIPES
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
+OVERLAYS = {"experiment", "ablation"}
+"""Groups of files that set values of any other group."""
+
 NEEDS_FILES = {
     "data=wildchat_math": ("wildchat", "math"),
     "data=wildchat": ("wildchat",),
@@ -75,7 +78,7 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_groups_are_those_of_the_schema() -> None:
-    folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment", "hydra"}
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()} - OVERLAYS - {"hydra"}
     fields = {field.name for kind in (RunConfig, EvalConfig) for field in dataclasses.fields(kind)}
     values = {"name", "seed", "store", "benchmarks", "limit", "samples", "merge", "invalid_as", "resamples"}
     assert folders == fields - values
@@ -189,7 +192,7 @@ def test_a_comment_stands_above_every_field(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
     if "hydra:" in lines:
         lines = lines[: lines.index("hydra:")]
-    group_file = file.parent != CONF and "experiment" not in file.parts
+    group_file = file.parent != CONF and not OVERLAYS & set(file.relative_to(CONF).parts)
     bare = [
         line
         for above, line in pairwise(["", *lines])

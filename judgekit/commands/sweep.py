@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from judgekit.locks import alive
+from judgekit.report.sweep import build_sweep_report
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.sweeps import slurm
 from judgekit.sweeps.board import table
@@ -94,7 +95,7 @@ def _interrupt(sweep: Sweep, job: SweepJob) -> bool:
 
 
 def write_collected(folder: Path, output: Path | None) -> None:
-    """Write the table of a sweep and say where.
+    """Write the table of a sweep and its report, and say where.
 
     :param output: CSV or parquet; None: ``sweep.parquet`` and ``sweep.csv`` in the sweep's folder
     :raises DataError: when the folder holds no sweep, or the file has another ending
@@ -103,3 +104,4 @@ def write_collected(folder: Path, output: Path | None) -> None:
     for path in [output] if output is not None else [folder / "sweep.parquet", folder / "sweep.csv"]:
         write_table(rows, path)
         print(path)
+    print(build_sweep_report(folder))

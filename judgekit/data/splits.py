@@ -22,6 +22,7 @@ def split_instructions(
     sizes: Mapping[str, int],
     seed: int,
     warm_categories: Collection[str] | None = None,
+    train_sources: Collection[str] | None = None,
 ) -> dict[str, list[Instruction]]:
     """Divide instructions into splits, each source in proportion to its share.
 
@@ -30,6 +31,7 @@ def split_instructions(
 
     :param sizes: instructions wanted by split, over all sources
     :param warm_categories: categories ``warm`` takes from; None: all
+    :param train_sources: sources ``d1`` and ``d2`` take from; None: all
     :raises ConfigError: when the sources hold too few
     """
     pools = {
@@ -40,7 +42,11 @@ def split_instructions(
     splits: dict[str, list[Instruction]] = {}
     for split in SPLITS:
         wanted = sizes.get(split, 0)
-        usable = {name: [row for row in pool if _usable(row, split, warm_categories)] for name, pool in pools.items()}
+        usable = {
+            name: [row for row in pool if _usable(row, split, warm_categories)]
+            for name, pool in pools.items()
+            if split not in ("d1", "d2") or train_sources is None or name in train_sources
+        }
         weights = {name: total[name] for name, members in usable.items() if members}
         chosen: list[Instruction] = []
         for name, count in _shares(wanted, weights, {name: len(usable[name]) for name in weights}).items():
@@ -52,7 +58,8 @@ def split_instructions(
             remedy = (
                 "Lower recipe.warm_start.examples or name more recipe.warm_start.categories"
                 if split == "warm"
-                else "Lower data.held_out, data.validation, data.first_round or data.second_round, or add a source"
+                else "Lower data.held_out, data.validation, data.first_round or data.second_round, or add a source "
+                "(to data.train_sources, where that names some)"
             )
             have = f"the sources hold {sum(total.values())} distinct instructions, {len(chosen)} of them left for"
             raise ConfigError([Problem("data", f"{have} split '{split}' ({wanted} wanted)", remedy)])

@@ -199,19 +199,32 @@ def paired_difference(
     if metric not in get_args(PairMetric):
         raise ValueError(f"'{metric}' is not a mean over pairs; choose one of {', '.join(get_args(PairMetric))}")
     pairs = list(pairs)
-    first = _successes(collect(pairs, verdicts_a, "first verdicts"), metric, "first verdicts")
-    second = _successes(collect(pairs, verdicts_b, "second verdicts"), metric, "second verdicts")
-    labelled = [pair for pair in pairs if pair.label is not None]
-    if not labelled:
+    first = successes(pairs, verdicts_a, metric, "first verdicts")
+    second = successes(pairs, verdicts_b, metric, "second verdicts")
+    names = [pair.cluster for pair in pairs if pair.label is not None]
+    if not names:
         raise DataError("no pair has a label, so there is nothing to compare", file="gold pairs", field="label")
+    return success_difference(metric, names, first, second, resamples=resamples, seed=seed)
 
+
+def success_difference(
+    metric: str, names: Sequence[str], first: Sequence[int], second: Sequence[int], *, resamples: int = 1000,
+    seed: int = 0,
+) -> Difference:  # fmt: skip
+    """How far two judges differ, from what each of them did on the same pairs; pairs of several runs may be pooled.
+
+    :param names: cluster of each pair
+    :param first: halves in which the first judge succeeds on each pair, as ``successes`` gives them; likewise
+        ``second``
+    :raises ValueError: without pairs
+    """
     # A cell is the difference in halves, from -2 to 2.
     cells = [won_a - won_b + PARTS for won_a, won_b in zip(first, second, strict=True)]
-    clusters = gather((pair.cluster for pair in labelled), cells, width=2 * PARTS + 1)
+    clusters = gather(names, cells, width=2 * PARTS + 1)
     worth = np.arange(-PARTS, PARTS + 1) / PARTS
     total, tables = clusters.total_C, resample(clusters, resamples, seed)
     only_a, only_b = int(total[PARTS + 1 :].sum()), int(total[:PARTS].sum())
-    difference = float(total @ worth) / len(labelled)
+    difference = float(total @ worth) / len(cells)
     replicates = (tables @ worth) / tables.sum(axis=1)
     return Difference(
         metric=metric,
@@ -219,7 +232,7 @@ def paired_difference(
         ci95=interval(difference, replicates, clusters.count(), signed=True),
         p_value=None if metric == "accuracy" else mcnemar(only_a, only_b),
         p_bootstrap=_two_sided(replicates),
-        n=len(labelled),
+        n=len(cells),
         only_a=only_a,
         only_b=only_b,
     )
@@ -227,9 +240,9 @@ def paired_difference(
 
 def mcnemar(only_a: int, only_b: int) -> float:
     """Two-sided p-value of McNemar's exact test (McNemar 1947) from the two discordant counts; 1 when both are 0."""
-    from scipy.stats import binomtest
+    from scipy.special import bdtr  # scipy.stats has the test too, and takes a second to import
 
-    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def _two_sided(replicates_R: FloatArray) -> float:
@@ -238,8 +251,18 @@ def _two_sided(replicates_R: FloatArray) -> float:
     return float(min(1.0, 2 * (beyond + 1) / (len(replicates_R) + 1)))
 
 
+def successes(
+    pairs: Sequence[ResponsePair], verdicts: Iterable[VerdictRow], metric: PairMetric, source: str
+) -> list[int]:
+    """How far a judge succeeds on each labelled pair, in halves: 0, 1 or 2.
+
+    :param source: what the verdicts are called in errors
+    :raises DataError: as ``paired_difference``
+    """
+    return _successes(collect(pairs, verdicts, source), metric, source)
+
+
 def _successes(outcomes: Outcomes, metric: PairMetric, source: str) -> list[int]:
-    """How far the judge succeeds on each labelled pair, in halves."""
     needed: Sequence[Order] = {"accuracy_ab": ORDERS[:1], "accuracy_ba": ORDERS[1:]}.get(metric, ORDERS)
     for order in needed:
         if order not in outcomes.verdicts:

@@ -118,6 +118,10 @@ class EvalPlanner:
         """
         return f"{self.execution_prefill(plan)}{execution.strip()}\n{EXECUTION_END}\n{FINAL_VERDICT}\n[[{position}]]"
 
+    def bare_verdict(self, position: str) -> str:
+        """The training target without plan and execution; ``position`` as in ``stitch``."""
+        return f"{FINAL_VERDICT}\n[[{position}]]"
+
     def read(self, text: str, truncated: bool) -> Reading:
         """The verdict of a reply: the last section decides, earlier mentions do not count.
 

@@ -7,7 +7,7 @@ it is correct when y equals the label the response pair was built with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from judgekit.data.worked import Worked
 from judgekit.preferences.plan_execution import Rules, select
@@ -19,7 +19,7 @@ from judgekit.recipes.measuring import Measured, validation
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits, orders
 from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import warm_judge
-from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, read_rows, write_rows
+from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, read_rows, write_rows
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.schema.recipes import EvalPlannerConfig
@@ -221,7 +221,8 @@ def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol
         def build(workspace: Workspace) -> None:
             assert isinstance(splits, Artifact) and isinstance(chains, Artifact)
             pairs = read_rows(splits.file(f"{split}.jsonl"), ResponsePair)
-            selection = select(pairs, read_rows(chains.file("chains.jsonl"), Judgment), rules)
+            found = read_rows(chains.file("chains.jsonl"), Judgment)
+            selection = select(pairs, found if recipe.learn == "chain" else verdicts_alone(found, protocol), rules)
             selected = selection.demonstrations if kind == "demonstrations" else selection.pairs
             write_training_rows(
                 workspace, kind, f"chains of {split}", selected, selection.dropped, pairs, protocol, REMEDY
@@ -230,12 +231,24 @@ def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol
         return build
 
     config = asdict(rules) | {"prompt": asdict(lab.config.prompt)}
+    config |= {} if recipe.learn == "chain" else {"learn": recipe.learn}
     found = [
         lab.stage(f"{kind}/{split}", 1, config, [splits, chains], rows(kind))
         for kind in (("demonstrations", "preferences") if split == "d1" else ("preferences",))
         if kind == "demonstrations" or lab.config.loss.name != "sft"
     ]
     return found[0], found[-1]
+
+
+def verdicts_alone(chains: Sequence[Judgment], protocol: EvalPlanner) -> list[Judgment]:
+    """The verdicts of chains without plan and execution, each different one of a pair and order once."""
+    found: dict[tuple[str, Order, Verdict], Judgment] = {}
+    for chain in chains:
+        position = name_response(chain.verdict, chain.order)
+        if chain.verdict is not None and position is not None:
+            bare = replace(chain, text=protocol.bare_verdict(position), plan=None, plan_index=None)
+            found.setdefault((chain.id, chain.order, chain.verdict), bare)
+    return list(found.values())
 
 
 REMEDY = (

@@ -55,7 +55,7 @@ def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numbe
         shutil.copyfile(handle.file("pairs.jsonl"), run_dir / "pairs" / f"{name}.jsonl")
         pairs[name] = read_rows(handle.file("pairs.jsonl"), ResponsePair)
         lab.record.manifest["benchmarks"][name] = {"pairs": len(pairs[name])}
-    lab.record.manifest["judges"] = [judge.name for judge in outcome.judges]
+    lab.record.manifest |= {"judges": [judge.name for judge in outcome.judges], "final_judge": outcome.final.name}
     for (judge, name), handle in outcome.verdicts.items():
         assert isinstance(handle, Artifact)
         source = handle.file("verdicts.jsonl")

@@ -88,13 +88,14 @@ def make_splits(
         by_id = {pair.group: pair for pair in read_rows(pairs.file("pairs.jsonl"), ResponsePair)}
         rows = [row for row in read_rows(instructions.file("instructions.jsonl"), Instruction) if row.id in by_id]
         by_source = {name: [row for row in rows if row.category.startswith(f"{name}/")] for name in data.sources}
-        for split, members in split_instructions(by_source, sizes, seed, warm_categories).items():
+        for split, members in split_instructions(by_source, sizes, seed, warm_categories, data.train_sources).items():
             write_rows(workspace.path / f"{split}.jsonl", [by_id[row.id] for row in members])
             workspace.count(**{split: len(members)})
         warm_ids = {pair.group for pair in read_rows(workspace.path / "warm.jsonl", ResponsePair)}
         write_rows(workspace.path / "warm_instructions.jsonl", [row for row in rows if row.id in warm_ids])
 
     config = {"sizes": sizes, "seed": seed, "warm_categories": warm_categories}
+    config |= {} if data.train_sources is None else {"train_sources": data.train_sources}
     return lab.stage("splits", 2, config, [instructions, pairs], divide)
 
 

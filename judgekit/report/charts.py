@@ -42,7 +42,7 @@ def curve(steps: Sequence[int], values: Sequence[float | None], width: int = 250
     if not known:
         return None
     left, right, top, bottom = 46, width - 12, 8, height - 22
-    x_ticks, y_ticks = _whole_ticks(min(steps), max(steps)), _ticks(min(known), max(known))
+    x_ticks, y_ticks = _whole_ticks(min(steps), max(steps)), ticks(min(known), max(known))
     x_low, x_high = min(steps), max(*steps, min(steps) + 1)
     y_low, y_high = min(y_ticks[0], *known), max(y_ticks[-1], *known)
 
@@ -208,7 +208,7 @@ def _thinned(points: list[tuple[int, float | None]]) -> list[tuple[int, float | 
     return points[:-1][::stride] + points[-1:]
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers within [low, high]; around it when it is a single value."""
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         margin = abs(low) / 2 or 1.0

@@ -6,8 +6,9 @@ import base64
 import hashlib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
 from judgekit.evaluation.bootstrap import Estimate
@@ -26,22 +27,26 @@ def build_report(run_dir: Path) -> Path:
     :returns: the file's path
     :raises DataError: when the folder is no run or one of its files cannot be read
     """
-    script = _asset("report.js") + _asset("browser.js")
     page = read_page(run_dir)
-    html = (
-        _environment()
-        .get_template("report.html")
-        .render(
-            page=page,
-            manifest=page.manifest,
-            metrics=METRICS,
-            style=Markup(_asset("report.css")),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    return write_page(
+        environment().get_template("report.html"),
+        run_dir / "report.html",
+        asset("report.css"),
+        asset("report.js") + asset("browser.js"),
+        page=page,
+        manifest=page.manifest,
+        metrics=METRICS,
     )
-    target = run_dir / "report.html"
-    partial = target.with_name("report.html.partial")
+
+
+def write_page(template: Template, target: Path, style: str, script: str, **values: Any) -> Path:
+    """Write a page whole or not at all; the template also gets ``style``, ``script`` and the script's ``script_hash``.
+
+    :returns: ``target``
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    html = template.render(style=Markup(style), script=Markup(script), script_hash=digest, **values)
+    partial = target.with_name(target.name + ".partial")
     partial.write_bytes(html.encode("utf-8"))
     partial.replace(target)
     return target
@@ -58,7 +63,8 @@ def ends(estimate: Estimate, in_percent: bool = True) -> str:
     return "" if estimate.ci95 is None else f"[{written(estimate.ci95[0])}, {written(estimate.ci95[1])}]"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What templates of reports are made with: everything is escaped, and control characters are made visible."""
     environment = Environment(
         loader=PackageLoader("judgekit.report", "assets"),
         autoescape=True,
@@ -80,5 +86,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Text of a file of ``assets/``."""
     return resources.files("judgekit.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from judgekit.report.text import markdown_cell
+
 METRICS = ("accuracy", "consistent_accuracy", "consistency", "first_position_rate", "invalid_rate")
 """Columns of the table, in order."""
 
@@ -101,14 +103,14 @@ def results_markdown(metrics: Mapping[str, float | None], judges: Sequence[str],
         if not shown:
             continue
         lines = [
-            f"**{_cell(benchmark)}**, % with 95 % intervals",
+            f"**{markdown_cell(benchmark)}**, % with 95 % intervals",
             "",
             "| judge | n | " + " | ".join(heading(metric) for metric in METRICS) + " |",
             "|---|" + "---:|" * (len(METRICS) + 1),
         ]
         for row in shown:
             cells = [f"**{row.rates[m]}**" if m in row.best else str(row.rates[m]) for m in METRICS]
-            lines.append(f"| {_cell(row.judge)} | {_count(row.n)} | " + " | ".join(cells) + " |")
+            lines.append(f"| {markdown_cell(row.judge)} | {_count(row.n)} | " + " | ".join(cells) + " |")
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 
@@ -182,8 +184,3 @@ def _terminal_table(benchmark: str, rows: Sequence[ResultRow], width: int) -> Ta
 
 def _count(n: int | None) -> str:
     return "–" if n is None else str(n)
-
-
-def _cell(text: str) -> str:
-    """Outside text inside a markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -53,3 +53,8 @@ def moment(value: object) -> str:
     except ValueError:
         return str(value)
     return f"{held:%Y-%m-%d %H:%M:%S} {held:%Z}".rstrip()
+
+
+def markdown_cell(text: str) -> str:
+    """Outside text inside a markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -119,6 +119,19 @@ def _sources(config: RunConfig) -> list[Problem]:
     return [p for name, source in config.data.sources.items() for p in _source(f"data.sources.{name}", source)]
 
 
+@reads("data.sources", "data.train_sources")
+def _train_sources(config: RunConfig) -> list[Problem]:
+    chosen = config.data.train_sources
+    if chosen is None:
+        return []
+    unknown = sorted(set(chosen) - set(config.data.sources))
+    if chosen and not unknown:
+        return []
+    message = f"{unknown[0]!r} is not one of the sources" if unknown else "there is no source to train on"
+    hint = f"Valid: {', '.join(config.data.sources)}; null takes all"
+    return [Problem("data.train_sources", message, hint)]
+
+
 def _source(key: str, source: SourceConfig) -> list[Problem]:
     problems = []
     if source.kind in _FILE_KINDS and source.path is None:

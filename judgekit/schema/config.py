@@ -58,6 +58,9 @@ class DataConfig:
 
     name: str = setting("starter", "short name, used in reports")
     sources: dict[str, SourceConfig] = setting({}, "sources by name, the subset in reports; null takes one out")
+    train_sources: tuple[str, ...] | None = setting(
+        None, "sources that D1 and D2 take instructions from, while the other splits take from all; null: all"
+    )
     first_round: int = setting(64, "D1: instructions for SFT and the first DPO round", ge=1)
     second_round: int = setting(64, "D2: instructions for the second DPO round", ge=0)
     validation: int = setting(16, "instructions kept for choosing checkpoints", ge=0)

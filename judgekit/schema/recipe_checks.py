@@ -62,6 +62,14 @@ def _executions(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
     return [Problem("recipe.executions", message, "Use at least 2, or loss=sft")]
 
 
+@of_recipe(EvalPlannerConfig, "loss.name", "recipe.learn", "recipe.rounds", "recipe.second_plans")
+def _bare_verdicts(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
+    if config.loss.name == "sft" or recipe.learn == "chain" or recipe.rounds == 1 or recipe.second_plans == "prompt":
+        return []
+    message = "a judge that learns verdicts alone writes no plans, which round 2 would take from its chains"
+    return [Problem("recipe.second_plans", message, "Use recipe.second_plans=prompt or recipe.rounds=1")]
+
+
 @of_recipe(EvalPlannerConfig, "loss.name", "sampler.temperature")
 def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
     if config.loss.name == "sft" or config.sampler.temperature > 0:

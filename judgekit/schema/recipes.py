@@ -47,6 +47,9 @@ class EvalPlannerConfig:
     invalid_as_negative: bool = setting(
         False, "use chains without a valid verdict as rejected. Unstated in the paper; Self-Taught Evaluator does"
     )
+    learn: Literal["chain", "verdict"] = setting(
+        "chain", "what training imitates and prefers: whole chains, or their verdicts alone, as an ablation"
+    )
     first_plans: Literal["prompt", "chain"] = setting(
         "prompt", "round 1: plans from the plan prompt, or the beginnings of whole chains"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ def collect(sweep: Sweep) -> list[Row]:
 def _row(sweep: Sweep, status: JobStatus) -> Row:
     run_dir = sweep.run_dir(status.job)
     row: Row = {"job": status.job.num, "state": status.state, "detail": status.detail, "folder": status.job.folder}
-    for override in status.job.overrides:
-        key, _, value = override.partition("=")
-        row[key.lstrip("+~")] = _value(value)
-    return row | _numbers(run_dir / "metrics.json") | _cost(read_manifest(run_dir))
+    row |= override_values(status.job.overrides)
+    return row | run_numbers(run_dir) | run_cost(read_manifest(run_dir))
+
+
+def override_values(overrides: Iterable[str]) -> Row:
+    """Values of overrides by their keys."""
+    pairs = (override.partition("=") for override in overrides)
+    return {key.lstrip("+~"): _value(value) for key, _, value in pairs}
 
 
 def _value(text: str) -> Any:
@@ -47,15 +51,17 @@ def _value(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text.strip("'\"")
 
 
-def _numbers(path: Path) -> Row:
+def run_numbers(run_dir: Path) -> Row:
+    """``metrics.json`` of a run; empty when there is none that can be read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}
 
 
-def _cost(manifest: dict[str, Any]) -> Row:
+def run_cost(manifest: Mapping[str, Any]) -> Row:
+    """What a run cost, as ``collect`` names it; empty without a manifest."""
     if not manifest:
         return {}
     stages = manifest.get("stages", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
 from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
 from judgekit.sweeps.status import ACTIVE, statuses
+
+log = logging.getLogger(__name__)
 
 QUEUE_SECONDS = 15.0
 """Between two questions to SLURM while waiting for jobs: its controller serves everybody."""
@@ -76,6 +79,8 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
         jobs = [job for job in sweep.jobs if job.num in numbers]
         if not todo and all(is_finished(sweep.run_dir(job), job.config_digest) for job in jobs):
             say(f"Nothing to do: all {len(jobs)} jobs in {shown(folder)} are finished.")
+            if not (folder / "report.html").exists():
+                leave_report(folder)
             return
         if len(todo) < len(jobs):
             say(f"{len(jobs) - len(todo)} of {len(jobs)} jobs in {shown(folder)} are finished or under way.")
@@ -114,6 +119,7 @@ def run(sweep: Sweep, todo: Sequence[SweepJob], numbers: Sequence[int]) -> None:
         local.run_here(sweep, todo, say)
     else:
         local.run_beside(sweep, todo, sweep.launcher.n_jobs)
+    leave_report(sweep.folder)
     report(sweep, [job for job in sweep.jobs if job.num in set(numbers)])
 
 
@@ -130,6 +136,17 @@ def follow(folder: Path, numbers: Sequence[int]) -> None:
     except KeyboardInterrupt:
         say(f"The jobs go on. Follow them with: judgekit sweep status {shown(folder)}")
         raise
+
+
+def leave_report(folder: Path) -> None:
+    """The sweep's report; whatever is wrong with it, the jobs' results stand."""
+    from judgekit.report.sweep import build_sweep_report
+
+    try:
+        say(f"Report: {shown(build_sweep_report(folder))}")
+    except Exception as error:
+        log.debug("The report of %s could not be written", folder, exc_info=True)
+        say(f"The report could not be written: {error}. Once mended: judgekit report {shown(folder)}")
 
 
 def report(sweep: Sweep, jobs: Sequence[SweepJob]) -> None:

@@ -41,9 +41,23 @@ def test_a_repeated_sweep_executes_nothing_and_says_so(folder: Path, capsys: pyt
         launch(folder, "sweep", LOCAL, prepare(folder, [FINE, 7]))
     assert ran(folder) == [FINE, 7]
     assert capsys.readouterr().err == (
-        "#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=7\n#1 done in 0 s\n"
+        "#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=7\n#1 done in 0 s\nReport: sweep/report.html\n"
         "Nothing to do: all 2 jobs in sweep are finished.\n"
     )
+
+
+def test_a_report_that_cannot_be_written_costs_no_results(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(folder: Path) -> Path:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("judgekit.report.sweep.build_sweep_report", broken)
+    launch(folder, "sweep", LOCAL, prepare(folder, [FINE]))
+    assert "The report could not be written: a bug. Once mended: judgekit report sweep" in capsys.readouterr().err
+    monkeypatch.undo()
+    launch(folder, "sweep", LOCAL, prepare(folder, [FINE]))
+    assert (folder / "report.html").exists(), "a finished sweep without a report gets one"
 
 
 def test_another_configuration_runs_again(folder: Path) -> None:
@@ -144,6 +158,7 @@ def test_waiting_shows_the_jobs_until_they_end(
         launch(folder, "sweep", replace(SLURM, wait=True), prepare(folder, [0, 1]))
     assert capsys.readouterr().err.splitlines() == [
         "2 jobs submitted: 12", "#0 running: starting", "#1 queued: pending", "#0 done", "#1 timed out: timeout",
+        "Report: sweep/report.html",
     ]  # fmt: skip
 
 

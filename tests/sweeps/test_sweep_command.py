@@ -76,7 +76,7 @@ def test_cancel(folder: Path, cluster: Path, capsys: pytest.CaptureFixture[str])
 def test_collect_has_a_row_for_every_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["sweep", "collect", "sweep"]) == 0
-    assert capsys.readouterr().out == "sweep/sweep.parquet\nsweep/sweep.csv\n"
+    assert capsys.readouterr().out == "sweep/sweep.parquet\nsweep/sweep.csv\nsweep/report.html\n"
     rows = pyarrow.parquet.read_table(folder / "sweep.parquet").to_pylist()
     assert [(row["job"], row["state"], row["seed"], row["loss"]) for row in rows] == [
         (0, "done", 0, "dpo"), (1, "running", 1, "dpo"), (2, "cancelled", 2, "dpo"),
