@@ -45,6 +45,7 @@ NEEDS_CHOICES = {
     "prompt=pandalm": ["recipe=pandalm"],
     "prompt=pandalm_plain": ["recipe=pandalm"],
     "recipe=pandalm": ["prompt=pandalm"],
+    "model=llama_7b": ["sampler.execution_tokens=512", "sampler.judge_tokens=512"],
     "data=alpaca": ["recipe=pandalm", "prompt=pandalm", "benchmark=[llmbar]"],
     "experiment=paper/pandalm": [
         f"recipe.candidates.{name}.model.revision={'0' * 40}"
@@ -162,7 +163,13 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
         for section, family in (("sampler", SAMPLERS), ("prompt", PROMPTS), ("recipe", RECIPES))
     )
     wanted = leaves(RunConfig(sampler=sampler, prompt=prompt, recipe=recipe))
-    chosen = {"data.sources", "teacher.sampler", "teacher.model", "teacher.prompt"}  # sections once something is
+    chosen = {
+        "data.sources",
+        "teacher.sampler",
+        "teacher.model",
+        "teacher.prompt",
+        "recipe.candidates",
+    }  # sections once something is
     assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - chosen <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written

@@ -80,19 +80,33 @@ def add_rank(commands: argparse._SubParsersAction[argparse.ArgumentParser], desc
     """``judgekit rank --responses NAME=FILE ... --judge SOURCE -o DIR`` and ``judgekit rank --verdicts FILE``."""
     parser = commands.add_parser(
         "rank", help=described, description=described,
-        usage="judgekit rank --responses NAME=FILE ... --judge SOURCE -o DIR [OVERRIDES] | judgekit rank --verdicts FILE",
+        usage="judgekit rank --responses NAME=FILE ... --judge SOURCE -o DIR [OVERRIDES], or rank --verdicts FILE",
         epilog="Overrides are those of `judgekit eval`, such as prompt=pairwise or sampler.batch_size=8.",
     )  # fmt: skip
-    parser.add_argument("--responses", action="append", default=[], metavar="NAME=FILE",
-                        help="a model's responses: instruction, response (JSON Lines, CSV, parquet); again for each")
-    parser.add_argument("--model", action="append", default=[], metavar="NAME=SOURCE",
-                        help="a model or adapter that answers the prompts first; sources as of --judge")
+    parser.add_argument(
+        "--responses",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a model's responses: instruction, response (JSON Lines, CSV, parquet); again for each",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="a model or adapter that answers the prompts first; sources as of --judge",
+    )
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="what models answer: the column instruction")
     parser.add_argument("--tokens", type=positive, default=512, help="longest sampled response (default: 512)")
     parser.add_argument("--response-temperature", type=float, default=0.0, metavar="T", help="default: 0, greedy")
     parser.add_argument("--judge", metavar="SOURCE", help="as of `judgekit judge`")
-    parser.add_argument("--verdicts", type=Path, metavar="FILE",
-                        help="rank recorded outcomes (model_a, model_b, verdict, group), or verdicts with --pairs")
+    parser.add_argument(
+        "--verdicts",
+        type=Path,
+        metavar="FILE",
+        help="rank recorded outcomes (model_a, model_b, verdict, group), or verdicts with --pairs",
+    )
     parser.add_argument("--pairs", type=Path, metavar="FILE", help="the pairs that --verdicts are about")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of pairs, verdicts and the ranking")
     parser.add_argument("--orders", choices=["both", "ab", "ba"], default="both", help="in which responses are shown")

@@ -40,7 +40,9 @@ def read_responses(path: Path) -> dict[str, tuple[str, str | None]]:
     return found
 
 
-def tournament_pairs(responses: Mapping[str, Mapping[str, tuple[str, str | None]]], seed: int = 0) -> list[ResponsePair]:
+def tournament_pairs(
+    responses: Mapping[str, Mapping[str, tuple[str, str | None]]], seed: int = 0
+) -> list[ResponsePair]:
     """Every two models' responses to every prompt that both answered, in the order of the first model's prompts.
 
     Which of two is called A is drawn by prompt and names, so that no model always is.

@@ -59,7 +59,9 @@ def ratings(places: tuple[Ranked, ...]) -> Ratings:
     ends = {place.name: elo_ends(place) for place in places}
     known = [value for place in places for value in (place.elo, *(ends[place.name] or ()))]
     low, high = min(known), max(known)
-    step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 10_000) if (high - low) / step <= 6 or step == 10_000)
+    step = next(
+        step for step in (10, 20, 50, 100, 200, 500, 1000, 10_000) if (high - low) / step <= 6 or step == 10_000
+    )
     first, last = int(low // step) * step, -int(-high // step) * step
     last = max(last, first + step)
 
@@ -70,8 +72,8 @@ def ratings(places: tuple[Ranked, ...]) -> Ratings:
     for number, place in enumerate(places):
         found = ends[place.name]
         told = f"{place.name}: {place.elo:.0f}" + (f" [{found[0]:.0f}, {found[1]:.0f}]" if found else "")
-        drawn = (across(found[0]), across(found[1])) if found else (None, None)
-        bars.append(Bar(place.name, across(place.elo), ROW * number + ROW / 2, *drawn, told))
+        low_x, high_x = (across(found[0]), across(found[1])) if found else (None, None)
+        bars.append(Bar(place.name, across(place.elo), ROW * number + ROW / 2, low_x, high_x, told))
     ticks = tuple((across(tick), str(tick)) for tick in range(first, last + 1, step))
     return Ratings(WIDTH, ROW * len(places) + 20, ticks, tuple(bars))
 
