@@ -19,7 +19,7 @@ from judgekit.errors import DataError
 Verdict = Literal["A", "B", "tie"]
 Order = Literal["ab", "ba"]
 Message = Mapping[str, str]
-"""One chat turn: ``{"role": "user" | "system" | "assistant", "content": text}``."""
+"""One chat turn: ``{"role": "user" | "system" | "assistant", "content": text}``; plain text: one of role ``text``."""
 
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 ORDERS: tuple[Order, ...] = ("ab", "ba")
@@ -54,6 +54,7 @@ class ResponsePair:
 
     :param group: rows of one group share an instruction; intervals resample groups
     :param model_a: who wrote response_a, where that is known; likewise ``model_b``
+    :param input: the end of the instruction that is its input, where the data keeps the two apart
     """
 
     id: str
@@ -66,6 +67,7 @@ class ResponsePair:
     group: str | None = None
     model_a: str | None = None
     model_b: str | None = None
+    input: str | None = None
 
     @property
     def cluster(self) -> str:

@@ -1,16 +1,28 @@
 """How judges are asked and how their replies are read."""
 
 from judgekit.errors import ConfigError, Problem
+from judgekit.prompts.autoj import AutoJ
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
+from judgekit.prompts.pandalm import PandaLM
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt, SelfTaughtPrompt
+from judgekit.schema.prompts import (
+    AutoJPrompt,
+    EvalPlannerPrompt,
+    PairwisePrompt,
+    PandaLMPrompt,
+    PromptConfig,
+    RatingPrompt,
+    SelfTaughtPrompt,
+)
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
+    AutoJPrompt: AutoJ,
     EvalPlannerPrompt: EvalPlanner,
     PairwisePrompt: Pairwise,
+    PandaLMPrompt: PandaLM,
     RatingPrompt: Rating,
     SelfTaughtPrompt: SelfTaught,
 }

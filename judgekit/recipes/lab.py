@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
+from judgekit.randomness import digest
 from judgekit.sampling.backends import text_sampler, used_digest
 from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import RunConfig
+from judgekit.schema.config import ModelConfig, OpenAIConfig, RunConfig, SamplerConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.record import RunRecord
@@ -44,16 +45,30 @@ Handle = Artifact | Planned
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A model other than the seed that training starts from.
+
+    :param weights: fetches its files
+    :param digest: what stands for it among a stage's inputs
+    """
+
+    weights: Callable[[], Weights]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judge:
     """A model at some point of a recipe.
 
     :param name: as in reports: ``seed``, ``warm``, ``sft``, ``dpo1`` ...
-    :param stage: training stage whose folder ``judge`` holds the adapter; None for the seed
+    :param stage: training stage whose folder ``judge`` holds the adapter; None for a model as it is
+    :param start: which model that is; None: the seed
     :param votes: its verdicts are majorities over so many samples; 0: greedy judgments
     """
 
     name: str
     stage: Handle | None
+    start: Start | None = None
     votes: int = 0
 
 
@@ -182,7 +197,7 @@ class Lab:
     def weights(self, judge: Judge) -> Weights:
         """Files of a judge."""
         if judge.stage is None:
-            return Weights(self.base())
+            return Weights(self.base()) if judge.start is None else judge.start.weights()
         assert isinstance(judge.stage, Artifact)
         return self.trained(judge.stage.path / "judge")
 
@@ -194,18 +209,36 @@ class Lab:
 
     def source(self, judge: Judge) -> Handle | str:
         """What stands for a judge among a stage's inputs."""
-        return judge.stage if judge.stage is not None else self.seed_digest()
+        if judge.stage is not None:
+            return judge.stage
+        return self.seed_digest() if judge.start is None else judge.start.digest
 
-    def ask(self, weights: Weights) -> TextSampler:
-        """The model with these weights, ready to be asked. One model is held at a time."""
-        key = self._digest(weights)
+    def ask(
+        self, weights: Weights, model: ModelConfig | None = None, sampler: SamplerConfig | None = None
+    ) -> TextSampler:
+        """The model with these weights, ready to be asked. One model is held at a time.
+
+        :param model: what the weights are of; None: the seed
+        :param sampler: back end; None: the run's
+        """
+        model, sampler = model or self.config.model, sampler or self.config.sampler
+        return self._hold(
+            used_digest(weights, model, sampler) + digest(asdict(sampler)),
+            lambda: text_sampler(weights, model, sampler, self.store.root, self.progress, self._make_sampler),
+        )
+
+    def ask_server(self, sampler: OpenAIConfig) -> TextSampler:
+        """A server's model, ready to be asked; a request that times out at last is refused and the others go on."""
+        from judgekit.sampling.openai import server_sampler
+
+        return self._hold(
+            digest(["server", asdict(sampler)]), lambda: server_sampler(sampler, self.store.root, self.progress, True)
+        )
+
+    def _hold(self, key: str, make: Callable[[], TextSampler]) -> TextSampler:
         if self._held is None or self._held[0] != key:
             self.release()
-            config = self.config
-            held = text_sampler(
-                weights, config.model, config.sampler, self.store.root, self.progress, self._make_sampler
-            )
-            self._held = (key, held)
+            self._held = (key, make())
         return replace(self._held[1], shard=self._shard)
 
     def release(self) -> None:

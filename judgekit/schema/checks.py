@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
@@ -21,14 +22,14 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
-    "starter": ("near_miss", "noisy_instruction"),
-    "constraints": ("written", "verified"),
-    "maths": ("verified",),
-    "gsm8k": ("verified",),
-    "math": ("verified",),
-    "jsonl": ("near_miss", "noisy_instruction", "given"),
-    "parquet": ("near_miss", "noisy_instruction", "given"),
-    "hub": ("near_miss", "noisy_instruction", "given"),
+    "starter": ("near_miss", "noisy_instruction", "none"),
+    "constraints": ("written", "verified", "none"),
+    "maths": ("verified", "none"),
+    "gsm8k": ("verified", "none"),
+    "math": ("verified", "none"),
+    "jsonl": ("near_miss", "noisy_instruction", "given", "none"),
+    "parquet": ("near_miss", "noisy_instruction", "given", "none"),
+    "hub": ("near_miss", "noisy_instruction", "given", "none"),
 }
 """How response pairs can be made from each kind of source."""
 
@@ -216,6 +217,14 @@ def _server(config: RunConfig) -> list[Problem]:
         return []
     message = f"recipe {config.recipe.name} samples from judges it trains, and a server does not have their weights"
     return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf"), *server_problems(config.sampler)]
+
+
+@reads("teacher.sampler")
+def _teaching_server(config: RunConfig) -> list[Problem]:
+    sampler = config.teacher.sampler
+    if not isinstance(sampler, OpenAIConfig):
+        return []
+    return [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
 
 
 def server_problems(config: OpenAIConfig) -> list[Problem]:
