@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from judgekit.evaluation.scores import ScoreRow
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.prompts.base import PairProtocol, PointProtocol, name_response
-from judgekit.rows import Order, Response, ResponsePair, Verdict
+from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ShapedReply, name_response
+from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.store import Workspace
@@ -38,7 +39,7 @@ def judge_pairs(
         return _judge_by_scores(judge, protocol, pairs, orders, params, samples, workspace, title)
     asked = [(pair, order) for pair in pairs for order in orders]
     requests = [
-        TextRequest(f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, tuple(samples))
+        judge_request(protocol, f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, samples)
         for pair, order in asked
     ]
     read: dict[tuple[str, int], tuple[str, bool, float | None]]
@@ -62,8 +63,28 @@ def judge_pairs(
             reading = protocol.read(text, truncated)
             p_a = p_first if p_first is None or order == "ab" else 1.0 - p_first
             verdict = name_response(reading.verdict, order)
-            rows.append(VerdictRow(pair.id, order, sample, verdict, reading.invalid, text, p_a=p_a))
+            score_a, score_b = _scores(reading, order)
+            rows.append(VerdictRow(pair.id, order, sample, verdict, reading.invalid, text, p_a, score_a, score_b))
     return rows
+
+
+def judge_request(
+    protocol: PairProtocol | PointProtocol, name: str, prompt: tuple[Message, ...], params: SamplingParams,
+    samples: Sequence[int] = (0,),
+) -> TextRequest:  # fmt: skip
+    """A request whose reply begins and ends as the protocol says."""
+    if not isinstance(protocol, ShapedReply):
+        return TextRequest(name, prompt, params, tuple(samples))
+    shaped = replace(params, stop=(*params.stop, *protocol.stops))
+    return TextRequest(name, prompt, shaped, tuple(samples), protocol.prefill)
+
+
+def _scores(reading: Reading, order: Order) -> tuple[float | None, float | None]:
+    """Scores of response_a and response_b."""
+    if reading.scores is None:
+        return None, None
+    first, second = reading.scores
+    return (first, second) if order == "ab" else (second, first)
 
 
 def rate_responses(
@@ -77,7 +98,7 @@ def rate_responses(
     title: str = "rating",
 ) -> list[ScoreRow]:
     """One score per response and sample, in that order. Parameters as ``judge_pairs``."""
-    requests = [TextRequest(row.id, protocol.score_prompt(row), params, tuple(samples)) for row in responses]
+    requests = [judge_request(protocol, row.id, protocol.score_prompt(row), params, samples) for row in responses]
     replies = judge.ask(requests, workspace, title)
     rows = []
     for row in responses:

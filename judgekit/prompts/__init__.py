@@ -3,13 +3,24 @@
 from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt, SelfTaughtPrompt
+from judgekit.schema.prompts import (
+    EvalPlannerPrompt,
+    JudgeLMPrompt,
+    JudgeLMSinglePrompt,
+    PairwisePrompt,
+    PromptConfig,
+    RatingPrompt,
+    SelfTaughtPrompt,
+)
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
     EvalPlannerPrompt: EvalPlanner,
+    JudgeLMPrompt: JudgeLM,
+    JudgeLMSinglePrompt: JudgeLMSingle,
     PairwisePrompt: Pairwise,
     RatingPrompt: Rating,
     SelfTaughtPrompt: SelfTaught,

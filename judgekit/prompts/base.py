@@ -93,6 +93,21 @@ class PointProtocol(Protocol):
 
 
 @runtime_checkable
+class ShapedReply(Protocol):
+    """A protocol that says how the judge's reply begins and where it ends."""
+
+    @property
+    def prefill(self) -> str:
+        """Text that already starts the reply; what is read is what follows it. Empty: none."""
+        ...
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The reply ends before the first of these. Empty: where the judge ends it."""
+        ...
+
+
+@runtime_checkable
 class WorkedProtocol(PairProtocol, Protocol):
     """A protocol that can also write a judgment down, which a warm start needs."""
 

@@ -111,7 +111,7 @@ def _merge(config: EvalConfig) -> list[Problem]:
     prompt = _asked(config)
     if prompt is None:
         return []
-    if config.merge == "average_score" and not isinstance(protocol_of(prompt), PointProtocol):
+    if config.merge == "average_score" and verdict_tokens(prompt):
         return [Problem("merge", f"the protocol '{prompt.name}' gives no scores to average", "Use prompt=rating")]
     if config.merge == "average_probability" and not _constrained(config):
         return [Problem("merge", "free verdicts have no probabilities to average", "Use judge.verdict=constrained")]

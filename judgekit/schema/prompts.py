@@ -53,11 +53,56 @@ class SelfTaughtPrompt:
     )
 
 
-PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+@dataclass(frozen=True)
+class JudgeLMPrompt:
+    """``prompt=judgelm``: the scores of two or more answers on one line, then the reasons."""
+
+    name: Literal["judgelm"] = setting("judgelm", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    margin: float = setting(0.0, "T: scores that differ by no more than this are a tie", ge=0.0)
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+    fast: bool = setting(False, "end the reply after the score line")
+    multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
+    score_line: Literal["any", "release"] = setting(
+        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+    )
+    opening: str | None = setting(None, "first sentence of the prompt; null: ours")
+    request: str | None = setting(
+        None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
+    )
+
+
+@dataclass(frozen=True)
+class JudgeLMSinglePrompt:
+    """``prompt=judgelm_single``: one answer scored against a reference, which already has the best score."""
+
+    name: Literal["judgelm_single"] = setting("judgelm_single", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score; the reference has it")
+    reference: bool = setting(False, "show the reference as reference answer too, not only in the place of Assistant 1")
+    fast: bool = setting(False, "end the reply after the score line")
+    multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
+    score_line: Literal["any", "release"] = setting(
+        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+    )
+    opening: str | None = setting(None, "first sentence of the prompt; null: ours")
+    request: str | None = setting(
+        None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
+    )
+
+
+PromptConfig = (
+    EvalPlannerPrompt | JudgeLMPrompt | JudgeLMSinglePrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+)
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
     "evalplanner": EvalPlannerPrompt,
+    "judgelm": JudgeLMPrompt,
+    "judgelm_single": JudgeLMSinglePrompt,
     "pairwise": PairwisePrompt,
     "rating": RatingPrompt,
     "self_taught": SelfTaughtPrompt,
