@@ -1,7 +1,7 @@
 """JudgeLM's three augmentations (arXiv 2310.17631, section 4): swap augmentation, reference support, reference drop.
 
-All are pure functions of (row, epoch, seed): a row is never edited, so that what one epoch showed leaves no trace in the
-next, and no draw depends on the worker, process or batch a row falls to. Shown in the other order, a pair takes the
+All are pure functions of (row, epoch, seed): a row is never edited, so that what one epoch showed leaves no trace in
+the next, and no draw depends on the worker, process or batch a row falls to. Shown in the other order, a pair takes the
 *swapped* review with it: scores and mentions of the assistants change places together. Shown with its reference, it
 takes the review that was written with the reference.
 """
@@ -35,8 +35,8 @@ class Rates:
     """How often each augmentation is drawn.
 
     :param swap: probability of showing response_b first
-    :param reference: probability of showing the reference, of a row that has one with its review. The release calls it
-        ``ref_drop_ratio``, though it is the probability of *keeping* the reference; 0: reference drop of all, 1: of none
+    :param reference: probability of showing the reference, of a row that has one with its review; 0: reference drop of
+        all, 1: of none. The release calls it ``ref_drop_ratio``, though it is the probability of *keeping* it
     :param ordinals: also exchange "the first assistant" and "the second answer", which the release leaves as they are
     """
 
@@ -105,7 +105,9 @@ _NAMED = re.compile(r"(?i)\b((?:assistant|answer|response)s?(?:['’]s?)?\s*#?\s
 _BOTH = re.compile(
     r"(?i)\b((?:assistants|answers|responses)\s*#?\s*)([12])(\s*(?:,|and|or|&|vs\.?|versus)\s*#?\s*)([12])\b"
 )
-_ORDINAL = re.compile(r"\b(first|First|FIRST|second|Second|SECOND)(?=\s+(?i:(?:AI\s+)?(?:assistant|answer|response))\b)")
+_ORDINAL = re.compile(
+    r"\b(first|First|FIRST|second|Second|SECOND)(?=\s+(?i:(?:AI\s+)?(?:assistant|answer|response))\b)"
+)
 _OTHER: Mapping[str, str] = {
     "1": "2", "2": "1", "first": "second", "First": "Second", "FIRST": "SECOND", "second": "first", "Second": "First",
     "SECOND": "FIRST",
