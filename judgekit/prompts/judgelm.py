@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from judgekit.errors import DataError
-from judgekit.prompts.base import Reading, ScoreReading, fill, shown
+from judgekit.prompts.base import Reading, ScoreReading, ScoresReading, fill, shown
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt
 
@@ -48,14 +48,6 @@ NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten
 """Words for the number of answers; more are written in digits."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class ScoresReading:
-    """The scores of all answers in the order shown, or the reason why they are not known."""
-
-    scores: tuple[float, ...] | None
-    invalid: str | None = None
 
 
 def read_scores(
@@ -147,6 +139,11 @@ class JudgeLM:
         """In fast mode the reply ends with its score line."""
         return ("\n",) if self.config.fast else ()
 
+    @property
+    def at_once(self) -> bool:
+        """Whether several answers are scored in one reply."""
+        return self.config.at_once
+
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order."""
         reference = pair.reference if self.config.reference else None
@@ -162,7 +159,7 @@ class JudgeLM:
         return _ask(judge_text(self.config, question, answers, (reference or None) if self.config.reference else None))
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The verdict of the two scores: a tie where they differ by no more than the margin.
+        """The verdict of the two scores.
 
         :param truncated: the reply hit its token limit
         """
@@ -170,9 +167,12 @@ class JudgeLM:
         if found.scores is None:
             return Reading(None, found.invalid)
         first, second = found.scores
+        return Reading(self.compare(first, second), None, (first, second))
+
+    def compare(self, first: float, second: float) -> Verdict:
+        """The answer with the higher score; a tie where they differ by no more than the margin."""
         gap = first - second
-        verdict: Verdict = "tie" if abs(gap) <= self.config.margin else "A" if gap > 0 else "B"
-        return Reading(verdict, None, (first, second))
+        return "tie" if abs(gap) <= self.config.margin else "A" if gap > 0 else "B"
 
     def read_many(self, text: str, truncated: bool, count: int) -> ScoresReading:
         """The scores of ``count`` answers."""

@@ -64,6 +64,7 @@ class JudgeLMPrompt:
     margin: float = setting(0.0, "T: scores that differ by no more than this are a tie", ge=0.0)
     reference: bool = setting(True, "show the reference answer of pairs that have one")
     fast: bool = setting(False, "end the reply after the score line")
+    at_once: bool = setting(False, "score several responses to one instruction in one reply instead of pair by pair")
     multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
     score_line: Literal["any", "release"] = setting(
         "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
