@@ -100,7 +100,7 @@ def swap(seen: Shown, ordinals: bool = True) -> Shown:
     return Shown(seen.pair, "ba" if seen.order == "ab" else "ab", swap_review(seen.target, ordinals))
 
 
-_SCORES = re.compile(r"(\s*)([^\s,]+)([\s,]+)([^\s,]+)(\s*)")
+_SCORES = re.compile(r"([\s,]*)([^\s,]+)([\s,]+)([^\s,]+)([\s,]*)")
 _NAMED = re.compile(r"(?i)\b((?:assistant|answer|response)s?(?:['’]s?)?\s*#?\s*)([12])\b(?!\.\d)")
 _BOTH = re.compile(
     r"(?i)\b((?:assistants|answers|responses)\s*#?\s*)([12])(\s*(?:,|and|or|&|vs\.?|versus)\s*#?\s*)([12])\b"

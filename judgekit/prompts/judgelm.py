@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from judgekit.errors import DataError
 from judgekit.prompts.base import Reading, ScoreReading, ScoresReading, fill, shown
+from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt
 
@@ -46,6 +47,9 @@ REQUESTED = "[System]\n{request}\n\n### Response:"
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 """Words for the number of answers; more are written in digits."""
+
+SCORE_LINES = ("9 4", "4 9")
+"""Score lines of worked reviews, where the configuration gives none."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)")
 
@@ -129,10 +133,14 @@ class JudgeLM:
 
     config: JudgeLMPrompt
 
-    verdict_tokens: ClassVar[tuple[str, ...]] = ()
     verdict_lead: ClassVar[str] = ""
     verdict_stops: ClassVar[tuple[str, ...]] = ()
     prefill: ClassVar[str] = ""
+
+    @property
+    def verdict_tokens(self) -> tuple[str, ...]:
+        """The score lines that constrained decoding chooses among: in favour of the first answer, the second, a tie."""
+        return self.config.score_lines
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -147,7 +155,7 @@ class JudgeLM:
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order."""
         reference = pair.reference if self.config.reference else None
-        return _ask(judge_text(self.config, pair.instruction, shown(pair, order), reference or None))
+        return _ask(self.config, judge_text(self.config, pair.instruction, shown(pair, order), reference or None))
 
     def many_prompt(self, question: str, answers: Sequence[str], reference: str | None = None) -> tuple[Message, ...]:
         """The prompt for several answers at once, in the order given.
@@ -156,7 +164,14 @@ class JudgeLM:
         """
         if len(answers) < 2:
             raise ValueError("there is nothing to compare in fewer than two answers")
-        return _ask(judge_text(self.config, question, answers, (reference or None) if self.config.reference else None))
+        shown_reference = (reference or None) if self.config.reference else None
+        return _ask(self.config, judge_text(self.config, question, answers, shown_reference))
+
+    def stitch(self, plan: str, execution: str, position: str) -> str:
+        """A worked review: scores that favour the better answer, then the requirement and a check of each answer."""
+        line = (self.config.score_lines or SCORE_LINES)[position != "A"]
+        checks = re.sub(r"(?m)^Answer ([AB]):", lambda match: f"Assistant {'AB'.index(match[1]) + 1}:", execution)
+        return f"{line}\n{plan}\n{checks.strip()}"
 
     def read(self, text: str, truncated: bool) -> Reading:
         """The verdict of the two scores.
@@ -177,7 +192,7 @@ class JudgeLM:
     def read_many(self, text: str, truncated: bool, count: int) -> ScoresReading:
         """The scores of ``count`` answers."""
         config = self.config
-        return read_scores(text, count, config.low, config.high, rule=config.score_line, truncated=truncated)
+        return read_scores(text, count, config.low, config.high, rule=config.parser, truncated=truncated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +226,7 @@ class JudgeLMSingle:
             raise DataError(message, file="responses", field="reference")
         answers = (row.reference, row.response)
         reference = row.reference if self.config.reference else None
-        return _ask(judge_text(self.config, row.instruction, answers, reference))
+        return _ask(self.config, judge_text(self.config, row.instruction, answers, reference))
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
         """The score that follows that of the reference.
@@ -221,9 +236,9 @@ class JudgeLMSingle:
         """
         config = self.config
         whole = self.prefill + text
-        found = read_scores(whole, 2, config.low, config.high, rule=config.score_line, truncated=truncated)
+        found = read_scores(whole, 2, config.low, config.high, rule=config.parser, truncated=truncated)
         return ScoreReading(found.scores[1] if found.scores else None, found.invalid)
 
 
-def _ask(text: str) -> tuple[Message, ...]:
-    return ({"role": "user", "content": text},)
+def _ask(config: JudgeLMPrompt | JudgeLMSinglePrompt, text: str) -> tuple[Message, ...]:
+    return ({"role": PLAIN if config.plain else "user", "content": text},)

@@ -66,9 +66,13 @@ class JudgeLMPrompt:
     fast: bool = setting(False, "end the reply after the score line")
     at_once: bool = setting(False, "score several responses to one instruction in one reply instead of pair by pair")
     multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
-    score_line: Literal["any", "release"] = setting(
+    score_lines: tuple[str, ...] = setting(
+        (), "score lines that constrained decoding chooses among: for the first answer, for the second, tie (optional)"
+    )
+    parser: Literal["any", "release"] = setting(
         "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
     )
+    plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
     opening: str | None = setting(None, "first sentence of the prompt; null: ours")
     request: str | None = setting(
         None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
@@ -86,9 +90,10 @@ class JudgeLMSinglePrompt:
     reference: bool = setting(False, "show the reference as reference answer too, not only in the place of Assistant 1")
     fast: bool = setting(False, "end the reply after the score line")
     multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
-    score_line: Literal["any", "release"] = setting(
+    parser: Literal["any", "release"] = setting(
         "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
     )
+    plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
     opening: str | None = setting(None, "first sentence of the prompt; null: ours")
     request: str | None = setting(
         None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"

@@ -7,7 +7,7 @@ from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.recipes import EvalPlannerConfig, JudgeLMConfig, SelfTaughtConfig, WarmStartConfig
 from judgekit.schema.rules import of_recipe
 
 
@@ -71,8 +71,9 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 
 @of_recipe(EvalPlannerConfig, "recipe.validate", "data.validation")
+@of_recipe(JudgeLMConfig, "recipe.validate", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
-def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | JudgeLMConfig | SelfTaughtConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
@@ -80,8 +81,9 @@ def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtC
 
 
 @of_recipe(EvalPlannerConfig, "recipe.warm_start", "data.validation")
+@of_recipe(JudgeLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | JudgeLMConfig | SelfTaughtConfig) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
         return []
@@ -90,9 +92,12 @@ def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) 
 
 
 @of_recipe(EvalPlannerConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+@of_recipe(JudgeLMConfig, "recipe.sft.betas", "recipe.warm_start.optim.betas")
 @of_recipe(SelfTaughtConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
-def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
-    stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
+def _betas(config: RunConfig, recipe: EvalPlannerConfig | JudgeLMConfig | SelfTaughtConfig) -> list[Problem]:
+    stages = {"sft": recipe.sft, "warm_start.optim": recipe.warm_start.optim}
+    if not isinstance(recipe, JudgeLMConfig):
+        stages["dpo"] = recipe.dpo
     return [
         Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
         for name, optim in stages.items()
@@ -100,10 +105,11 @@ def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> l
     ]
 
 
+@of_recipe(JudgeLMConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start")
 @of_recipe(
     SelfTaughtConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
 )
-def _self_taught_counts(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+def _one_round_counts(config: RunConfig, recipe: JudgeLMConfig | SelfTaughtConfig) -> list[Problem]:
     return _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
 
 

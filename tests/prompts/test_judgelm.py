@@ -113,7 +113,7 @@ TABLE = [
 @pytest.mark.parametrize(("reply", "cut", "said", "released"), TABLE)
 def test_the_score_line(reply: str, cut: bool, said: str, released: str) -> None:
     for rule, wanted in (("any", said), ("release", released)):
-        config = JudgeLMPrompt(score_line="release" if rule == "release" else "any")
+        config = JudgeLMPrompt(parser="release" if rule == "release" else "any")
         found = JudgeLM(config).read(reply, cut)
         assert (found.verdict or found.invalid) == wanted, rule
         assert (found.scores is None) == (found.verdict is None)
