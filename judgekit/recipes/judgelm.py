@@ -16,6 +16,7 @@ from judgekit.errors import StageError
 from judgekit.preferences.augmentation import Rates, Reviewed, augmented
 from judgekit.prompts.judgelm import JudgeLM
 from judgekit.prompts.noisy import answer_prompt
+from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
 from judgekit.recipes.measuring import Measured, validation
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits
@@ -71,7 +72,7 @@ def review(lab: Lab, seed: Judge, protocol: JudgeLM) -> tuple[Handle, list[Judge
     start = recipe.warm_start
     warm = start.examples if start.enabled else 0
     splits = make_splits(lab, warm, start.categories, second_round=False)
-    tasks = add_references(lab, splits)
+    tasks = make_tasks(lab, splits)
     judges = [seed]
     if start.enabled:
         judges.append(warm_judge(lab, splits, seed, protocol, start, validation(lab, splits, protocol)))
@@ -81,26 +82,41 @@ def review(lab: Lab, seed: Judge, protocol: JudgeLM) -> tuple[Handle, list[Judge
     return collect(lab, tasks, plain, referenced), judges
 
 
-def add_references(lab: Lab, splits: Handle) -> Handle:
-    """The pairs of all splits (``SPLIT.jsonl``), those without a reference answer with one that the teacher writes."""
+def make_tasks(lab: Lab, splits: Handle) -> Handle:
+    """The pairs of all splits (``SPLIT.jsonl``): answers of the candidates, where there are any, and references."""
     recipe = lab.recipe(JudgeLMConfig)
-    if recipe.references != "teacher":
+    sizes = _sizes(lab)
+    answered = {
+        name: candidate_pairs(lab, f"candidates/{name}", splits, f"{name}.jsonl", count, recipe.candidates, None, 1)
+        for name, count in sizes.items()
+        if recipe.candidates and count
+    }
+    if not answered and recipe.references != "teacher":
         return splits
-    teacher = Teacher(lab)
+    teacher = Teacher(lab) if recipe.references == "teacher" else None
 
     def build(workspace: Workspace) -> None:
-        pairs = {name: _pairs(splits, name) for name in SPLITS}
-        asked = [pair for rows in pairs.values() for pair in rows if pair.reference is None]
-        questions = [Question(pair.id, answer_prompt(pair.instruction)) for pair in asked]
-        written = teacher.ask(questions, _no_answer, workspace, "references", tokens=recipe.reference_tokens)
+        given = {pair.group: pair.reference for name in SPLITS for pair in _pairs(splits, name)}
+        pairs: dict[str, list[ResponsePair]] = {}
+        for name in SPLITS:
+            rows = _pairs(answered[name]) if name in answered else _pairs(splits, name)
+            pairs[name] = [replace(pair, reference=given[pair.group]) for pair in rows]
+        written: dict[str, str] = {}
+        if teacher is not None:
+            asked = [pair for rows in pairs.values() for pair in rows if pair.reference is None]
+            questions = [Question(pair.id, answer_prompt(pair.instruction)) for pair in asked]
+            written = teacher.ask(questions, _no_answer, workspace, "references", tokens=recipe.reference_tokens)
         for name, rows in pairs.items():
             found = [replace(pair, reference=pair.reference or _stripped(written.get(pair.id))) for pair in rows]
             write_rows(workspace.path / f"{name}.jsonl", found)
+            workspace.count(**{name: len(found)})
 
-    total = _asked(lab)
-    settings = teacher.settings | {"tokens": recipe.reference_tokens}
+    inputs: list[Handle | str] = [splits, *answered.values()]
+    if teacher is None:
+        return lab.stage("tasks", 1, {}, inputs, build)
+    total = sum(sizes.values())
     return lab.stage(
-        "references", 1, settings, [splits, teacher.source], build,
+        "tasks", 1, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
         generations=total, tokens=total * (PROMPT_TOKENS + recipe.reference_tokens), note="at most",
     )  # fmt: skip
 
@@ -130,7 +146,7 @@ def teach_reviews(lab: Lab, teacher: Teacher, kind: str, tasks: Handle, protocol
             return [replace(pair, reference=None) for pair in rows]
         return [pair for pair in rows if pair.reference is not None]
 
-    total = _asked(lab)
+    total = sum(_sizes(lab).values())
     if not teacher.constrained or not shown.verdict_tokens:
         return teach_pairs(
             lab, teacher, f"reviews/{kind}", [tasks], pairs, shown, shown.config, ("ab",), total, usable=_unexplained
@@ -239,13 +255,13 @@ def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
     return lab.stage("demonstrations", 1, settings, [reviewed], build)
 
 
-def _asked(lab: Lab) -> int:
-    """Pairs that the teacher sees, at most."""
+def _sizes(lab: Lab) -> dict[str, int]:
+    """Pairs that the teacher sees, at most, by split."""
     data = lab.config.data
-    return data.first_round + data.validation + data.held_out
+    return {"d1": data.first_round, "validation": data.validation, "held_out": data.held_out}
 
 
-def _pairs(stage: Handle, split: str) -> list[ResponsePair]:
+def _pairs(stage: Handle, split: str = "pairs") -> list[ResponsePair]:
     assert isinstance(stage, Artifact)
     return read_rows(stage.file(f"{split}.jsonl"), ResponsePair)
 
