@@ -1,0 +1,136 @@
+"""One run: the recipe, then its numbers, its judge and its report in the run's folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment_rows, pair_numbers, section_numbers
+from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.recipes.evalplanner import evalplanner
+from judgekit.recipes.judgelm import judgelm
+from judgekit.recipes.lab import Judge, Lab, Outcome
+from judgekit.recipes.pandalm import pandalm
+from judgekit.recipes.self_taught import self_taught
+from judgekit.report.html import build_report
+from judgekit.report.terminal import show_results
+from judgekit.rows import ResponsePair, read_rows
+from judgekit.sampling.base import Sampler
+from judgekit.schema.config import RunConfig
+from judgekit.store import Artifact
+from judgekit.tracking import Number
+from judgekit.tracking.progress import ProgressDisplay
+from judgekit.tracking.session import recorded
+from judgekit.weights import Weights
+
+RECIPES: dict[str, Callable[[Lab], Outcome]] = {
+    "evalplanner": evalplanner,
+    "judgelm": judgelm,
+    "pandalm": pandalm,
+    "self_taught": self_taught,
+}
+
+
+def execute(
+    config: RunConfig, run_dir: Path, make_sampler: Callable[[Weights], Sampler] | None = None
+) -> dict[str, Number]:
+    """Run a recipe; see ``judgekit.recipes.run_recipe``."""
+    with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
+        lab = Lab(config, record, make_sampler, progress)
+        outcome = RECIPES[config.recipe.name](lab)
+        lab.release()
+        numbers = report_numbers(lab, outcome, run_dir)
+        leave_judge(lab, outcome.final, run_dir)
+    report = build_report(run_dir)
+    show_results(numbers, [judge.name for judge in outcome.judges], list(outcome.benchmarks), report)
+    return numbers
+
+
+def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Number]:
+    """Score all verdicts; leave pairs, verdicts and numbers in the run's folder."""
+    numbers: dict[str, Number] = {}
+    for folder in ("pairs", "verdicts"):
+        (run_dir / folder).mkdir(exist_ok=True)
+    pairs: dict[str, list[ResponsePair]] = {}
+    for name, handle in outcome.benchmarks.items():
+        assert isinstance(handle, Artifact)
+        shutil.copyfile(handle.file("pairs.jsonl"), run_dir / "pairs" / f"{name}.jsonl")
+        pairs[name] = read_rows(handle.file("pairs.jsonl"), ResponsePair)
+        lab.record.manifest["benchmarks"][name] = {"pairs": len(pairs[name])}
+    lab.record.manifest["judges"] = [judge.name for judge in outcome.judges]
+    for (judge, name), handle in outcome.verdicts.items():
+        assert isinstance(handle, Artifact)
+        source = handle.file("verdicts.jsonl")
+        shutil.copyfile(source, run_dir / "verdicts" / f"{judge}.{name}.jsonl")
+        verdicts = read_verdicts(source)
+        numbers |= pair_numbers(f"eval/{judge}/{name}", pairs[name], verdicts, seed=lab.config.seed)
+        kind = lab.config.benchmark[name].kind
+        numbers |= section_numbers(f"eval/{judge}/{name}", kind, pairs[name], verdicts, seed=lab.config.seed)
+    for (judge, name), handle in outcome.repeated.items():
+        assert isinstance(handle, Artifact)
+        first = read_verdicts(run_dir / "verdicts" / f"{judge}.{name}.jsonl")
+        again = read_verdicts(handle.file("verdicts.jsonl"))
+        found, note = flip_numbers(judge, name, first, again, lab.config.seed)
+        numbers |= found
+        lab.record.note(note)
+    numbers |= last_losses(outcome)
+    lab.record.summary(numbers)
+    _record_judgments(lab, outcome, pairs)
+    return numbers
+
+
+def last_losses(outcome: Outcome) -> dict[str, Number]:
+    """The last values of every training series."""
+    from judgekit.recipes.training import read_series
+
+    last: dict[str, Number] = {}
+    for judge in outcome.judges:
+        if isinstance(judge.stage, Artifact):
+            series = read_series(judge.stage.file("series.jsonl"))
+            last |= series[max(series)] if series else {}
+    return last
+
+
+def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[ResponsePair]]) -> None:
+    """A table of judgments of the last judge, and its weights as an artifact."""
+    judge = outcome.final
+    rows: list[list[object]] = []
+    for name, known in pairs.items():
+        handle = outcome.verdicts[judge.name, name]
+        assert isinstance(handle, Artifact)
+        rows += judgment_rows(name, known, read_verdicts(handle.file("verdicts.jsonl")))
+    lab.record.tracker.table("judgments", JUDGMENT_COLUMNS, rows[: lab.config.logger.table_rows])
+    if isinstance(judge.stage, Artifact):
+        lab.record.tracker.artifact(f"judge-{judge.name}", "model", judge.stage.path / "judge")
+
+
+def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
+    """``judge/``: weights, tokenizer and how to ask, so that the folder can be used on its own."""
+    target, aside = run_dir / "judge", run_dir / ".judge.partial"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    if isinstance(judge.stage, Artifact):
+        shutil.copytree(judge.stage.path / "judge", aside, dirs_exist_ok=True)
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json"):
+            if (lab.base() / name).exists() and not (aside / name).exists():
+                shutil.copyfile(lab.base() / name, aside / name)
+    config = lab.config
+    description: dict[str, Any] = {
+        "judge": judge.name,
+        "base_model": asdict(config.model),
+        "adapter": config.trainer.adapter != "full" and judge.stage is not None,
+        "protocol": asdict(config.prompt),
+        "decoding": {
+            "temperature": 0.0,
+            "max_new_tokens": config.sampler.judge_tokens,
+            "verdict": config.sampler.verdict,
+        },
+    }
+    (aside / "judge.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
