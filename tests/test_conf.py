@@ -38,12 +38,17 @@ NEEDS_FILES = {
 NEEDS_CHOICES = {
     "data=wildchat_math": ["benchmark=[llmbar]"],
     "data=wildchat": ["benchmark=[llmbar]", "recipe=self_taught"],
+    "prompt=judgelm": ["recipe=judgelm"],
+    "prompt=judgelm_brief": ["recipe=judgelm"],
+    "prompt=judgelm_plain": ["recipe=judgelm"],
+    "recipe=judgelm": ["prompt=judgelm"],
+    "experiment=paper/judgelm": ["model.revision=0123456", f"recipe.reviews='{__file__}'"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
 }
 """Choices that do not go with the others' defaults, and what goes with them."""
 
-OF_EVALUATIONS = {"prompt=pairwise", "prompt=rating"}
+OF_EVALUATIONS = {"prompt=pairwise", "prompt=rating", "prompt=judgelm_single"}
 """Protocols without plans, for any judge; the default recipe's judges plan."""
 
 

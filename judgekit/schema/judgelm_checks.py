@@ -56,3 +56,12 @@ def _chosen_scores(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
         return []
     message = "the teacher's score lines are to be chosen, and its protocol names none"
     return [Problem("teacher.verdict", message, "Use teacher.verdict=free, or give prompt.score_lines")]
+
+
+@of_recipe(JudgeLMConfig, "data.sources", "recipe.candidates", "recipe.reviews")
+def _responses(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    bare = [name for name, source in config.data.sources.items() if source.pairs == "none"]
+    if not bare or recipe.candidates or recipe.reviews is not None:
+        return []
+    message = "nobody answers these instructions"
+    return [Problem(f"data.sources.{name}.pairs", message, "Give recipe.candidates") for name in bare]
