@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
-from judgekit.errors import DataError
+from judgekit.errors import DataError, ModelError
+from judgekit.judges import find_judge
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, ShapedReply
+from judgekit.prompts.chat import encode_prompt, encode_reply
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle, read_scores
 from judgekit.rows import Response, ResponsePair
+from judgekit.schema.composition import Composer
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt, PairwisePrompt
+from tests.prompts.test_chat import make_llama_tokenizer
 
 PAIR = ResponsePair("p", "Why {low}?", "So {high}", "[Question]\n10 1", "A", reference="Because {number}")
 
@@ -138,3 +145,38 @@ def test_it_is_a_protocol_without_verdict_tokens() -> None:
     assert isinstance(judge, PairProtocol) and judge.verdict_tokens == () and isinstance(judge, ShapedReply)
     assert not isinstance(protocol_of(PairwisePrompt()), ShapedReply)
     assert not isinstance(protocol_of(JudgeLMSinglePrompt()), PairProtocol)
+
+
+def test_released_weights_read_the_tokens_of_one_plain_text() -> None:
+    """BOS, the whole prompt in one piece up to the colon, then the scores without a space before them, then EOS."""
+    tokenizer = make_llama_tokenizer()
+    pair = ResponsePair("p", "Hi", "a</s>", "b", None, reference="c")
+    prompt = JudgeLM(JudgeLMPrompt(plain=True)).judge_prompt(pair, "ba")
+    text = prompt[0]["content"]
+    assert text.index("b\n\n[The End of Assistant 1's") < text.index("a</s>\n\n[The End of Assistant 2's")
+    ids = encode_prompt(tokenizer, prompt)
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    assert tokens[0] == "<s>" and "</s>" not in tokens and tokens[-9:] == list("Response:")
+    target = encode_reply(tokenizer, "8 7\nwhy", prompt=prompt)
+    assert tokenizer.convert_ids_to_tokens(target) == ["8", "\u2581", "7", "<0x0A>", "w", "h", "y", "</s>"]
+    assert ids + target[:-1] == tokenizer.encode(text + "8 7\nwhy", split_special_tokens=True)
+
+    single = JudgeLMSingle(JudgeLMSinglePrompt(plain=True))
+    asked = single.score_prompt(Response("r", "Hi", "b", reference="c"))
+    begun = encode_prompt(tokenizer, asked, single.prefill)
+    assert tokenizer.convert_ids_to_tokens(begun)[-3:] == [":", "1", "0"]
+    assert begun == tokenizer.encode(asked[0]["content"] + "10")
+
+
+@pytest.mark.parametrize("size", ["7b", "13b", "33b"])
+def test_the_released_judges_bring_their_protocol_and_need_a_commit(size: str, tmp_path: Path) -> None:
+    composer = Composer(name="eval", kind=EvalConfig)
+    commit = f"judge.hub=BAAI/JudgeLM-{size.upper()}-v1.0@0123456789abcdef"
+    placed = [f"judge=judgelm_{size}", "benchmark=judgelm", f"benchmark.judgelm.path={tmp_path}"]
+    config = composer.job([*placed, commit]).config
+    assert isinstance(config, EvalConfig)
+    found = find_judge(config.judge, config.sampler)
+    assert isinstance(found.prompt, JudgeLMPrompt) and found.prompt.plain and found.tokens in (None, 512)
+    assert found.name == f"judgelm_{size}" and found.model is not None and found.model.max_length == 2048
+    with pytest.raises(ModelError, match=f"JudgeLM-{size.upper()}-v1.0@COMMIT"):
+        find_judge(replace(config.judge, hub=f"BAAI/JudgeLM-{size.upper()}-v1.0"), config.sampler)
