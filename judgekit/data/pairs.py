@@ -73,9 +73,12 @@ def build_pairs(
 def without_responses(instructions: Sequence[Instruction]) -> list[ResponsePair]:
     """Instructions as pairs that have no responses yet, for recipes whose candidates write them."""
     return [
-        ResponsePair(row.id, row.text, "", "", None, reference=_reference(row), subset=row.source, group=row.id)
+        ResponsePair(
+            row.id, row.text, "", "", None, reference=_reference(row), subset=row.source, group=row.id,
+            input=row.extra.get("input"),
+        )
         for row in instructions
-    ]
+    ]  # fmt: skip
 
 
 def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:

@@ -65,3 +65,10 @@ def _responses(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
         return []
     message = "nobody answers these instructions"
     return [Problem(f"data.sources.{name}.pairs", message, "Give recipe.candidates") for name in bare]
+
+
+@of_recipe(JudgeLMConfig, "recipe.candidates")
+def _lonely(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    if len(recipe.candidates) != 1:
+        return []
+    return [Problem("recipe.candidates", "one model alone makes no pair", "Name two or more, or none")]
