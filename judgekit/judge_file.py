@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from judgekit.data.inputs import Candidates, InputRow, Survey, read_inputs, survey
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.journal import Journal, Spent
-from judgekit.evaluation.judging import judge_pairs, rate_responses
+from judgekit.evaluation.judging import judge_many, judge_pairs, rate_responses
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.outputs import (
     MERGED_COLUMNS,
@@ -29,7 +29,7 @@ from judgekit.evaluation.outputs import (
 )
 from judgekit.evaluation.verdicts import iter_verdicts, verdict_values
 from judgekit.judges import OpenJudge, open_judge
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import ManyProtocol, PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, json_line
 from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
@@ -214,6 +214,12 @@ def _ask(
             opened.ask, opened.protocol, responses, params, samples=samples, workspace=workspace, title=title
         )
         return [asdict(row) for row in scores]
+    lists = [row for row in chunk if isinstance(row, Candidates)]
+    if lists and isinstance(opened.protocol, ManyProtocol) and opened.protocol.at_once:
+        verdicts = judge_many(
+            opened.ask, opened.protocol, lists, asked.orders, params, samples=samples, workspace=workspace, title=title
+        )
+        return [verdict_values(row) for row in verdicts]
     pairs: list[ResponsePair] = []
     for row in chunk:
         pairs += row.pairs if isinstance(row, Candidates) else [row] if isinstance(row, ResponsePair) else []

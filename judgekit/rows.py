@@ -149,11 +149,13 @@ class Demonstration:
     """A prompt and the reply to imitate (SFT).
 
     :param prompt: chat messages, the last one from the user
+    :param epoch: the only epoch (0-based) that shows it, for rows an augmentation makes anew in each; None: all show it
     """
 
     id: str
     prompt: tuple[Message, ...]
     target: str
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ NEEDS_FILES = {
 NEEDS_CHOICES = {
     "data=wildchat_math": ["benchmark=[llmbar]"],
     "data=wildchat": ["benchmark=[llmbar]", "recipe=self_taught"],
+    "prompt=judgelm": ["recipe=judgelm"],
+    "prompt=judgelm_brief": ["recipe=judgelm"],
+    "prompt=judgelm_plain": ["recipe=judgelm"],
+    "recipe=judgelm": ["prompt=judgelm"],
+    "experiment=paper/judgelm": ["model.revision=0123456", f"recipe.reviews='{__file__}'"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
     "prompt=pandalm": ["recipe=pandalm"],
@@ -58,7 +63,8 @@ NEEDS_CHOICES = {
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=autoj", "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief", "prompt=rating",
+    "prompt=autoj", "prompt=judgelm_single", "prompt=pairwise", "prompt=pandalm_teacher",
+    "prompt=pandalm_teacher_brief", "prompt=rating",
 }  # fmt: skip
 """Protocols without plans, for any judge or for teachers; the default recipe's judges plan."""
 

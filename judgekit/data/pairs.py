@@ -73,9 +73,12 @@ def build_pairs(
 def without_responses(instructions: Sequence[Instruction]) -> list[ResponsePair]:
     """Instructions as pairs that have no responses yet, for recipes whose candidates write them."""
     return [
-        ResponsePair(row.id, row.text, "", "", None, subset=row.source, group=row.id, input=row.extra.get("input"))
+        ResponsePair(
+            row.id, row.text, "", "", None, reference=_reference(row), subset=row.source, group=row.id,
+            input=row.extra.get("input"),
+        )
         for row in instructions
-    ]
+    ]  # fmt: skip
 
 
 def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:
@@ -98,10 +101,15 @@ def _pair(row: Instruction, better: str, worse: str, seed: int) -> ResponsePair:
         response_a=better if first else worse,
         response_b=worse if first else better,
         label="A" if first else "B",
-        reference=row.answer if row.source != CONSTRAINTS else None,
+        reference=_reference(row),
         subset=row.source,
         group=row.id,
     )
+
+
+def _reference(row: Instruction) -> str | None:
+    """The ground truth; what the checker of a format reads is no answer."""
+    return row.answer if row.source != CONSTRAINTS else None
 
 
 Candidate = tuple[Instruction, str, str]

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations, product
 
+from judgekit.data.inputs import Candidates
 from judgekit.evaluation.scores import ScoreRow
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.prompts.base import PairProtocol, PointProtocol, name_response
-from judgekit.rows import Order, Response, ResponsePair, Verdict
+from judgekit.prompts.base import (
+    ManyProtocol,
+    PairProtocol,
+    PointProtocol,
+    Reading,
+    ScoresReading,
+    ShapedReply,
+    name_response,
+)
+from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.store import Workspace
@@ -38,7 +49,7 @@ def judge_pairs(
         return _judge_by_scores(judge, protocol, pairs, orders, params, samples, workspace, title)
     asked = [(pair, order) for pair in pairs for order in orders]
     requests = [
-        TextRequest(f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, tuple(samples))
+        _shaped(protocol, f"{pair.id}/{order}", protocol.judge_prompt(pair, order), params, samples)
         for pair, order in asked
     ]
     read: dict[tuple[str, int], tuple[str, bool, float | None]]
@@ -62,8 +73,77 @@ def judge_pairs(
             reading = protocol.read(text, truncated)
             p_a = p_first if p_first is None or order == "ab" else 1.0 - p_first
             verdict = name_response(reading.verdict, order)
-            rows.append(VerdictRow(pair.id, order, sample, verdict, reading.invalid, text, p_a=p_a))
+            score_a, score_b = _scores(reading, order)
+            rows.append(VerdictRow(pair.id, order, sample, verdict, reading.invalid, text, p_a, score_a, score_b))
     return rows
+
+
+def judge_many(
+    judge: TextSampler,
+    protocol: ManyProtocol,
+    rows: Sequence[Candidates],
+    orders: Sequence[Order],
+    params: SamplingParams,
+    *,
+    samples: Sequence[int] = (0,),
+    workspace: Workspace | None = None,
+    title: str = "judging",
+) -> list[VerdictRow]:
+    """Verdicts on all pairs of each row's responses from scores that one reply gives them all.
+
+    Rows and their order are those of ``judge_pairs`` for the pairs of each row; ``ba`` shows all responses in reverse.
+    A reply that cannot be read leaves every pair without a verdict, for the same reason.
+    """
+    requests = [
+        _shaped(protocol, f"{row.id}/{order}", _many_prompt(protocol, row, order), params, samples)
+        for row in rows
+        for order in orders
+    ]
+    replies = judge.ask(requests, workspace, title)
+    found = []
+    for row in rows:
+        scored = {}
+        for order, sample in product(orders, samples):
+            name = f"{row.id}/{order}"
+            if name in replies.refused:
+                scored[order, sample] = ScoresReading(None, replies.refused[name]), ""
+            else:
+                reply = replies.generations[name, sample]
+                reading = protocol.read_many(reply.text, reply.finish == "length", len(row.responses))
+                scored[order, sample] = reading, reply.text
+        for pair, (a, b) in zip(row.pairs, combinations(range(len(row.responses)), 2), strict=True):
+            for (order, sample), (reading, text) in scored.items():
+                if reading.scores is None:
+                    found.append(VerdictRow(pair.id, order, sample, None, reading.invalid, text))
+                    continue
+                scores = reading.scores if order == "ab" else reading.scores[::-1]
+                verdict = protocol.compare(scores[a], scores[b])
+                found.append(VerdictRow(pair.id, order, sample, verdict, None, text, None, scores[a], scores[b]))
+    return found
+
+
+def _many_prompt(protocol: ManyProtocol, row: Candidates, order: Order) -> tuple[Message, ...]:
+    responses = row.responses if order == "ab" else row.responses[::-1]
+    return protocol.many_prompt(row.instruction, responses, row.reference)
+
+
+def _shaped(
+    protocol: object, name: str, prompt: tuple[Message, ...], params: SamplingParams,
+    samples: Sequence[int] = (0,),
+) -> TextRequest:  # fmt: skip
+    """A request whose reply begins and ends as the protocol says."""
+    if not isinstance(protocol, ShapedReply):
+        return TextRequest(name, prompt, params, tuple(samples))
+    shaped = replace(params, stop=(*params.stop, *protocol.stops))
+    return TextRequest(name, prompt, shaped, tuple(samples), protocol.prefill)
+
+
+def _scores(reading: Reading, order: Order) -> tuple[float | None, float | None]:
+    """Scores of response_a and response_b."""
+    if reading.scores is None:
+        return None, None
+    first, second = reading.scores
+    return (first, second) if order == "ab" else (second, first)
 
 
 def rate_responses(
@@ -77,7 +157,7 @@ def rate_responses(
     title: str = "rating",
 ) -> list[ScoreRow]:
     """One score per response and sample, in that order. Parameters as ``judge_pairs``."""
-    requests = [TextRequest(row.id, protocol.score_prompt(row), params, tuple(samples)) for row in responses]
+    requests = [_shaped(protocol, row.id, protocol.score_prompt(row), params, samples) for row in responses]
     replies = judge.ask(requests, workspace, title)
     rows = []
     for row in responses:

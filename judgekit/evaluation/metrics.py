@@ -22,7 +22,7 @@ MetricValue: TypeAlias = float | list[float] | None
 
 RATES = (
     "accuracy", "accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency", "first_position_rate",
-    "delta_bias", "tie_rate", "invalid_rate", "accuracy_low", "accuracy_high",
+    "delta_bias", "bias_first", "bias_second", "tie_rate", "invalid_rate", "accuracy_low", "accuracy_high",
     "precision_macro", "recall_macro", "f1_macro", "precision_weighted", "recall_weighted", "f1_weighted",
     "cohen_kappa",
 )  # fmt: skip

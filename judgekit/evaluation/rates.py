@@ -34,6 +34,7 @@ def measure(table_GVV: FloatArray, orders: Sequence[Order], invalid_is_tie: bool
     - ``delta_bias``: (pairs biased to the first position - to the second) / pairs, here with its sign. With 1, -1, 0
       for the first shown response, the second, a tie, a pair is biased to the first when the two orders' verdicts
       sum to more than 0 (JudgeLM, evaluation code); a pair with an invalid verdict is biased to neither
+    - ``bias_first``, ``bias_second``: pairs biased to the first position, to the second / pairs
     - ``tie_rate``, ``invalid_rate``: of all verdicts; ties apply where a label or a verdict is a tie
     - precision, recall and F1 over all verdicts, averaged over the classes that occur as label or verdict
       (``macro``) or weighted by label counts (``weighted``); an invalid verdict is of no class, so it lowers recall
@@ -141,6 +142,8 @@ def _both_orders(table_GVV: FloatArray) -> dict[str, FloatArray]:
         "consistent_accuracy": _share(right, n),
         "consistency": _share(same, n),
         "delta_bias": _share((verdicts_VV * lean_VV).sum(axis=(-2, -1)), n),
+        "bias_first": _share((verdicts_VV * (lean_VV > 0)).sum(axis=(-2, -1)), n),
+        "bias_second": _share((verdicts_VV * (lean_VV < 0)).sum(axis=(-2, -1)), n),
     }
 
 

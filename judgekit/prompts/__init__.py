@@ -4,6 +4,7 @@ from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.autoj import AutoJ
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.prompts.pandalm import PandaLM
 from judgekit.prompts.rating import Rating
@@ -11,6 +12,8 @@ from judgekit.prompts.self_taught import SelfTaught
 from judgekit.schema.prompts import (
     AutoJPrompt,
     EvalPlannerPrompt,
+    JudgeLMPrompt,
+    JudgeLMSinglePrompt,
     PairwisePrompt,
     PandaLMPrompt,
     PromptConfig,
@@ -21,6 +24,8 @@ from judgekit.schema.prompts import (
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
     AutoJPrompt: AutoJ,
     EvalPlannerPrompt: EvalPlanner,
+    JudgeLMPrompt: JudgeLM,
+    JudgeLMSinglePrompt: JudgeLMSingle,
     PairwisePrompt: Pairwise,
     PandaLMPrompt: PandaLM,
     RatingPrompt: Rating,

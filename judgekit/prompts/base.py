@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -35,6 +36,14 @@ class ScoreReading:
 
     score: float | None
     invalid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresReading:
+    """The scores of all answers in the order shown, or the reason why they are not known."""
+
+    scores: tuple[float, ...] | None
+    invalid: str | None = None
 
 
 @runtime_checkable
@@ -89,6 +98,46 @@ class PointProtocol(Protocol):
 
         :param truncated: the reply hit its token limit
         """
+        ...
+
+
+@runtime_checkable
+class ManyProtocol(Protocol):
+    """A protocol that can score several responses to one instruction in a single reply."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether several responses are scored so, instead of pair by pair."""
+        ...
+
+    def many_prompt(self, question: str, answers: Sequence[str], reference: str | None = None) -> tuple[Message, ...]:
+        """The prompt for two or more answers, in the order given."""
+        ...
+
+    def read_many(self, text: str, truncated: bool, count: int) -> ScoresReading:
+        """The scores of ``count`` answers.
+
+        :param truncated: the reply hit its token limit
+        """
+        ...
+
+    def compare(self, first: float, second: float) -> Verdict:
+        """The verdict of two scores."""
+        ...
+
+
+@runtime_checkable
+class ShapedReply(Protocol):
+    """A protocol that says how the judge's reply begins and where it ends."""
+
+    @property
+    def prefill(self) -> str:
+        """Text that already starts the reply; what is read is what follows it. Empty: none."""
+        ...
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The reply ends before the first of these. Empty: where the judge ends it."""
         ...
 
 

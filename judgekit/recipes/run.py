@@ -13,6 +13,7 @@ import yaml
 from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment_rows, pair_numbers, section_numbers
 from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.recipes.evalplanner import evalplanner
+from judgekit.recipes.judgelm import judgelm
 from judgekit.recipes.lab import Judge, Lab, Outcome
 from judgekit.recipes.pandalm import pandalm
 from judgekit.recipes.self_taught import self_taught
@@ -29,6 +30,7 @@ from judgekit.weights import Weights
 
 RECIPES: dict[str, Callable[[Lab], Outcome]] = {
     "evalplanner": evalplanner,
+    "judgelm": judgelm,
     "pandalm": pandalm,
     "self_taught": self_taught,
 }

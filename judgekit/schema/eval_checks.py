@@ -8,7 +8,7 @@ from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
 from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
 from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import ManyProtocol, PointProtocol
 from judgekit.schema.checks import server_problems, verdict_tokens
 from judgekit.schema.config import POINTWISE, BenchmarkConfig, OpenAIConfig
 from judgekit.schema.evaluation import EvalConfig
@@ -111,7 +111,7 @@ def _merge(config: EvalConfig) -> list[Problem]:
     prompt = _asked(config)
     if prompt is None:
         return []
-    if config.merge == "average_score" and not isinstance(protocol_of(prompt), PointProtocol):
+    if config.merge == "average_score" and not isinstance(protocol_of(prompt), PointProtocol | ManyProtocol):
         return [Problem("merge", f"the protocol '{prompt.name}' gives no scores to average", "Use prompt=rating")]
     if config.merge == "average_probability" and not _constrained(config):
         return [Problem("merge", "free verdicts have no probabilities to average", "Use judge.verdict=constrained")]

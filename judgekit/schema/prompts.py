@@ -54,6 +54,53 @@ class SelfTaughtPrompt:
 
 
 @dataclass(frozen=True)
+class JudgeLMPrompt:
+    """``prompt=judgelm``: the scores of two or more answers on one line, then the reasons."""
+
+    name: Literal["judgelm"] = setting("judgelm", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    margin: float = setting(0.0, "T: scores that differ by no more than this are a tie", ge=0.0)
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+    fast: bool = setting(False, "end the reply after the score line")
+    at_once: bool = setting(False, "score several responses to one instruction in one reply instead of pair by pair")
+    multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
+    score_lines: tuple[str, ...] = setting(
+        (), "score lines that constrained decoding chooses among: for the first answer, for the second, tie (optional)"
+    )
+    parser: Literal["any", "release"] = setting(
+        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+    )
+    plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
+    opening: str | None = setting(None, "first sentence of the prompt; null: ours")
+    request: str | None = setting(
+        None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
+    )
+
+
+@dataclass(frozen=True)
+class JudgeLMSinglePrompt:
+    """``prompt=judgelm_single``: one answer scored against a reference, which already has the best score."""
+
+    name: Literal["judgelm_single"] = setting("judgelm_single", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score; the reference has it")
+    reference: bool = setting(False, "show the reference as reference answer too, not only in the place of Assistant 1")
+    fast: bool = setting(False, "end the reply after the score line")
+    multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
+    parser: Literal["any", "release"] = setting(
+        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+    )
+    plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
+    opening: str | None = setting(None, "first sentence of the prompt; null: ours")
+    request: str | None = setting(
+        None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
+    )
+
+
+@dataclass(frozen=True)
 class PandaLMPrompt:
     """``prompt=pandalm``: the verdict on the first line, then a reason and a reference (PandaLM, arXiv 2306.05087)."""
 
@@ -80,12 +127,23 @@ class AutoJPrompt:
     )
 
 
-PromptConfig = AutoJPrompt | EvalPlannerPrompt | PairwisePrompt | PandaLMPrompt | RatingPrompt | SelfTaughtPrompt
+PromptConfig = (
+    AutoJPrompt
+    | EvalPlannerPrompt
+    | JudgeLMPrompt
+    | JudgeLMSinglePrompt
+    | PairwisePrompt
+    | PandaLMPrompt
+    | RatingPrompt
+    | SelfTaughtPrompt
+)
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
     "autoj": AutoJPrompt,
     "evalplanner": EvalPlannerPrompt,
+    "judgelm": JudgeLMPrompt,
+    "judgelm_single": JudgeLMSinglePrompt,
     "pairwise": PairwisePrompt,
     "pandalm": PandaLMPrompt,
     "rating": RatingPrompt,

@@ -10,8 +10,17 @@ from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import EvalPlannerPrompt, PandaLMPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, PandaLMConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.recipes import (
+    EvalPlannerConfig,
+    JudgeLMConfig,
+    PandaLMConfig,
+    SelfTaughtConfig,
+    WarmStartConfig,
+)
 from judgekit.schema.rules import of_recipe
+
+Validated = EvalPlannerConfig | JudgeLMConfig | PandaLMConfig | SelfTaughtConfig
+"""Recipes that can choose checkpoints on a validation split."""
 
 
 @of_recipe(
@@ -82,9 +91,10 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 
 @of_recipe(EvalPlannerConfig, "recipe.validate", "data.validation")
+@of_recipe(JudgeLMConfig, "recipe.validate", "data.validation")
 @of_recipe(PandaLMConfig, "recipe.validate", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
-def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig) -> list[Problem]:
+def _validation_split(config: RunConfig, recipe: Validated) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
@@ -92,9 +102,10 @@ def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | PandaLMConf
 
 
 @of_recipe(EvalPlannerConfig, "recipe.warm_start", "data.validation")
+@of_recipe(JudgeLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(PandaLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig) -> list[Problem]:
+def _warm_stop(config: RunConfig, recipe: Validated) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
         return []
@@ -212,8 +223,9 @@ def _candidates(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
     return [Problem("recipe.candidates", message, "Add +recipe.candidates.NAME.model.path=FOLDER, for example")]
 
 
+@of_recipe(JudgeLMConfig, "recipe.candidates")
 @of_recipe(PandaLMConfig, "recipe.candidates")
-def _candidate_models(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+def _candidate_models(config: RunConfig, recipe: JudgeLMConfig | PandaLMConfig) -> list[Problem]:
     return [
         Problem(f"recipe.candidates.{name}.model.revision", "not given, so the run could not be repeated",
                 f"Add recipe.candidates.{name}.model.revision=COMMIT, or .model.path=FOLDER")
@@ -240,3 +252,16 @@ def _panda_prompts(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
 def _panda_betas(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
     stages = {"sft": recipe.sft, "tuning.optim": recipe.tuning.optim, "warm_start.optim": recipe.warm_start.optim}
     return _wrong_betas(stages)
+
+
+@of_recipe(
+    JudgeLMConfig, "recipe.reviews", "data.sources", "data.first_round", "data.validation", "data.held_out",
+    "recipe.warm_start",
+)  # fmt: skip
+def _judgelm_counts(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    return [] if recipe.reviews else _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
+
+
+@of_recipe(JudgeLMConfig, "recipe.sft.betas", "recipe.warm_start.optim.betas")
+def _judgelm_betas(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    return _wrong_betas({"sft": recipe.sft, "warm_start.optim": recipe.warm_start.optim})

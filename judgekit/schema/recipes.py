@@ -125,6 +125,36 @@ class SelfTaughtConfig:
 
 
 @dataclass(frozen=True)
+class JudgeLMConfig:
+    """``recipe=judgelm`` (JudgeLM, arXiv 2310.17631)."""
+
+    name: Literal["judgelm"] = setting("judgelm", "recipe")
+    reviews: str | None = setting(
+        None, "released training rows (judgelm_train_100k.jsonl) in place of data and teacher; null: ask the teacher",
+        path=True,
+    )  # fmt: skip
+    candidates: dict[str, CandidateConfig] = setting(
+        {}, "models whose responses are compared, by name, one random pair a seed; none: pairs as the data makes them"
+    )
+    references: Literal["given", "teacher", "none"] = setting(
+        "given", "reference answers: those that rows bring, also written by the teacher where there is none, or unused"
+    )
+    reference_tokens: int = setting(512, "longest reference answer that the teacher writes, tokens", ge=1)
+    swap_rate: float = setting(0.5, "swap augmentation: probability of showing response_b first", ge=0.0, le=1.0)
+    swap_ordinals: bool = setting(
+        True, 'also exchange "first assistant" and "second answer" in swapped reasons; the release does not'
+    )
+    reference_rate: float = setting(
+        0.5, "reference support: probability of showing the reference; reference drop is the rest", ge=0.0, le=1.0
+    )
+    warm_start: WarmStartConfig = setting(
+        WarmStartConfig, "optional SFT of the seed on worked reviews; what it makes teaches where no teacher is named"
+    )
+    sft: OptimConfig = setting(OptimConfig, "fine-tuning; each epoch draws swaps and references anew")
+    validate: bool = setting(False, "choose checkpoints by judging the validation split; otherwise take the last")
+
+
+@dataclass(frozen=True)
 class PandaLMConfig:
     """``recipe=pandalm`` (PandaLM, arXiv 2306.05087)."""
 
@@ -144,11 +174,12 @@ class PandaLMConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
-RecipeConfig = EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig
+RecipeConfig = EvalPlannerConfig | JudgeLMConfig | PandaLMConfig | SelfTaughtConfig
 """Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
 
 RECIPES: dict[str, type[RecipeConfig]] = {
     "evalplanner": EvalPlannerConfig,
+    "judgelm": JudgeLMConfig,
     "pandalm": PandaLMConfig,
     "self_taught": SelfTaughtConfig,
 }

@@ -28,11 +28,13 @@ class Unit:
 
     :param index: place among the units of a training stage
     :param completions: the target, or chosen and rejected
+    :param epoch: the only epoch it belongs to; None: all
     """
 
     index: int
     prompt: Ids
     completions: tuple[Ids, ...]
+    epoch: int | None = None
 
     @property
     def sequences(self) -> tuple[Ids, ...]:
@@ -124,7 +126,8 @@ def encode_rows(
         except ValueError as error:
             found.refused[str(error)] += 1
             continue
-        unit = Unit(len(found.units), prompt, completions)
+        epoch = row.epoch if isinstance(row, Demonstration) else None
+        unit = Unit(len(found.units), prompt, completions, epoch)
         if any(not text.strip() for text in texts):
             found.refused["empty reply"] += 1
         elif unit.longest > context:
@@ -138,14 +141,15 @@ def encode_rows(
 
 
 def epoch_batches(units: Sequence[Unit], batch_size: int, seed: int, epoch: int) -> list[list[Unit]]:
-    """The optimizer batches of one epoch; the last one may be smaller.
+    """The optimizer batches of one epoch, of the units that belong to it; the last one may be smaller.
 
     Units of one prompt stay together in runs of at most half a batch, so that prefixes are really shared and yet no
     step sees a single prompt; inside a prompt those with the same chosen completion are neighbours. Runs are shuffled.
     """
     prompts: dict[Ids, list[Unit]] = {}
     for unit in units:
-        prompts.setdefault(unit.prompt, []).append(unit)
+        if unit.epoch in (None, epoch):
+            prompts.setdefault(unit.prompt, []).append(unit)
     length = max(1, batch_size // 2)
     runs: list[list[Unit]] = []
     for members in prompts.values():

@@ -90,13 +90,14 @@ class Plan:
 def make_plan(job: Job, units: list[Unit]) -> Plan:
     """Batches in an order that depends on rows, seed and epoch only, not on how many processes there are."""
     size = job.optim.batch_size
-    batches = [batch for epoch in range(job.optim.epochs) for batch in epoch_batches(units, size, job.seed, epoch)]
-    return Plan(job, batches[: job.optim.max_steps], -(-len(units) // size))
+    epochs = [epoch_batches(units, size, job.seed, epoch) for epoch in range(job.optim.epochs)]
+    batches = [batch for epoch in epochs for batch in epoch]
+    return Plan(job, batches[: job.optim.max_steps], len(epochs[0]))
 
 
 def weights_key(job: Job, units: list[Unit]) -> str:
     """Digest of all that determines the trained weights."""
-    rows = digest([[unit.prompt, *unit.completions] for unit in units], 64)
+    rows = digest([[unit.epoch, unit.prompt, *unit.completions] for unit in units], 64)
     settings = {name: value for name, value in asdict(job.trainer).items() if name != "threads"}
     parts = [asdict(job.optim), asdict(job.loss), settings]
     return digest([job.task, job.start.digest, rows, *parts, job.seed, job.stage, job.dtype], 64)

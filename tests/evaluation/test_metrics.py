@@ -69,6 +69,8 @@ def by_hand(
         "consistency": sum(said[i, "ab"] == said[i, "ba"] is not None for i in gold) / n,
         "first_position_rate": sum(first) / len(first) if first else None,
         "delta_bias": abs(lean_first - lean_second) / n,
+        "bias_first": lean_first / n,
+        "bias_second": lean_second / n,
         "tie_rate": ties / (2 * n) if ties or "tie" in truth else None,
         "invalid_rate": invalid / (2 * n),
         "accuracy_low": right / (2 * n),
@@ -144,7 +146,8 @@ def test_what_does_not_apply_is_null() -> None:
     one_order = score(*EDGE_CASES["one row"]).overall
     assert one_order["accuracy"] == one_order["accuracy_ab"] == 1.0
     assert [name for name in RATES if one_order[name] is None] == [
-        "accuracy_ba", "consistent_accuracy", "consistency", "delta_bias", "tie_rate", "cohen_kappa",
+        "accuracy_ba", "consistent_accuracy", "consistency", "delta_bias", "bias_first", "bias_second", "tie_rate",
+        "cohen_kappa",
     ]  # fmt: skip
     assert score(*EDGE_CASES["all ties"]).overall["first_position_rate"] is None
     assert score(*EDGE_CASES["tie verdicts"]).overall["tie_rate"] == 1.0

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from judgekit.rows import Preference
 from judgekit.training.attention import tree_mask
-from judgekit.training.batches import Unit, encode_rows, epoch_batches, pack
+from judgekit.training.batches import Unit, encode_rows, epoch_batches, pack, share
 from tests.training.tiny import make_model, preferences
 
 SHORT = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)
@@ -90,3 +90,15 @@ def test_rows_that_do_not_fit_are_refused_by_reason(tmp_path: Path) -> None:
     )
     prompt = len(tokenizer.encode("<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n"))
     assert encoded.shortest_refused == prompt + 150 + 120
+
+
+def test_units_of_single_epochs_are_the_same_over_any_number_of_processes() -> None:
+    units = [Unit(index, (index % 7, 3), ((index,),), index % 3) for index in range(60)]
+    for epoch in range(3):
+        batches = epoch_batches(units, 8, 2, epoch)
+        assert sorted(unit.index for batch in batches for unit in batch) == list(range(epoch, 60, 3))
+        for batch in batches:
+            for processes in (1, 2, 3):
+                shares = [share(batch, 100, rank, processes) for rank in range(processes)]
+                found = [unit.index for part in shares for packed in part.packs for unit in packed.units]
+                assert sorted(found) == sorted(unit.index for unit in batch)

@@ -206,6 +206,26 @@ def test_a_run_killed_within_an_epoch_resumes_to_the_same_bits(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes()
 
 
+def test_rows_of_single_epochs_are_shown_there_alone_and_a_killed_run_goes_on_with_them(stage: Stage) -> None:
+    rows = [replace(row, id=f"{row.id}/{epoch}", target=f"{row.target} {epoch}", epoch=epoch)
+            for epoch in range(2) for row in demonstrations(6)]  # fmt: skip
+    write_rows(stage.folder / "epochs.jsonl", rows)
+    optim = replace(OPTIM, batch_size=3, epochs=2, max_steps=None, checkpoint_every=3)  # two steps an epoch
+    changes = {"rows_file": stage.folder / "epochs.jsonl", "optim": optim}
+    whole, unbroken = stage.train("sft", "whole", **changes)
+    assert (whole.rows, whole.steps) == (12, 4)
+
+    def die(step: int, _: dict[str, float]) -> None:
+        if step == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        stage.train("sft", "broken", on_step=die, **changes)
+    _, series = stage.train("sft", "broken", **changes)
+    assert list(series) == [4] and series[4] == unbroken[4]
+    assert_same(stage.tensors("whole"), stage.tensors("broken"))
+
+
 def test_a_finished_run_is_not_trained_again(stage: Stage) -> None:
     first, _ = stage.train()
     again, series = stage.train()
