@@ -2,13 +2,24 @@
 
 from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt, SelfTaughtPrompt
+from judgekit.schema.prompts import (
+    CritiquePairPrompt,
+    CritiquePointPrompt,
+    EvalPlannerPrompt,
+    PairwisePrompt,
+    PromptConfig,
+    RatingPrompt,
+    SelfTaughtPrompt,
+)
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
+    CritiquePairPrompt: CritiquePair,
+    CritiquePointPrompt: CritiquePoint,
     EvalPlannerPrompt: EvalPlanner,
     PairwisePrompt: Pairwise,
     RatingPrompt: Rating,

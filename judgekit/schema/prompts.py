@@ -53,10 +53,41 @@ class SelfTaughtPrompt:
     )
 
 
-PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+_STYLE = (
+    "wording and labels. zh: Chinese, the released weights' own; en: English; brief: English in few words and an "
+    "overall score without dimensions, for small models"
+)
+_ANSWER_TYPE = "what answers to task types the protocol does not know are judged as"
+
+
+@dataclass(frozen=True)
+class CritiquePairPrompt:
+    """``prompt=critiquellm``: a comparison of two answers that ends in the better one, as CritiqueLLM's."""
+
+    name: Literal["critiquellm"] = setting("critiquellm", "protocol")
+    style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
+    answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+
+
+@dataclass(frozen=True)
+class CritiquePointPrompt:
+    """``prompt=critiquellm_point``: a critique of one answer with scores from 1 to 10, as CritiqueLLM's."""
+
+    name: Literal["critiquellm_point"] = setting("critiquellm_point", "protocol")
+    style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
+    answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
+    reference: bool = setting(True, "show the reference answer of responses that have one")
+
+
+PromptConfig = (
+    CritiquePairPrompt | CritiquePointPrompt | EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+)
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
+    "critiquellm": CritiquePairPrompt,
+    "critiquellm_point": CritiquePointPrompt,
     "evalplanner": EvalPlannerPrompt,
     "pairwise": PairwisePrompt,
     "rating": RatingPrompt,
