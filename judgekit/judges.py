@@ -122,16 +122,21 @@ def _asked(
 
         text = server_sampler(sampler, store, progress)
         return text, text.cache.weights_digest
-    weights = _weights(found, found.model)
+    weights = judge_weights(found)
     text = text_sampler(weights, found.model, sampler, store, progress, make_sampler)
     return text, used_digest(weights, found.model, sampler)
 
 
-def _weights(found: FoundJudge, model: ModelConfig) -> Weights:
+def judge_weights(found: FoundJudge) -> Weights:
+    """Files of a judge that is no server's model; its base is fetched where that is needed.
+
+    :raises ModelError: they cannot be had
+    """
+    assert found.model is not None
     if found.trained is None:
-        return Weights(obtain(model))
+        return Weights(obtain(found.model))
     if (found.trained / "adapter_config.json").exists():
-        return Weights(obtain(model), found.trained)
+        return Weights(obtain(found.model), found.trained)
     return Weights(check_folder(found.trained))
 
 
@@ -193,7 +198,7 @@ def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
         if named is not None:
             message = f"sampler=openai asks a server's own model, and {named} was given too"
             raise ConfigError([Problem("judge", message, "Leave one of them out")])
-        return FoundJudge(judge.name, None)
+        return FoundJudge(judge.name, None, prompt=judge.prompt)
     found = _named(judge)
     assert found.model is not None
     model = replace(
@@ -201,7 +206,7 @@ def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
         dtype=judge.dtype or found.model.dtype,
         max_length=judge.max_length or found.model.max_length,
     )
-    return replace(found, name=judge.name or found.name, model=model)
+    return replace(found, name=judge.name or found.name, model=model, prompt=judge.prompt or found.prompt)
 
 
 def _named(judge: JudgeConfig) -> FoundJudge:

@@ -92,7 +92,7 @@ def test_every_judge_composes_and_its_fields_can_be_overridden(file: Path, eval_
     assert isinstance(container, dict)
     del container["hydra"]
     wanted = leaves(EvalConfig(judge=JudgeConfig(model=ModelConfig())))
-    assert wanted - {"prompt", "benchmark"} <= leaves(container)
+    assert wanted - {"prompt", "benchmark", "judge.prompt"} <= leaves(container)
 
 
 @pytest.mark.parametrize("prompt", sorted((CONF / "prompt").glob("*.yaml")), ids=lambda file: file.stem)
@@ -149,7 +149,8 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
         for section, family in (("sampler", SAMPLERS), ("prompt", PROMPTS), ("recipe", RECIPES))
     )
     wanted = leaves(RunConfig(sampler=sampler, prompt=prompt, recipe=recipe))
-    assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - {"data.sources"} <= written
+    chosen = {"data.sources", "teacher.sampler", "teacher.model", "teacher.prompt"}  # sections once something is
+    assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - chosen <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written
 

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
+from judgekit.randomness import digest
 from judgekit.sampling.backends import text_sampler, used_digest
 from judgekit.sampling.base import Progress, Sampler, SamplingParams
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import RunConfig
+from judgekit.schema.config import ModelConfig, OpenAIConfig, RunConfig, SamplerConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.record import RunRecord
 from judgekit.weights import Weights
@@ -195,16 +196,32 @@ class Lab:
         """What stands for a judge among a stage's inputs."""
         return judge.stage if judge.stage is not None else self.seed_digest()
 
-    def ask(self, weights: Weights) -> TextSampler:
-        """The model with these weights, ready to be asked. One model is held at a time."""
-        key = self._digest(weights)
+    def ask(
+        self, weights: Weights, model: ModelConfig | None = None, sampler: SamplerConfig | None = None
+    ) -> TextSampler:
+        """The model with these weights, ready to be asked. One model is held at a time.
+
+        :param model: what the weights are of; None: the seed
+        :param sampler: back end; None: the run's
+        """
+        model, sampler = model or self.config.model, sampler or self.config.sampler
+        return self._hold(
+            used_digest(weights, model, sampler) + digest(asdict(sampler)),
+            lambda: text_sampler(weights, model, sampler, self.store.root, self._progress, self._make_sampler),
+        )
+
+    def ask_server(self, sampler: OpenAIConfig) -> TextSampler:
+        """A server's model, ready to be asked; a request that times out at last is refused and the others go on."""
+        from judgekit.sampling.openai import server_sampler
+
+        return self._hold(
+            digest(["server", asdict(sampler)]), lambda: server_sampler(sampler, self.store.root, self._progress, True)
+        )
+
+    def _hold(self, key: str, make: Callable[[], TextSampler]) -> TextSampler:
         if self._held is None or self._held[0] != key:
             self.release()
-            config = self.config
-            held = text_sampler(
-                weights, config.model, config.sampler, self.store.root, self._progress, self._make_sampler
-            )
-            self._held = (key, held)
+            self._held = (key, make())
         return replace(self._held[1], shard=self._shard)
 
     def release(self) -> None:

@@ -32,7 +32,7 @@ from judgekit.sampling.base import (
 )
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
-from judgekit.sampling.server import GO_ON, Rejected, Served, Server
+from judgekit.sampling.server import GO_ON, Rejected, Served, Server, TimedOut
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.text import TOO_LONG, TextSampler
 from judgekit.schema.checks import server_problems
@@ -50,11 +50,15 @@ _MARKER = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Za-z_]{2,32}\]")
 
 
 def server_sampler(
-    config: OpenAIConfig, store_root: Path, progress: Callable[[str], Progress] | None = None
+    config: OpenAIConfig,
+    store_root: Path,
+    progress: Callable[[str], Progress] | None = None,
+    count_timeouts: bool = False,
 ) -> TextSampler:
     """A server's model, ready to be asked. Close it after use.
 
     :param store_root: root folder of the store that keeps the replies
+    :param count_timeouts: a request that times out at last is refused, instead of ending the call
     :raises ConfigError: settings that a server cannot be asked with
     :raises MissingExtraError: without the package ``openai``
     :raises ModelError: the server does not offer the model
@@ -63,7 +67,7 @@ def server_sampler(
     problems = server_problems(config)
     if problems:
         raise ConfigError(problems)
-    sampler = OpenAISampler(config)
+    sampler = OpenAISampler(config, count_timeouts)
     try:
         served = sampler.served()
         cache = GenerationCache(store_root, served.digest, f"{served.name} at {served.url}")
@@ -78,13 +82,13 @@ def server_sampler(
 class OpenAISampler:
     """A sampler over one model of one server."""
 
-    def __init__(self, config: OpenAIConfig) -> None:
+    def __init__(self, config: OpenAIConfig, count_timeouts: bool = False) -> None:
         """Remember where to ask.
 
         :raises MissingExtraError: without the package ``openai``
         """
-        self.config = config
-        self._connected: Server | None = Server(config)
+        self.config, self._count_timeouts = config, count_timeouts
+        self._connected: Server | None = Server(config, count_timeouts)
         self._loop: _Loop | None = None
         self._model: Served | None = None
         self._trees: dict[tuple[str, ...], tuple[Choices, dict[Start, str]]] = {}
@@ -164,7 +168,7 @@ class OpenAISampler:
     @property
     def _server(self) -> Server:
         if self._connected is None:
-            self._connected = Server(self.config)
+            self._connected = Server(self.config, self._count_timeouts)
         return self._connected
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -179,6 +183,8 @@ class OpenAISampler:
             if request.params.choices:
                 return await self._choose(request, sample)
             return self._read(await self._ask(self._body(request, sample)), request)
+        except TimedOut as error:
+            return Refusal("timed out", str(error))
         except Rejected as rejection:
             refusal = self._refusal(rejection)
             if refusal is None:

@@ -44,11 +44,15 @@ class Rejected(Exception):
         super().__init__(message)
 
 
+class TimedOut(Exception):
+    """A request that was not answered in time as often as it was tried, where that is to be counted."""
+
+
 class _Failed(Exception):
     """A request that may succeed when repeated. :ivar wait: seconds the server asks for"""
 
-    def __init__(self, message: str, wait: float | None = None) -> None:
-        self.wait = wait
+    def __init__(self, message: str, wait: float | None = None, timed_out: bool = False) -> None:
+        self.wait, self.timed_out = wait, timed_out
         super().__init__(message)
 
 
@@ -82,10 +86,11 @@ class Served:
 class Server:
     """Requests to one server. All of them run in one event loop.
 
+    :param count_timeouts: a request that timed out as often as it may be tried is given up alone
     :ivar url: address without credentials
     """
 
-    def __init__(self, config: OpenAIConfig) -> None:
+    def __init__(self, config: OpenAIConfig, count_timeouts: bool = False) -> None:
         """Read the key from the environment; nothing is sent yet.
 
         :raises MissingExtraError: without the package ``openai``
@@ -98,7 +103,7 @@ class Server:
         # Below this level they tell every request, which is noise, and headers, which must not be told.
         for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.config, self.url = config, public_url(config.base_url)
+        self.config, self.url, self._count_timeouts = config, public_url(config.base_url), count_timeouts
         self._errors = openai
         self._key = read_key(config.api_key_env)
         self._client = openai.AsyncOpenAI(
@@ -137,6 +142,7 @@ class Server:
 
         :param path: below the configured address, or below the server's root when it begins with ``//``
         :raises Rejected: the server will not serve it
+        :raises TimedOut: it timed out at last, and timeouts are counted
         :raises StageError: it failed as often as configured
         """
         for attempt in range(self.config.retries + 1):
@@ -148,6 +154,8 @@ class Server:
                 raise StageError(f"{self.url} {reason} and asks to wait {reason.wait:.0f} s. {GO_ON}")
             if attempt < self.config.retries:
                 await self._pause(attempt, reason)
+        if reason.timed_out and self._count_timeouts:
+            raise TimedOut(str(reason))
         times = f" ({self.config.retries + 1} times)" if self.config.retries else ""
         raise StageError(f"{self.url} {reason}{times}. See that the server runs. {GO_ON}")
 
@@ -184,7 +192,7 @@ class Server:
                 else:
                     answer = await self._client.post(url, body=body, cast_to=object)
         except (TimeoutError, self._errors.APITimeoutError):
-            raise _Failed(f"did not answer within {limit:g} s (sampler.timeout_seconds)") from None
+            raise _Failed(f"did not answer within {limit:g} s (sampler.timeout_seconds)", timed_out=True) from None
         except self._errors.APIConnectionError as error:
             raise _Failed(f"cannot be reached: {self.quote(error.__cause__ or error)}") from None
         except self._errors.APIStatusError as error:

