@@ -89,8 +89,8 @@ _EN = Wording(
         "1. For every dimension write its name and a whole score from 1 to 10, then what you find.\n"
         "2. Give a whole overall score from 1 to 10; factual accuracy and user need matter most. 1 to 2: beside the "
         "question, wrong in its substance, or harmful. 3 to 4: no grave error, but poor and of little use. 5 to 6: "
-        "does what was asked on the whole, weak in some dimensions. 7 to 8: good in all dimensions, close to the reference. "
-        "9 to 10: clearly better than the reference and nearly perfect throughout. Be strict.\n"
+        "does what was asked on the whole, weak in some dimensions. 7 to 8: good in all dimensions, close to the "
+        "reference. 9 to 10: clearly better than the reference and nearly perfect throughout. Be strict.\n"
         "3. Hold the answer against the reference: say what it lacks and how it could be improved.\n"
         "4. As the last line write nothing but a dictionary of all scores, like {example}.\n\n"
     ),
@@ -107,7 +107,8 @@ _EN = Wording(
         "be compared and what the answers really say.\n"
         "2. Say which answer is better on the whole, or that neither is, and why. Their order must not matter.\n"
         "3. The scores in the reviews are for your eyes only: write none. Where the overall scores are far apart, "
-        "follow them unless a review is plainly mistaken; where they are close you may decide otherwise, if you explain it.\n"
+        "follow them unless a review is plainly mistaken; where they are close you may decide otherwise, "
+        "if you explain it.\n"
         "4. As the last line write nothing but your decision: {first}, {second} or {neither}.\n\n"
     ),
     unreference_pair=(
