@@ -19,7 +19,7 @@ from judgekit.errors import DataError
 Verdict = Literal["A", "B", "tie"]
 Order = Literal["ab", "ba"]
 Message = Mapping[str, str]
-"""One chat turn: ``{"role": "user" | "system" | "assistant", "content": text}``."""
+"""One chat turn: ``{"role": "user" | "system" | "assistant", "content": text}``; plain text: one of role ``text``."""
 
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 ORDERS: tuple[Order, ...] = ("ab", "ba")

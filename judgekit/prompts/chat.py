@@ -3,6 +3,9 @@
 Message text is data. The chat template is rendered with a placeholder for every content; only what the template
 itself wrote is parsed for special tokens, the contents are encoded as plain text. So a response that holds
 ``<|im_start|>`` ends up as characters, never as a turn boundary, and no BOS is doubled.
+
+Models without a chat template, such as released judges, read plain text: a prompt of one message whose role is
+``text`` is encoded in one piece, white space included, behind the BOS that the tokenizer itself puts before a text.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from judgekit.errors import ModelError
 from judgekit.rows import Message
 
 ROLES = ("system", "user", "assistant")
+PLAIN = "text"
+"""Role of the one message of a prompt in plain text."""
 _SLOT = re.compile(r"jkslot(\d+)qzx")
 # Llama 3.2 templates print today's date unless given one; a prompt must not change overnight.
 _TEMPLATE_DATE = "26 Jul 2024"
@@ -31,6 +36,10 @@ class ChatTokenizer(Protocol):
     @property
     def added_tokens_decoder(self) -> Any:
         """Special and other added tokens by id."""
+
+    @property
+    def eos_token_id(self) -> Any:
+        """The token that ends a text, None without one."""
 
     def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
         """Render messages."""
@@ -52,6 +61,8 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill
     :raises ValueError: a role or text that cannot be encoded; the message is the reason to count the row under
     :raises ModelError: the tokenizer's chat template cannot be used
     """
+    if is_plain(messages):
+        return _start(tokenizer) + _literal(tokenizer, check_text(messages[0]["content"] + prefill))
     contents = [check_text(message["content"]).strip() for message in messages]
     roles = [message["role"] for message in messages]
     ids: list[int] = []
@@ -63,13 +74,23 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill
     return ids + _before_word(tokenizer, check_text(prefill))
 
 
-def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True) -> list[int]:
+def is_plain(messages: Sequence[Message]) -> bool:
+    """Whether a prompt is plain text instead of a chat."""
+    return len(messages) == 1 and messages[0]["role"] == PLAIN
+
+
+def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True, prompt: Sequence[Message] = ()) -> list[int]:
     """Token ids of an assistant's reply, to follow those of ``encode_prompt``.
 
     :param end: append the token that ends an assistant's turn
+    :param prompt: what it follows; after plain text it is encoded as the text's continuation
     :raises ValueError: text that cannot be encoded
     """
     ids = _literal(tokenizer, check_text(text))
+    if is_plain(prompt):
+        before = prompt[0]["content"][-1:]
+        head, joined = _literal(tokenizer, before), _literal(tokenizer, before + text)
+        ids = joined[len(head) :] if joined[: len(head)] == head else ids
     return [*ids, end_of_turn(tokenizer)] if end else ids
 
 
@@ -86,10 +107,14 @@ def check_text(text: str) -> str:
 
 
 def end_of_turn(tokenizer: ChatTokenizer) -> int:
-    """The special token that the chat template puts right after an assistant's message.
+    """The special token that the chat template puts right after an assistant's message; without one, the end of text.
 
-    :raises ModelError: the template puts none there
+    :raises ModelError: the template puts none there, or there is neither
     """
+    if not tokenizer.chat_template:
+        if tokenizer.eos_token_id is None:
+            raise ModelError("The model's tokenizer has neither a chat template nor a token that ends a text.")
+        return int(tokenizer.eos_token_id)
     return _end_of_turn(tokenizer, str(tokenizer.chat_template))
 
 
@@ -144,6 +169,13 @@ def _render(tokenizer: ChatTokenizer, roles: Sequence[str], generation_prompt: b
     if [part for part in parts if isinstance(part, int)] != list(range(len(roles))):
         raise ModelError("The model's chat template drops, repeats or reorders messages.")
     return [part for part in parts if part != ""]
+
+
+def _start(tokenizer: ChatTokenizer) -> list[int]:
+    """What the tokenizer puts before a text: a BOS or nothing."""
+    bare, whole = _encode(tokenizer, "a", literal=False), list(tokenizer.encode("a", verbose=False))
+    place = next((at for at in range(len(whole)) if whole[at : at + len(bare)] == bare), 0)
+    return whole[:place]
 
 
 def _before_word(tokenizer: ChatTokenizer, text: str) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from judgekit.prompts.chat import ChatTokenizer, check_text, encode_prompt
+from judgekit.prompts.chat import PLAIN, ChatTokenizer, check_text, encode_prompt
 from judgekit.rows import Message
 from judgekit.sampling.base import Finish, Generation, Prices, Progress, Refusal, Request, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
@@ -103,8 +103,14 @@ TOO_LONG = "too long"
 
 
 def _as_text(request: TextRequest) -> Request | Refusal:
-    """The request for a server that encodes text itself; contents lose their outer white space, as always."""
-    messages = tuple({"role": turn["role"], "content": turn["content"].strip()} for turn in request.prompt)
+    """The request for a server that encodes text itself; contents lose their outer white space, as always.
+
+    Plain text is asked as a user's message: what the server makes of it is up to its chat template.
+    """
+    roles = {PLAIN: "user"}
+    messages = tuple(
+        {"role": roles.get(turn["role"], turn["role"]), "content": turn["content"].strip()} for turn in request.prompt
+    )
     for text in (*(turn["content"] for turn in messages), request.prefill):
         try:
             check_text(text)

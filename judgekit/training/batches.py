@@ -120,7 +120,7 @@ def encode_rows(
         texts = (row.target,) if isinstance(row, Demonstration) else (row.chosen, row.rejected)
         try:
             prompt = tuple(encode_prompt(tokenizer, row.prompt))
-            completions = tuple(tuple(encode_reply(tokenizer, text)) for text in texts)
+            completions = tuple(tuple(encode_reply(tokenizer, text, prompt=row.prompt)) for text in texts)
         except ValueError as error:
             found.refused[str(error)] += 1
             continue

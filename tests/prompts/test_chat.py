@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
-from judgekit.prompts.chat import encode_prompt, encode_reply, end_of_turn
+from judgekit.prompts.chat import PLAIN, encode_prompt, encode_reply, end_of_turn
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -100,3 +100,28 @@ def test_rows_that_cannot_be_encoded_give_a_reason(
 ) -> None:
     with pytest.raises(ValueError, match=reason):
         encode_prompt(tokenizer, [{"role": role, "content": text}])
+
+
+def make_llama_tokenizer() -> PreTrainedTokenizerFast:
+    """As LLaMA's: a space before every text, line ends as bytes, BOS before texts, and no chat template."""
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = ["<unk>", "<s>", "</s>", "<0x0A>", "\u2581", "\u2581Hi", *letters]
+    merges = [("\u2581", "H"), ("\u2581H", "i")]
+    vocabulary = {piece: index for index, piece in enumerate([*pieces, "\u2581H"])}
+    core = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True))
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+def test_plain_text_is_encoded_in_one_piece_and_its_reply_as_what_follows() -> None:
+    tokenizer = make_llama_tokenizer()
+    prompt = [{"role": PLAIN, "content": "Hi</s>\n"}]
+    ids = encode_prompt(tokenizer, prompt)
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<s>", "\u2581Hi", *"</s>", "<0x0A>"], "white space stays"
+    reply = encode_reply(tokenizer, "1\n", prompt=prompt)
+    assert tokenizer.convert_ids_to_tokens(reply) == ["1", "<0x0A>", "</s>"], "no space before what goes on"
+    assert ids + reply[:-1] == tokenizer.encode("Hi</s>\n1\n", split_special_tokens=True)
+    assert encode_prompt(tokenizer, prompt, "1\n") == ids + reply[:-1]
+    with pytest.raises(ModelError, match="no chat template"):
+        encode_prompt(tokenizer, [{"role": "user", "content": "Hi"}])
