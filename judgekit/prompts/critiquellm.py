@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from judgekit.prompts.base import Reading, ScoreReading, fill, shown
+from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 
@@ -96,9 +97,15 @@ TASK_TYPES: Mapping[str, tuple[str, ...]] = {
 _NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 
 
+def known_task(category: str | None) -> str | None:
+    """The task type in a category, which may follow the name of a source (``SOURCE/TYPE``); None: it is not known."""
+    task = (category or "").rpartition("/")[2].casefold()
+    return task if task in _TYPE_OF else None
+
+
 def answer_type(category: str | None, default: AnswerType) -> AnswerType:
-    """The answer type of a task type, which may follow the name of a source (``SOURCE/TYPE``)."""
-    return _TYPE_OF.get((category or "").rpartition("/")[2].casefold(), default)
+    """The answer type of a task type."""
+    return _TYPE_OF.get(known_task(category) or "", default)
 
 
 def dimensions(style: str, kind: AnswerType) -> tuple[str, ...]:
@@ -111,6 +118,10 @@ def _opening(style: str, kind: AnswerType, question: str, reference: str | None)
     tag = "" if style == "brief" else f"[{labels.types[kind][0]}]\n"
     known = fill(labels.reference, reference=reference) if reference else ""
     return tag + fill(labels.question, question=question) + known
+
+
+def _message(text: str, plain: bool) -> tuple[Message, ...]:
+    return ({"role": PLAIN if plain else "user", "content": text},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,7 @@ class CritiquePoint:
         config = self.config
         kind = answer_type(row.subset, config.answer_type)
         text = _opening(config.style, kind, row.instruction, row.reference if config.reference else None)
-        return ({"role": "user", "content": text + fill(LABELS[config.style].answer, response=row.response)},)
+        return _message(text + fill(LABELS[config.style].answer, response=row.response), config.plain)
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
         """The overall score: the one in a dictionary or, where there is none, after its name.
@@ -208,7 +219,7 @@ class CritiquePair:
         config, (first, second) = self.config, shown(pair, order)
         kind = answer_type(pair.subset, config.answer_type)
         text = _opening(config.style, kind, pair.instruction, pair.reference if config.reference else None)
-        return ({"role": "user", "content": text + fill(LABELS[config.style].answers, first=first, second=second)},)
+        return _message(text + fill(LABELS[config.style].answers, first=first, second=second), config.plain)
 
     def read(self, text: str, truncated: bool) -> Reading:
         """The verdict in a reply's dictionary.

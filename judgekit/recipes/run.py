@@ -12,6 +12,7 @@ import yaml
 
 from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment_rows, pair_numbers, section_numbers
 from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.recipes.critiquellm import critiquellm
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.lab import Judge, Lab, Outcome
 from judgekit.recipes.self_taught import self_taught
@@ -26,7 +27,11 @@ from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 
-RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner, "self_taught": self_taught}
+RECIPES: dict[str, Callable[[Lab], Outcome]] = {
+    "critiquellm": critiquellm,
+    "evalplanner": evalplanner,
+    "self_taught": self_taught,
+}
 
 
 def execute(

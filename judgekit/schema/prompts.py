@@ -57,6 +57,7 @@ _STYLE = (
     "wording and labels. zh: Chinese, the released weights' own; en: English; brief: English in few words and an "
     "overall score without dimensions, for small models"
 )
+_PLAIN = "shown as plain text, as the released weights read it; false: as a user's message"
 _ANSWER_TYPE = "what answers to task types the protocol does not know are judged as"
 
 
@@ -68,6 +69,7 @@ class CritiquePairPrompt:
     style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
     answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
     reference: bool = setting(True, "show the reference answer of pairs that have one")
+    plain: bool = setting(False, _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class CritiquePointPrompt:
     style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
     answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
     reference: bool = setting(True, "show the reference answer of responses that have one")
+    plain: bool = setting(False, _PLAIN)
 
 
 PromptConfig = (

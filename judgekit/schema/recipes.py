@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
 
@@ -120,7 +121,11 @@ class SelfTaughtConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
-RecipeConfig = EvalPlannerConfig | SelfTaughtConfig
+RecipeConfig = CritiqueLLMConfig | EvalPlannerConfig | SelfTaughtConfig
 """Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
 
-RECIPES: dict[str, type[RecipeConfig]] = {"evalplanner": EvalPlannerConfig, "self_taught": SelfTaughtConfig}
+RECIPES: dict[str, type[RecipeConfig]] = {
+    "critiquellm": CritiqueLLMConfig,
+    "evalplanner": EvalPlannerConfig,
+    "self_taught": SelfTaughtConfig,
+}
