@@ -38,12 +38,18 @@ NEEDS_FILES = {
 NEEDS_CHOICES = {
     "data=wildchat_math": ["benchmark=[llmbar]"],
     "data=wildchat": ["benchmark=[llmbar]", "recipe=self_taught"],
+    "prompt=critiquellm": ["recipe=critiquellm"],
+    "prompt=critiquellm_brief": ["recipe=critiquellm"],
+    "prompt=critiquellm_plain": ["recipe=critiquellm"],
+    "recipe=critiquellm": ["prompt=critiquellm"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
 }
 """Choices that do not go with the others' defaults, and what goes with them."""
 
-OF_EVALUATIONS = {"prompt=pairwise", "prompt=rating"}
+OF_EVALUATIONS = {
+    "prompt=critiquellm_point", "prompt=critiquellm_point_plain", "prompt=pairwise", "prompt=rating",
+}  # fmt: skip
 """Protocols without plans, for any judge; the default recipe's judges plan."""
 
 

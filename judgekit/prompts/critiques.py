@@ -81,10 +81,10 @@ def _sections(body: str, names: Sequence[str]) -> tuple[Section, ...]:
         if found:
             heads.append((found.start(), found.end(), name, float(found[1]) if found[1] else None))
     heads.sort()
-    ends = [start for start, *_ in heads[1:]] + [len(body)]
+    ends = [*(start for start, *_ in heads[1:]), len(body)]
     return tuple(
         Section(name, score, _NEXT_NUMBER.sub("", body[start:end]).strip(" \t\n:：.。*-,，)）、"))
-        for (_, start, name, score), end in zip(heads, ends, strict=True)
+        for (_, start, name, score), end in zip(heads, ends, strict=False)
     )
 
 

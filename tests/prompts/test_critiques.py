@@ -24,7 +24,7 @@ ZH = (
     "{'事实正确性': 8, '满足用户需求': 7, '公平与可负责程度': 9, '创造性': 5, '综合得分': 7}"
 )
 COMPARED = (
-    "Factual accuracy: both are right. User need: Assistant 1 answers all of it. Clarity: alike. Completeness: Assistant "
+    "Factual accuracy: both are right. User need: Assistant 1 answers it all. Clarity: alike. Completeness: Assistant "
     "2 gives 3 examples of 4.\nAssistant 1 is better.\n{'Overall comparison': 'Assistant 1'}"
 )
 
