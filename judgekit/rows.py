@@ -54,6 +54,7 @@ class ResponsePair:
 
     :param group: rows of one group share an instruction; intervals resample groups
     :param model_a: who wrote response_a, where that is known; likewise ``model_b``
+    :param input: the end of the instruction that is its input, where the data keeps the two apart
     """
 
     id: str
@@ -66,6 +67,7 @@ class ResponsePair:
     group: str | None = None
     model_a: str | None = None
     model_b: str | None = None
+    input: str | None = None
 
     @property
     def cluster(self) -> str:

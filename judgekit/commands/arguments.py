@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 # Written out, because the modules that define them import numpy.
-MERGE_RULES = ("none", "panda", "both_agree", "judgebench", "average_score", "average_probability")
+MERGE_RULES = ("none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability")
 AGGREGATED = ("rewardbench", "rm_bench")
 
 

@@ -70,6 +70,11 @@ def build_pairs(
     return pairs
 
 
+def without_responses(instructions: Sequence[Instruction]) -> list[ResponsePair]:
+    """Instructions as pairs that have no responses yet, for recipes whose candidates write them."""
+    return [ResponsePair(row.id, row.text, "", "", None, subset=row.source, group=row.id) for row in instructions]
+
+
 def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:
     """Why a pair cannot be used, None when it can."""
     if not better.strip() or not worse.strip():

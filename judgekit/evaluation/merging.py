@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Verdict
 
-MergeRule = Literal["none", "panda", "both_agree", "judgebench", "average_score", "average_probability"]
+MergeRule = Literal[
+    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ def merge_orders(
 
     - ``panda`` (PandaLM, its authors' rule): the verdicts contradict each other → tie, otherwise that of order ``ab``;
       so (A, tie) is A and (tie, A) a tie
+    - ``panda_symmetric``: the same whichever order is named first: of a verdict and a tie the verdict, in both cases
     - ``both_agree`` (CritiqueLLM, Auto-J): the verdict both give; otherwise invalid, reason ``conflict``
     - ``judgebench`` (JudgeBench, its code): A counts 1, B counts -1, a tie or an invalid verdict 0; the sign of the
       sum; invalid only when both are
@@ -73,6 +76,10 @@ def _panda(ab: VerdictRow, ba: VerdictRow) -> str:
     return "tie" if {ab.verdict, ba.verdict} == {"A", "B"} else str(ab.verdict)
 
 
+def _panda_symmetric(ab: VerdictRow, ba: VerdictRow) -> str:
+    return _sign(sum({"A": 1, "B": -1}.get(str(row.verdict), 0) for row in (ab, ba)))
+
+
 def _both_agree(ab: VerdictRow, ba: VerdictRow) -> str:
     return str(ab.verdict) if ab.verdict == ba.verdict else "conflict"
 
@@ -101,6 +108,7 @@ def _sign(value: float) -> Verdict:
 
 RULES: Mapping[str, Rule] = {
     "panda": _panda,
+    "panda_symmetric": _panda_symmetric,
     "both_agree": _both_agree,
     "judgebench": _judgebench,
     "average_score": _average_score,

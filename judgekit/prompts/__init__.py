@@ -1,27 +1,33 @@
 """How judges are asked and how their replies are read."""
 
 from judgekit.errors import ConfigError, Problem
+from judgekit.prompts.autoj import AutoJ
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
+from judgekit.prompts.pandalm import PandaLM
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
 from judgekit.schema.prompts import (
+    AutoJPrompt,
     CritiquePairPrompt,
     CritiquePointPrompt,
     EvalPlannerPrompt,
     PairwisePrompt,
+    PandaLMPrompt,
     PromptConfig,
     RatingPrompt,
     SelfTaughtPrompt,
 )
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
+    AutoJPrompt: AutoJ,
     CritiquePairPrompt: CritiquePair,
     CritiquePointPrompt: CritiquePoint,
     EvalPlannerPrompt: EvalPlanner,
     PairwisePrompt: Pairwise,
+    PandaLMPrompt: PandaLM,
     RatingPrompt: Rating,
     SelfTaughtPrompt: SelfTaught,
 }

@@ -44,16 +44,30 @@ Handle = Artifact | Planned
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A model other than the seed that training starts from.
+
+    :param weights: fetches its files
+    :param digest: what stands for it among a stage's inputs
+    """
+
+    weights: Callable[[], Weights]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judge:
     """A model at some point of a recipe.
 
     :param name: as in reports: ``seed``, ``warm``, ``sft``, ``dpo1`` ...
-    :param stage: training stage whose folder ``judge`` holds the adapter; None for the seed
+    :param stage: training stage whose folder ``judge`` holds the adapter; None for a model as it is
+    :param start: which model that is; None: the seed
     :param votes: its verdicts are majorities over so many samples; 0: greedy judgments
     """
 
     name: str
     stage: Handle | None
+    start: Start | None = None
     votes: int = 0
 
 
@@ -182,7 +196,7 @@ class Lab:
     def weights(self, judge: Judge) -> Weights:
         """Files of a judge."""
         if judge.stage is None:
-            return Weights(self.base())
+            return Weights(self.base()) if judge.start is None else judge.start.weights()
         assert isinstance(judge.stage, Artifact)
         return self.trained(judge.stage.path / "judge")
 
@@ -194,7 +208,9 @@ class Lab:
 
     def source(self, judge: Judge) -> Handle | str:
         """What stands for a judge among a stage's inputs."""
-        return judge.stage if judge.stage is not None else self.seed_digest()
+        if judge.stage is not None:
+            return judge.stage
+        return self.seed_digest() if judge.start is None else judge.start.digest
 
     def ask(
         self, weights: Weights, model: ModelConfig | None = None, sampler: SamplerConfig | None = None

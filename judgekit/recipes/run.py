@@ -15,6 +15,7 @@ from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.recipes.critiquellm import critiquellm
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.lab import Judge, Lab, Outcome
+from judgekit.recipes.pandalm import pandalm
 from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
@@ -30,6 +31,7 @@ from judgekit.weights import Weights
 RECIPES: dict[str, Callable[[Lab], Outcome]] = {
     "critiquellm": critiquellm,
     "evalplanner": evalplanner,
+    "pandalm": pandalm,
     "self_taught": self_taught,
 }
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from judgekit.data.checking import Checker
-from judgekit.data.pairs import Question, build_pairs
+from judgekit.data.pairs import Question, build_pairs, without_responses
 from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
@@ -102,7 +102,7 @@ def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle
     """Response pairs of every instruction that allows one."""
     data, seed = lab.config.data, lab.config.seed
     max_chars = lab.config.bias.max_response_chars
-    sampled = [source for source in data.sources.values() if source.pairs not in ("written", "given")]
+    sampled = [source for source in data.sources.values() if source.pairs not in ("written", "given", "none")]
     settings = section(data, "solutions", "solution_temperature", "response_tokens", "checker_seconds")
     config = settings | {"sources": sources, "seed": seed, "max_chars": max_chars}
     params = SamplingParams(data.solution_temperature, lab.config.sampler.top_p, data.response_tokens, seed=seed)
@@ -137,6 +137,10 @@ def _pairs(lab: Lab, instructions: Handle, sources: Mapping[str, Any]) -> Handle
                 if source.pairs == "given":
                     continue
                 members = [row for row in rows if row.category.startswith(f"{name}/")]
+                if source.pairs == "none":
+                    made += [_named(pair, name) for pair in without_responses(members)]
+                    workspace.count(**{name: len(members)})
+                    continue
                 found = build_pairs(
                     members, source, data, seed=seed, ask=ask, verify=verify, max_chars=max_chars,
                     drop=functools.partial(_drop_from, workspace, name),

@@ -67,7 +67,9 @@ def text_sampler(
     """
     back_end = make(weights) if make is not None else make_sampler(weights, model, sampler)
     cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
-    return TextSampler(load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress)
+    return TextSampler(
+        load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress
+    )
 
 
 _TOKENIZERS: dict[Path, Any] = {}

@@ -22,14 +22,14 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
-    "starter": ("near_miss", "noisy_instruction"),
-    "constraints": ("written", "verified"),
-    "maths": ("verified",),
-    "gsm8k": ("verified",),
-    "math": ("verified",),
-    "jsonl": ("near_miss", "noisy_instruction", "given"),
-    "parquet": ("near_miss", "noisy_instruction", "given"),
-    "hub": ("near_miss", "noisy_instruction", "given"),
+    "starter": ("near_miss", "noisy_instruction", "none"),
+    "constraints": ("written", "verified", "none"),
+    "maths": ("verified", "none"),
+    "gsm8k": ("verified", "none"),
+    "math": ("verified", "none"),
+    "jsonl": ("near_miss", "noisy_instruction", "given", "none"),
+    "parquet": ("near_miss", "noisy_instruction", "given", "none"),
+    "hub": ("near_miss", "noisy_instruction", "given", "none"),
 }
 """How response pairs can be made from each kind of source."""
 

@@ -29,10 +29,11 @@ class SourceConfig:
     kind: Literal["starter", "constraints", "maths", "gsm8k", "math", "jsonl", "parquet", "hub"] = setting(
         "starter", "where rows come from"
     )
-    pairs: Literal["near_miss", "noisy_instruction", "verified", "written", "given"] = setting(
+    pairs: Literal["near_miss", "noisy_instruction", "verified", "written", "given", "none"] = setting(
         "verified",
         "how response pairs are made: the given near miss, a modified instruction the model writes, "
-        "right against wrong samples by a checker, written by program (constraints), or given in the rows",
+        "right against wrong samples by a checker, written by program (constraints), given in the rows, or none, where "
+        "a recipe's candidates write responses",
     )
     count: int | None = setting(None, "how many instructions to take; null: all", ge=1)
     path: str | None = setting(None, "file of a jsonl, parquet, gsm8k or math source", path=True)

@@ -83,16 +83,52 @@ class CritiquePointPrompt:
     plain: bool = setting(False, _PLAIN)
 
 
+@dataclass(frozen=True)
+class PandaLMPrompt:
+    """``prompt=pandalm``: the verdict on the first line, then a reason and a reference (PandaLM, arXiv 2306.05087)."""
+
+    name: Literal["pandalm"] = setting("pandalm", "protocol")
+    style: Literal["judge", "teacher", "teacher_brief"] = setting(
+        "judge",
+        "judge: the format that is trained; teacher: asks a chat model for the same parts with the verdict last; "
+        "teacher_brief: likewise for small models",
+    )
+    chat: bool = setting(
+        True, "the judge's prompt is a user's message; false: plain text, as the released weights and base models read"
+    )
+    task: str | None = setting(None, "first sentence of the judge's prompt in place of ours, as some weights know it")
+    task_input: str | None = setting(None, "likewise where the task has an input")
+
+
+@dataclass(frozen=True)
+class AutoJPrompt:
+    """``prompt=autoj``: a comparison that ends in a final decision (Auto-J, arXiv 2310.05470); plain text."""
+
+    name: Literal["autoj"] = setting("autoj", "protocol")
+    template: str | None = setting(
+        None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
+    )
+
+
 PromptConfig = (
-    CritiquePairPrompt | CritiquePointPrompt | EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+    AutoJPrompt
+    | CritiquePairPrompt
+    | CritiquePointPrompt
+    | EvalPlannerPrompt
+    | PairwisePrompt
+    | PandaLMPrompt
+    | RatingPrompt
+    | SelfTaughtPrompt
 )
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
+    "autoj": AutoJPrompt,
     "critiquellm": CritiquePairPrompt,
     "critiquellm_point": CritiquePointPrompt,
     "evalplanner": EvalPlannerPrompt,
     "pairwise": PairwisePrompt,
+    "pandalm": PandaLMPrompt,
     "rating": RatingPrompt,
     "self_taught": SelfTaughtPrompt,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
@@ -121,11 +122,32 @@ class SelfTaughtConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
-RecipeConfig = CritiqueLLMConfig | EvalPlannerConfig | SelfTaughtConfig
+@dataclass(frozen=True)
+class PandaLMConfig:
+    """``recipe=pandalm`` (PandaLM, arXiv 2306.05087)."""
+
+    name: Literal["pandalm"] = setting("pandalm", "recipe")
+    candidates: dict[str, CandidateConfig] = setting({}, "models whose responses are compared, by name; null: left out")
+    tuning: TuningConfig = setting(TuningConfig, "optional tuning of all candidates alike")
+    pairs_per_instruction: int | None = setting(
+        None, "pairs of one instruction, drawn at random; null: every two candidates", ge=1
+    )
+    tie_conflicts: bool = setting(
+        True, "with bias.drop_conflicting, a verdict in one order and a tie in the other conflict too; unstated"
+    )
+    warm_start: WarmStartConfig = setting(
+        WarmStartConfig, "optional SFT of the seed on worked judgments; what it makes stands in for the teacher"
+    )
+    sft: OptimConfig = setting(OptimConfig, "SFT on the teacher's verdicts, reasons and references")
+    validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
+
+
+RecipeConfig = CritiqueLLMConfig | EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig
 """Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
 
 RECIPES: dict[str, type[RecipeConfig]] = {
     "critiquellm": CritiqueLLMConfig,
     "evalplanner": EvalPlannerConfig,
+    "pandalm": PandaLMConfig,
     "self_taught": SelfTaughtConfig,
 }

@@ -17,7 +17,11 @@ def test_prompts_hold_the_examples_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("text", "truncated", "items"),
     [
-        ("1. First?\n2) Second,\n   over two lines.\n3、第三个。", False, ["First?", "Second, over two lines.", "第三个。"]),
+        (
+            "1. First?\n2) Second,\n   over two lines.\n3、第三个。",
+            False,
+            ["First?", "Second, over two lines.", "第三个。"],
+        ),
         ("Sure:\n\n1. One\n\n2. Two and cut of", True, ["One"]),
         ("I have 3 ideas.", False, []),
         ("1. \n2. x", False, ["x"]),

@@ -43,6 +43,7 @@ def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
         subset=models,
         model_a=first,
         model_b=second,
+        input=record.text("input") or None,
     )
 
 
