@@ -63,7 +63,7 @@ def read_queries(text: str, truncated: bool) -> list[str]:
     """The items of a numbered list, in order; the last one of a reply cut at its limit is not whole."""
     starts = list(_ITEM.finditer(text))
     ends = [start.start() for start in starts[1:]] + [len(text)]
-    items = [" ".join(text[start.end() : end].split()) for start, end in zip(starts, ends, strict=True)]
+    items = [" ".join(text[start.end() : end].split()) for start, end in zip(starts, ends, strict=False)]
     return [item for item in (items[:-1] if truncated else items) if item]
 
 

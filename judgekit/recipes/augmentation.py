@@ -53,15 +53,18 @@ def _write(lab: Lab, teacher: Teacher, seeds: Handle, rules: AugmentationConfig,
         by_type: defaultdict[str, list[Instruction]] = defaultdict(list)
         for row in _rows(seeds, "instructions.jsonl"):
             by_type[row.category].append(row)
-        questions, shown = [], {}
+        questions: list[Question] = []
+        shown: dict[str, Instruction] = {}
         for category, rows in by_type.items():
             for number in range(rules.asks):
                 name = f"{category}#{number}"
                 examples = shuffled(rows, lab.config.seed, name, "examples")[: rules.examples]
                 task = category.rpartition("/")[2]
                 prompt = write_prompt(style, task, [row.text for row in examples], rules.per_ask)
-                questions.append(Question(name, prompt))
-                shown[name] = examples[0]
+                # Few seeds give the same prompt again, and with it the same reply.
+                if all(prompt != other.prompt for other in questions[-rules.asks :]):
+                    questions.append(Question(name, prompt))
+                    shown[name] = examples[0]
 
         lists: dict[str, list[str]] = {}
 

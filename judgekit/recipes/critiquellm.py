@@ -12,8 +12,9 @@ checkpoint is the one whose scores on the validation split correlate best with t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from judgekit.data.worked_critiques import worked_critiques, worked_reference
 from judgekit.errors import StageError
@@ -25,6 +26,7 @@ from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, known_task
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.augmentation import augment_queries
+from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.critiques import CritiqueStages, point_prompt, read_judgments
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
 from judgekit.recipes.measuring import Measured
@@ -39,6 +41,7 @@ from judgekit.weights import Weights
 
 log = logging.getLogger(__name__)
 
+CRITIQUED = ("d1", "validation")
 SPLITS = ("held_out", "validation", "warm", "d1", "d2")
 
 
@@ -57,7 +60,7 @@ def critiquellm(lab: Lab) -> Outcome:
     splits = make_splits(lab, stand_in.examples if stand_in.enabled else 0, second_round=False, choose=choose)
     seed = Judge("seed", None)
     teacher = Teacher(lab, train_stand_in(lab, splits, seed) if stand_in.enabled else None)
-    pairs = add_references(lab, teacher, queries[0], splits)
+    pairs = add_references(lab, teacher, queries[0], splits, answer(lab, splits))
     measured = Measured(lab, pairs, CritiquePair(prompt))
     measured.add(seed)
 
@@ -78,25 +81,44 @@ def critiquellm(lab: Lab) -> Outcome:
     return measured.outcome()
 
 
-def add_references(lab: Lab, teacher: Teacher, queries: Handle, splits: Handle) -> Handle:
-    """The splits once more, with a reference for every pair to be critiqued, and task types as subsets."""
+def answer(lab: Lab, splits: Handle) -> dict[str, Handle]:
+    """Pairs of the candidates' responses by split; none where the data bring their pairs."""
+    recipe, data = lab.recipe(CritiqueLLMConfig), lab.config.data
+    sizes = {"d1": data.first_round, "validation": data.validation if recipe.validate else 0}
+    return {
+        split: candidate_pairs(
+            lab, f"candidate_pairs/{split}", splits, f"{split}.jsonl", size, recipe.candidates, None,
+            recipe.pairs_per_instruction,
+        )
+        for split, size in sizes.items()
+        if recipe.candidates and size
+    }  # fmt: skip
+
+
+def add_references(
+    lab: Lab, teacher: Teacher, queries: Handle, splits: Handle, answered: Mapping[str, Handle]
+) -> Handle:
+    """The splits once more, with a reference for every pair to be critiqued, and task types as subsets.
+
+    :param answered: stages whose pairs take the place of a split's
+    """
     recipe = lab.recipe(CritiqueLLMConfig)
     asks = recipe.references == "teacher"
 
     def build(workspace: Workspace) -> None:
         assert isinstance(queries, Artifact) and isinstance(splits, Artifact)
         known = {row.id: row for row in read_rows(queries.file("instructions.jsonl"), Instruction)}
-        found = {name: _with_tasks(read_rows(splits.file(f"{name}.jsonl"), ResponsePair), known) for name in SPLITS}
-        bare = [pair for name in ("d1", "validation") for pair in found[name] if not pair.reference]
+        found = {name: _with_tasks(read_rows(_file(splits, answered, name), ResponsePair), known) for name in SPLITS}
+        bare = {str(pair.group): pair for name in CRITIQUED for pair in found[name] if not pair.reference}
         if asks:
-            questions = [Question(pair.id, answer_prompt(pair.instruction)) for pair in bare]
+            questions = [Question(name, answer_prompt(pair.instruction)) for name, pair in bare.items()]
             written = teacher.ask(questions, _whole, workspace, "references", tokens=recipe.reference_tokens)
         else:
-            texts = {pair.id: worked_reference(known[str(pair.group)], lab.config.seed) for pair in bare}
+            texts = {name: worked_reference(known[name], lab.config.seed) for name in bare}
             written = {name: text for name, text in texts.items() if text is not None}
         for name in SPLITS:
-            rows = [replace(pair, reference=pair.reference or written.get(pair.id)) for pair in found[name]]
-            kept = [pair for pair in rows if pair.reference or name not in ("d1", "validation")]
+            rows = [replace(pair, reference=pair.reference or written.get(str(pair.group))) for pair in found[name]]
+            kept = [pair for pair in rows if pair.reference or name not in CRITIQUED]
             if len(rows) > len(kept):
                 workspace.drop(f"{name}: no reference", len(rows) - len(kept))
             workspace.count(**{name: len(kept)})
@@ -106,9 +128,17 @@ def add_references(lab: Lab, teacher: Teacher, queries: Handle, splits: Handle) 
     count = lab.config.data.first_round + lab.config.data.validation if asks else 0
     return lab.stage(
         "references", 1, config | (teacher.settings if asks else {}),
-        [queries, splits, *([teacher.source] if asks else [])], build,
+        [queries, splits, *answered.values(), *([teacher.source] if asks else [])], build,
         generations=count, tokens=count * (PROMPT_TOKENS + recipe.reference_tokens), note="at most" if count else "",
     )  # fmt: skip
+
+
+def _file(splits: Artifact, answered: Mapping[str, Handle], name: str) -> Path:
+    if name not in answered:
+        return splits.file(f"{name}.jsonl")
+    stage = answered[name]
+    assert isinstance(stage, Artifact)
+    return stage.file("pairs.jsonl")
 
 
 def _whole(_: str, text: str, truncated: bool) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
 
@@ -43,6 +44,12 @@ class CritiqueLLMConfig:
 
     name: Literal["critiquellm"] = setting("critiquellm", "recipe")
     augmentation: AugmentationConfig = setting(AugmentationConfig, "optional queries the teacher writes")
+    candidates: dict[str, CandidateConfig] = setting(
+        {}, "models whose responses are critiqued, by name; none: the pairs that the data bring"
+    )
+    pairs_per_instruction: int | None = setting(
+        1, "pairs of one instruction's responses, drawn at random; null: every two candidates. Unknown", ge=1
+    )
     references: Literal["teacher", "worked"] = setting(
         "teacher",
         "reference answers of pairs that bring none: the teacher's answer, as GPT-4's in the paper (where people "

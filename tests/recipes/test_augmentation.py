@@ -22,6 +22,8 @@ from tests.training.tiny import make_model
 SEEDS = [
     Instruction("s1", "Name three rivers of Asia.", "own", "own/knowledge"),
     Instruction("s2", "Why does bread rise?", "own", "own/knowledge"),
+    Instruction("s4", "What do whales eat?", "own", "own/knowledge"),
+    Instruction("s5", "写一则寓言。", "own", "own/文本写作"),
     Instruction("s3", "写一首关于春天的诗。", "own", "own/文本写作"),
 ]
 LISTS = {
@@ -29,7 +31,8 @@ LISTS = {
     "own/knowledge#0": "1. Name three rivers of Asia.\n2. Name three rivers of Africa.\n3. How do planes stay up?\n"
     "4. What makes the sky look blue at noon?",
     # one written before, one like another new one, one that has no difficulty
-    "own/knowledge#1": "1. how do planes stay  up?\n2. What makes the sky look blue at night?\n3. Who was Ada Lovelace?",
+    "own/knowledge#1": "1. how do planes stay  up?\n2. What makes the sky look blue at night?\n"
+    "3. Who was Ada Lovelace?",
     "own/文本写作#0": "1. 为一家书店写广告词。\n2. 给老师写一封感谢信。",
     "own/文本写作#1": "我不会写。",
 }
@@ -47,6 +50,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_new_queries_are_filtered_and_balanced(tiny: Path, tmp_path: Path) -> None:
     rules = AugmentationConfig(enabled=True, asks=2, per_ask=4, examples=2, count=3, tokens=200)
     config = RunConfig(
+        seed=4,
         store=str(tmp_path / "store"),
         model=ModelConfig(name="tiny", path=str(tiny), dtype="float32", max_length=2048),
         recipe=CritiqueLLMConfig(augmentation=rules),
@@ -84,9 +88,9 @@ def test_new_queries_are_filtered_and_balanced(tiny: Path, tmp_path: Path) -> No
     assert found["queries"]["queries"] == 3
     assert found["queries"]["own/knowledge, difficulty 1"] == found["queries"]["own/knowledge, difficulty 3"] == 1
     rows = read_rows(stage.file("instructions.jsonl"), Instruction)
-    assert rows[:3] == SEEDS and len(rows) == 6
-    assert {row.category for row in rows[3:]} == {"own/knowledge", "own/文本写作"}
-    assert all(row.source == "own" and row.id.startswith(row.category) for row in rows[3:])
+    assert rows[:5] == SEEDS and len(rows) == 8
+    assert {row.category for row in rows[5:]} == {"own/knowledge", "own/文本写作"}
+    assert all(row.source == "own" and row.id.startswith(row.category) for row in rows[5:])
 
 
 class _Names(dict[str, str]):

@@ -12,7 +12,7 @@ import pytest
 
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
-from judgekit.errors import ConfigError, StageError
+from judgekit.errors import ConfigError
 from judgekit.evaluation.scores import read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.recipes import plan, run_recipe
@@ -92,10 +92,12 @@ class Script:
         splits = split_instructions({"constraints": rows}, SIZES, SEED)
         self.places = {row.id: place for place, row in enumerate(splits["d1"])}
         self.tokenizer = load_tokenizer(tiny)
-        self.fail_at, self.asked, self.checkpoints = fail_at, list[tuple[str, str]](), 0
+        self.fail_at, self.asked, self.checkpoints = fail_at, list[tuple[str, str]](), list[Weights]()
 
     def __call__(self, weights: Weights) -> ScriptedSampler:
         name = weights.adapter.parent.parent.name if weights.adapter is not None else "seed"
+        if weights.adapter is not None and weights.adapter.name != "judge":
+            self.checkpoints.append(weights)
         return ScriptedSampler(lambda request, _: self.answer(name, request), batch_size=3)
 
     def answer(self, judge: str, request: Request) -> str:
@@ -120,16 +122,9 @@ class Script:
         if "Assistant 1" in text:  # benchmark pairs: always the first
             return "Fine.\n{'Overall comparison': 'Assistant 1'}"
         assert "[Start of reference answer]" in text
-        if name.endswith("/a") and name.removesuffix("/a") == self.validation[0]:
-            self.checkpoints += 1
         # as the teacher at the first checkpoint, the reverse at the second
-        good = name.endswith("/a") == (self.checkpoints == 1)
+        good = name.endswith("/a") == (len(self.checkpoints) == 1)
         return f"Fine.\n{{'Overall score': {8 if good else 2}}}"
-
-    @property
-    def validation(self) -> list[str]:
-        rows = constraint_instructions(12, SEED)
-        return [row.id for row in split_instructions({"constraints": rows}, SIZES, SEED)["validation"]]
 
     def score(self, step: str, name: str) -> str:
         pair, side = name.split("/")
@@ -243,19 +238,20 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(run: Run, tiny: Path, tmp_p
 
 def test_other_choices_ask_the_teacher_nothing_anew(run: Run, tmp_path: Path) -> None:
     asked = len(run[2].asked)
-    recipe = replace(run[0].recipe, cross_validate=False, swap=False, with_reference=False, validate=False)
+    recipe = replace(
+        run[0].recipe,
+        cross_validate=False,
+        swap=False,
+        with_reference=False,
+        validate=False,
+        sft=replace(STEP, max_steps=1),
+    )
     run_recipe(replace(run[0], recipe=recipe), tmp_path / "out", run[2])
     found = stages(tmp_path / "out")
     # all of both paths: 2 + 4
     assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 1, "comparisons": 6}
     assert found["critiques/rows"]["rows"] == {"with reference false": 10 + 6}
     assert len(run[2].asked) == asked
-
-
-def test_a_teacher_that_fails_too_often_ends_the_run(run: Run, tiny: Path, tmp_path: Path) -> None:
-    config = replace(run[0], teacher=TeacherConfig(max_failed=0.3), store=str(tmp_path / "store"))
-    with pytest.raises(StageError, match="Of 4 questions the teacher failed on 2 so far"):
-        run_recipe(config, tmp_path / "out", Script(tiny))
 
 
 def test_planning_names_every_stage_of_the_run(run: Run, tmp_path: Path) -> None:
