@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from judgekit.commands.arguments import AGGREGATED, MERGE_RULES, add_compare, add_judge, positive
+from judgekit.commands.arguments import AGGREGATED, MERGE_RULES, add_compare, add_judge, add_rank, positive
 from judgekit.errors import JudgekitError
 
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
@@ -144,6 +144,7 @@ _COMMANDS = {
     "check": "list every mistake in a configuration, or what it would run and cost",
     "judge": "judge pairs, score responses or rank several responses to one instruction",
     "compare": "two judges on the same pairs: differences with intervals and tests",
+    "rank": "rank models by pairwise wins: a win matrix, Bradley-Terry ratings, a page",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run folder",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
@@ -166,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
     add_judge(commands, _COMMANDS["judge"])
     add_compare(commands, _COMMANDS["compare"])
+    add_rank(commands, _COMMANDS["rank"])
     _add_score(commands)
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")

@@ -32,6 +32,10 @@ NEEDS_FILES = {
     "data=wildchat": ("wildchat",),
     "experiment=paper/evalplanner": ("wildchat", "math"),
     "experiment=paper/self_taught": ("wildchat",),
+    "data=queries": ("queries",),
+    "experiment=paper/critiquellm": ("queries",),
+    "data=alpaca": ("alpaca",),
+    "experiment=paper/pandalm": ("alpaca",),
 }
 """Choices that only compose when the user says where their sources lie."""
 
@@ -44,13 +48,29 @@ NEEDS_CHOICES = {
     "recipe=critiquellm": ["prompt=critiquellm"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
+    "prompt=pandalm": ["recipe=pandalm"],
+    "prompt=pandalm_plain": ["recipe=pandalm"],
+    "recipe=pandalm": ["prompt=pandalm"],
+    "model=llama_7b": ["sampler.execution_tokens=512", "sampler.judge_tokens=512"],
+    "data=queries": [
+        "recipe=critiquellm",
+        "prompt=critiquellm_plain",
+        "benchmark=[alignbench]",
+        "+recipe.candidates={hot: {temperature: 1.0}, cool: {temperature: 0.5}}",
+    ],
+    "data=alpaca": ["recipe=pandalm", "prompt=pandalm", "benchmark=[llmbar]"],
+    "experiment=paper/pandalm": [
+        f"recipe.candidates.{name}.model.revision={'0' * 40}"
+        for name in ("bloom_7b", "cerebras_gpt_6_7b", "opt_6_7b", "pythia_6_9b")
+    ],
 }
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=critiquellm_point", "prompt=critiquellm_point_plain", "prompt=pairwise", "prompt=rating",
+    "prompt=autoj", "prompt=critiquellm_point", "prompt=critiquellm_point_plain", "prompt=pairwise",
+    "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief", "prompt=rating",
 }  # fmt: skip
-"""Protocols without plans, for any judge; the default recipe's judges plan."""
+"""Protocols without plans, for any judge or for teachers; the default recipe's judges plan."""
 
 
 def choices() -> list[str]:
@@ -76,7 +96,8 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Paths of the sources that are not shipped, as overrides by source."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "wildchat.jsonl").touch()
-    paths = {"wildchat": folder / "wildchat.jsonl", "math": folder}
+    file = folder / "wildchat.jsonl"
+    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file}
     return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 
@@ -123,14 +144,15 @@ def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer)
     assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
-@pytest.mark.parametrize("recipe", ["evalplanner", "self_taught"])
+@pytest.mark.parametrize("recipe", ["evalplanner", "pandalm", "self_taught"])
 def test_a_choice_that_needs_files_says_which(composer: Composer, recipe: str) -> None:
     choice = f"experiment=paper/{recipe}"
     with pytest.raises(ConfigError) as error:
         composer.job([choice])
+    missing = [override.partition("=")[0] for override in NEEDS_CHOICES.get(choice, ())]
     assert [problem.key for problem in error.value.problems] == [
-        f"data.sources.{name}.path" for name in NEEDS_FILES[choice]
-    ]
+        *missing, *(f"data.sources.{name}.path" for name in NEEDS_FILES[choice])
+    ]  # fmt: skip
 
 
 def leaves(node: Any, prefix: str = "") -> set[str]:
@@ -155,7 +177,13 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
         for section, family in (("sampler", SAMPLERS), ("prompt", PROMPTS), ("recipe", RECIPES))
     )
     wanted = leaves(RunConfig(sampler=sampler, prompt=prompt, recipe=recipe))
-    chosen = {"data.sources", "teacher.sampler", "teacher.model", "teacher.prompt"}  # sections once something is
+    chosen = {
+        "data.sources",
+        "teacher.sampler",
+        "teacher.model",
+        "teacher.prompt",
+        "recipe.candidates",
+    }  # sections once something is
     assert {leaf for leaf in wanted if not leaf.startswith("benchmark")} - chosen <= written
     for source in container["data"]["sources"]:
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written

@@ -76,6 +76,59 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
     parser.set_defaults(command=_judge, overrides=[])
 
 
+def add_rank(commands: argparse._SubParsersAction[argparse.ArgumentParser], described: str) -> None:
+    """``judgekit rank --responses NAME=FILE ... --judge SOURCE -o DIR`` and ``judgekit rank --verdicts FILE``."""
+    parser = commands.add_parser(
+        "rank", help=described, description=described,
+        usage="judgekit rank --responses NAME=FILE ... --judge SOURCE -o DIR [OVERRIDES], or rank --verdicts FILE",
+        epilog="Overrides are those of `judgekit eval`, such as prompt=pairwise or sampler.batch_size=8.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--responses",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a model's responses: instruction, response (JSON Lines, CSV, parquet); again for each",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="a model or adapter that answers the prompts first; sources as of --judge",
+    )
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="what models answer: the column instruction")
+    parser.add_argument("--tokens", type=positive, default=512, help="longest sampled response (default: 512)")
+    parser.add_argument("--response-temperature", type=float, default=0.0, metavar="T", help="default: 0, greedy")
+    parser.add_argument("--judge", metavar="SOURCE", help="as of `judgekit judge`")
+    parser.add_argument(
+        "--verdicts",
+        type=Path,
+        metavar="FILE",
+        help="rank recorded outcomes (model_a, model_b, verdict, group), or verdicts with --pairs",
+    )
+    parser.add_argument("--pairs", type=Path, metavar="FILE", help="the pairs that --verdicts are about")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of pairs, verdicts and the ranking")
+    parser.add_argument("--orders", choices=["both", "ab", "ba"], default="both", help="in which responses are shown")
+    parser.add_argument("--samples", type=positive, default=1, metavar="K", help="of each judgment (default: 1)")
+    parser.add_argument("--temperature", type=float, metavar="T", help="of judgments (default: 0, greedy)")
+    parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen")
+    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], help="back end (default: hf)")
+    parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")
+    parser.add_argument("--alpha", type=float, default=0.01, help="penalty on strengths squared (default: 0.01)")
+    parser.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
+    parser.add_argument("--seed", type=int, help="of sampling and of the bootstrap")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--restart", action="store_true", help="judge anew instead of resuming")
+    parser.set_defaults(command=_rank, overrides=[], chunk=None, skip_bad_rows=False)
+
+
+def _rank(options: argparse.Namespace) -> None:
+    from judgekit.commands.rank import rank
+
+    rank(options)
+
+
 def _judge(options: argparse.Namespace) -> None:
     from judgekit.commands.judge import judge
 

@@ -72,7 +72,10 @@ def build_pairs(
 
 def without_responses(instructions: Sequence[Instruction]) -> list[ResponsePair]:
     """Instructions as pairs that have no responses yet, for recipes whose candidates write them."""
-    return [ResponsePair(row.id, row.text, "", "", None, subset=row.source, group=row.id) for row in instructions]
+    return [
+        ResponsePair(row.id, row.text, "", "", None, subset=row.source, group=row.id, input=row.extra.get("input"))
+        for row in instructions
+    ]
 
 
 def _unusable(better: str, worse: str, max_chars: int | None) -> str | None:

@@ -22,7 +22,7 @@ from judgekit.schema.config import SourceConfig
 
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
 
-INSTRUCTION_FIELDS = ("id", "instruction", "category", "near_miss", "answer", "checker")
+INSTRUCTION_FIELDS = ("id", "instruction", "input", "category", "near_miss", "answer", "checker")
 PAIR_FIELDS = (
     "id",
     "instruction",
@@ -34,6 +34,7 @@ PAIR_FIELDS = (
     "group",
     "model_a",
     "model_b",
+    "input",
 )
 SOLVED_FIELDS = {"gsm8k": ("question", "answer"), "math": ("problem", "solution", "type")}
 
@@ -48,8 +49,9 @@ def read_instructions(
 ) -> list[Instruction]:
     """Instructions of a JSON Lines, JSON list, CSV or parquet file.
 
-    Fields: ``instruction``; optional ``category``, ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids,
-    rows are named by their text, and a repeated instruction is left out.
+    Fields: ``instruction``; optional ``input`` (added to the instruction after a blank line), ``category``,
+    ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids, rows are named by their text, and a repeated
+    instruction is left out.
 
     :param columns: {our field: their column} where names differ
     :param needed: optional fields that must be there, for example ``near_miss``
@@ -64,7 +66,7 @@ def read_pairs(
     """Response pairs of a JSON Lines, JSON list, CSV or parquet file.
 
     Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
-    ``subset``, ``group``, ``model_a``, ``model_b`` and ``id``. Without ids, rows are named by their content.
+    ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by their content.
 
     :param columns: {our field: their column} where names differ
     :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
@@ -153,6 +155,8 @@ def _instructions(
         for field in needed:
             record.asked(field)
         text, checker = record.asked("instruction"), record.maybe("checker")
+        given = (record.maybe("input") or "").strip()
+        text = f"{text}\n\n{given}" if given else text
         if checker is not None and checker not in CHECKERS:
             raise record.error("checker", f"'{checker}' is not one of {', '.join(CHECKERS)}")
         return Instruction(
@@ -163,6 +167,7 @@ def _instructions(
             near_miss=record.maybe("near_miss"),
             answer=record.maybe("answer"),
             checker=checker,
+            extra={"input": given} if given else {},
         )
 
     return _build(file, rows, columns, build)
@@ -198,6 +203,7 @@ def read_pair(record: Record, row_id: str | None, blank_instructions: bool = Fal
         group=record.maybe("group"),
         model_a=record.maybe("model_a"),
         model_b=record.maybe("model_b"),
+        input=record.maybe("input"),
     )
 
 

@@ -1,7 +1,7 @@
 """Which of a teacher's judgments to imitate: those that stay the same when the responses change places.
 
-PandaLM (arXiv 2306.05087) asks its teacher in both orders and drops what conflicts; whether a verdict in one order and a
-tie in the other conflict is not documented.
+PandaLM (arXiv 2306.05087) asks its teacher in both orders and drops what conflicts; whether a verdict in one order and
+a tie in the other conflict is not documented.
 """
 
 from __future__ import annotations

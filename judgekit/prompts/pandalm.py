@@ -128,7 +128,7 @@ class PandaLM:
 
 
 def read_label(line: str) -> Verdict | None:
-    """``1``, ``2`` or ``Tie`` (in any case) exactly; None for anything else, such as ``1.`` or ``Tie `` with a space."""
+    """``1``, ``2`` or ``Tie`` (in any case) exactly; None for anything else, such as ``1.`` or ``Tie`` and a space."""
     return {"1": "A", "2": "B", "tie": "tie"}.get(line.lower())  # type: ignore[return-value]
 
 

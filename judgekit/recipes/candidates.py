@@ -67,8 +67,8 @@ def candidate_pairs(
         written: dict[str, dict[str, str]] = {}
         for candidate, stage in zip(names, answers, strict=True):
             assert isinstance(stage, Artifact)
-            for row in read_rows(stage.file("answers.jsonl"), Response):
-                written.setdefault(row.id, {})[candidate] = row.response
+            for answer in read_rows(stage.file("answers.jsonl"), Response):
+                written.setdefault(answer.id, {})[candidate] = answer.response
         made: list[ResponsePair] = []
         for row in known:
             found = pair_up(row, written.get(row.id, {}), seed, limit, workspace.drop)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from math import comb
+from typing import Any
 
 from judgekit.data.worked import worked_judgment
 from judgekit.preferences.agreement import agreed
@@ -110,7 +111,7 @@ def teach(lab: Lab, teacher: Teacher, pairs: Handle, asked: PandaLMPrompt) -> Ha
 def keep_agreeing(lab: Lab, pairs: Handle, judgments: Handle, protocol: PandaLM, asked: PandaLMPrompt) -> Handle:
     """Demonstrations in the judge's format from judgments that agree in both orders."""
     recipe, bias, seed = lab.recipe(PandaLMConfig), lab.config.bias, lab.config.seed
-    rules = {
+    rules: dict[str, Any] = {
         "drop_conflicting": bias.drop_conflicting,
         "tie_conflicts": recipe.tie_conflicts,
         "balance_labels": bias.balance_labels,
@@ -138,6 +139,6 @@ def _rewritten(row: Judgment, asked: PandaLMPrompt, protocol: PandaLM) -> Judgme
 
 
 REMEDY = (
-    "A teacher whose verdicts all change with the order is no better than chance: give a stronger one with teacher=, or "
-    "warm up the stand-in with recipe.warm_start.enabled=true."
+    "A teacher whose verdicts all change with the order is no better than chance: give a stronger one with teacher=, "
+    "or warm up the stand-in with recipe.warm_start.enabled=true."
 )

@@ -26,16 +26,16 @@ def build_report(run_dir: Path) -> Path:
     :returns: the file's path
     :raises DataError: when the folder is no run or one of its files cannot be read
     """
-    script = _asset("report.js") + _asset("browser.js")
+    script = asset("report.js") + asset("browser.js")
     page = read_page(run_dir)
     html = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             page=page,
             manifest=page.manifest,
             metrics=METRICS,
-            style=Markup(_asset("report.css")),
+            style=Markup(asset("report.css")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
@@ -58,7 +58,8 @@ def ends(estimate: Estimate, in_percent: bool = True) -> str:
     return "" if estimate.ci95 is None else f"[{written(estimate.ci95[0])}, {written(estimate.ci95[1])}]"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates and filters of pages; text from outside is escaped, control characters are made visible."""
     environment = Environment(
         loader=PackageLoader("judgekit.report", "assets"),
         autoescape=True,
@@ -80,5 +81,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style sheet or script that pages hold."""
     return resources.files("judgekit.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -32,6 +32,23 @@ def _nothing(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
     return problems
 
 
+@of_recipe(CritiqueLLMConfig, "data.sources", "data.held_out", "recipe.candidates")
+def _responses(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
+    if len(recipe.candidates) == 1:
+        return [Problem("recipe.candidates", "one model's responses make no pair", "Give two or more, or none")]
+    bare = [name for name, source in config.data.sources.items() if source.pairs == "none"]
+    problems = []
+    for name in bare:
+        key = f"data.sources.{name}.pairs"
+        if not recipe.candidates:
+            message = "nothing writes responses to this source's instructions"
+            problems.append(Problem(key, message, "Add recipe.candidates, or choose how its pairs are made"))
+        elif config.data.held_out:
+            message = "data.held_out judges labelled pairs, and this source makes none"
+            problems.append(Problem(key, message, "Use data.held_out=0, or choose how its pairs are made"))
+    return problems
+
+
 @of_recipe(CritiqueLLMConfig, "recipe.validate", "data.validation")
 def _validation(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.optim import OptimConfig
+from judgekit.schema.prompts import EvalPlannerPrompt, PandaLMPrompt
+from judgekit.schema.recipes import EvalPlannerConfig, PandaLMConfig, SelfTaughtConfig, WarmStartConfig
 from judgekit.schema.rules import of_recipe
 
 
@@ -71,8 +74,9 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 
 @of_recipe(EvalPlannerConfig, "recipe.validate", "data.validation")
+@of_recipe(PandaLMConfig, "recipe.validate", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
-def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
@@ -80,8 +84,9 @@ def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtC
 
 
 @of_recipe(EvalPlannerConfig, "recipe.warm_start", "data.validation")
+@of_recipe(PandaLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | PandaLMConfig | SelfTaughtConfig) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
         return []
@@ -92,7 +97,10 @@ def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) 
 @of_recipe(EvalPlannerConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
 @of_recipe(SelfTaughtConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
 def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
-    stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
+    return _wrong_betas({"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim})
+
+
+def _wrong_betas(stages: Mapping[str, OptimConfig]) -> list[Problem]:
     return [
         Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
         for name, optim in stages.items()
@@ -162,3 +170,65 @@ def _selection(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
         message = f"{rules.complexity_min} is over complexity_max ({rules.complexity_max}), so nothing is selected"
         problems.append(Problem("recipe.selection.complexity_min", message))
     return problems
+
+
+@of_recipe(EvalPlannerConfig, "data.sources")
+@of_recipe(SelfTaughtConfig, "data.sources")
+def _needs_pairs(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+    return [
+        Problem(f"data.sources.{name}.pairs", f"recipe {recipe.name} trains on pairs, and this source makes none")
+        for name, source in config.data.sources.items()
+        if source.pairs == "none"
+    ]
+
+
+@of_recipe(PandaLMConfig, "data.sources", "data.held_out", "data.validation")
+def _labelled_splits(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    bare = [name for name, source in config.data.sources.items() if source.pairs == "none"]
+    splits = [name for name in ("held_out", "validation") if getattr(config.data, name)]
+    message = f"data.{' and data.'.join(splits)} judge labelled pairs, and this source makes none"
+    hint = "Set them to 0, or choose how its pairs are made"
+    return [Problem(f"data.sources.{name}.pairs", message, hint) for name in bare if splits]
+
+
+@of_recipe(PandaLMConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start")
+def _pandalm_counts(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    return _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
+
+
+@of_recipe(PandaLMConfig, "recipe.candidates")
+def _candidates(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    if len(recipe.candidates) > 1:
+        return []
+    message = f"{len(recipe.candidates)} of the two or more models whose responses are compared"
+    return [Problem("recipe.candidates", message, "Add +recipe.candidates.NAME.model.path=FOLDER, for example")]
+
+
+@of_recipe(PandaLMConfig, "recipe.candidates")
+def _candidate_models(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    return [
+        Problem(f"recipe.candidates.{name}.model.revision", "not given, so the run could not be repeated",
+                f"Add recipe.candidates.{name}.model.revision=COMMIT, or .model.path=FOLDER")
+        for name, candidate in recipe.candidates.items()
+        if (model := candidate.model) is not None and model.path is None and model.wheel is None
+        and (model.hub_id is None or model.revision is None)
+    ]  # fmt: skip
+
+
+@of_recipe(PandaLMConfig, "prompt", "teacher")
+def _panda_prompts(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    problems = []
+    if not isinstance(config.prompt, PandaLMPrompt) or config.prompt.style != "judge":
+        message = "the judge learns PandaLM's own format"
+        problems.append(Problem("prompt.name", message, "Use prompt=pandalm or prompt=pandalm_plain"))
+    asked = config.teacher.prompt
+    if asked is not None and not isinstance(asked, PandaLMPrompt):
+        message = f"the protocol '{asked.name}' gives no reason and reference, which the judge is to learn"
+        problems.append(Problem("teacher.prompt", message, "Use prompt@teacher.prompt=pandalm_teacher, or null"))
+    return problems
+
+
+@of_recipe(PandaLMConfig, "recipe.sft.betas", "recipe.tuning.optim.betas", "recipe.warm_start.optim.betas")
+def _panda_betas(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
+    stages = {"sft": recipe.sft, "tuning.optim": recipe.tuning.optim, "warm_start.optim": recipe.warm_start.optim}
+    return _wrong_betas(stages)

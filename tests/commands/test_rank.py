@@ -1,0 +1,84 @@
+"""``judgekit rank``: from recorded outcomes, and from responses and models with a real tiny judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from judgekit.cli import main
+from tests.training.tiny import make_model
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_recorded_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, Any]] = [
+        {"model_a": "x<b>", "model_b": "y", "verdict": "AAAB"[number % 4], "group": f"g{number // 2}"}
+        for number in range(40)
+    ]
+    rows.append({"model_a": "x<b>", "model_b": "z", "verdict": None, "invalid": "missing: at all"})
+    file = write(tmp_path / "outcomes.jsonl", rows)
+    assert main(["rank", "--verdicts", str(file), "-o", str(tmp_path / "out"), "--resamples", "50"]) == 0
+    shown = capsys.readouterr().out
+    assert "x<b>" in shown and "75.0" in shown and "invalid verdicts, left out: 1 (1 missing)" in shown
+    values = json.loads((tmp_path / "out" / "ranking.json").read_text())
+    assert [model["name"] for model in values["models"]] == ["x<b>", "z", "y"]
+    assert values["wins"]["x<b>"] == {"z": None, "y": 0.75} and values["prompts"] == 20
+    page = (tmp_path / "out" / "ranking.html").read_text()
+    assert "<b>" not in page and page.count("<circle") == 3 and page.count('class="range"') == 3
+    assert main(["rank", "--verdicts", str(file), "--json", "--resamples", "50"]) == 0
+    assert json.loads(capsys.readouterr().out) == values
+
+
+def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = [
+        ([{"model_a": "x", "model_b": "x", "verdict": "A"}], "meets itself"),
+        ([{"model_a": "x", "model_b": "y", "verdict": "1"}], "use 'A', 'B', 'tie' or null"),
+        ([{"id": "p", "verdict": "A"}], "--pairs"),
+    ]
+    for rows, message in cases:
+        assert main(["rank", "--verdicts", str(write(tmp_path / "bad.jsonl", rows))]) == 2
+        assert message in capsys.readouterr().err
+    for arguments, message in (
+        (["--responses", "a.jsonl", "-o", str(tmp_path / "o")], "NAME=SOURCE"),
+        (["--responses", "a=a.jsonl", "-o", str(tmp_path / "o")], "two or more models"),
+        (["--responses", "a=a.jsonl"], "Add -o FOLDER"),
+        (["--verdicts", "v.jsonl", "--judge", "x"], "leave out"),
+    ):
+        assert main(["rank", *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_responses_and_a_model_are_judged_and_ranked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = make_model(tmp_path / "tiny", max_position_embeddings=2048)
+    prompts = [f"Say {number}." for number in range(4)]
+    for name in ("one", "two"):
+        rows = [{"instruction": text, "response": f"{name} {text}"} for text in prompts]
+        write(tmp_path / f"{name}.jsonl", rows[: 3 if name == "two" else 4])
+    write(tmp_path / "prompts.jsonl", [{"instruction": text} for text in prompts])
+    arguments = [
+        "rank", "--responses", "one=one.jsonl", "--responses", "two=two.jsonl", "--model", f"three={tiny}",
+        "--prompts", "prompts.jsonl", "--tokens", "8", "--judge", str(tiny), "-o", "out", "--verdict", "constrained",
+        "--resamples", "20", "prompt=pairwise", "prompt.reasoning=false", "judge.tokens=64",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    first = capsys.readouterr()
+    values = json.loads(Path("out/ranking.json").read_text())
+    # one-two 3, one-three 4, two-three 3 prompts, both orders
+    assert {model["name"]: model["battles"] for model in values["models"]} == {"one": 14, "two": 12, "three": 14}
+    assert values["prompts"] == 4 and values["invalid"] == {}
+    assert len(Path("out/responses/three.jsonl").read_text().splitlines()) == 4
+    assert main(arguments) == 0
+    again = capsys.readouterr()
+    assert again.out == first.out and "judged already" in again.err
+    assert main(["rank", "--verdicts", "out/verdicts.jsonl", "--pairs", "out/pairs.jsonl", "--resamples", "20"]) == 0
+    assert capsys.readouterr().out == first.out

@@ -1,0 +1,65 @@
+"""Models ranked by pairwise wins: counts by hand, merge rules, and coverage of the truth in simulation."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from judgekit.evaluation.ranking import Battle
+from judgekit.evaluation.tournament import merged_battles, tournament
+from judgekit.rows import ResponsePair
+from tests.evaluation.judges import row
+
+
+def test_the_matrix_counted_by_hand() -> None:
+    fought = [
+        Battle("x", "y", "A", "1"), Battle("y", "x", "B", "1"), Battle("x", "y", "tie", "2"),
+        Battle("y", "z", "A", "2"), Battle("z", "x", None, "3", "missing"),
+    ]  # fmt: skip
+    found = tournament(fought, resamples=0)
+    assert found.names == ["x", "y", "z"] and found.prompts == 2
+    assert [[meetings.share for meetings in line] for line in found.matrix] == [
+        [None, pytest.approx(2.5 / 3), None], [pytest.approx(0.5 / 3), None, 1.0], [None, 0.0, None],
+    ]  # fmt: skip
+    assert found.matrix[0][1].games == 3 and found.ranking.invalid == {"missing": 1}
+
+
+def test_merged_orders_are_one_battle_a_pair() -> None:
+    pairs = [ResponsePair(f"p{i}", "q", "a", "b", None, group="q", model_a="x", model_b="y") for i in range(3)]
+    verdicts = [
+        row(0, "ab", "A"), row(0, "ba", "B"), row(1, "ab", "tie"), row(1, "ba", "A"),
+        row(2, "ab", "A"), row(2, "ba", None),
+    ]  # fmt: skip
+    assert len(merged_battles(pairs, verdicts)) == 6
+    panda = [battle.verdict for battle in merged_battles(pairs, verdicts, "panda")]
+    assert panda == ["tie", "tie", None], "as the paper: of a tie first and a verdict second, the tie"
+    symmetric = [battle.verdict for battle in merged_battles(pairs, verdicts, "panda_symmetric")]
+    assert symmetric == ["tie", "A", None]
+
+
+def test_order_and_coverage_in_simulation() -> None:
+    """Prompts differ in how decisive they are, as real ones do, which only a clustered bootstrap allows for."""
+    truth = np.array([0.9, 0.3, -0.2, -1.0])
+    draw = random.Random(7)
+    covered = ordered = 0
+    trials, prompts = 60, 80
+    for seed in range(trials):
+        fought = []
+        for prompt in range(prompts):
+            for a in range(4):
+                for b in range(a):
+                    for _ in ("ab", "ba"):
+                        chance = 1 / (1 + math.exp(truth[b] - truth[a]))
+                        fought.append(Battle(f"m{a}", f"m{b}", "A" if draw.random() < chance else "B", str(prompt)))
+        places = tournament(fought, resamples=200, seed=seed).ranking.places
+        ordered += [place.name for place in places] == ["m0", "m1", "m2", "m3"]
+        for place in places:
+            assert place.strength.ci95 is not None
+            low, high = place.strength.ci95
+            covered += low <= truth[int(place.name[1])] - truth.mean() <= high
+    assert ordered >= trials - 2
+    share = covered / (4 * trials)
+    assert 0.95 - 3 * math.sqrt(0.95 * 0.05 / (4 * trials)) - 0.01 <= share <= 1.0

@@ -1,0 +1,114 @@
+"""PandaLM's and Auto-J's formats on worked strings, down to tokens, and their strict parsers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from judgekit.errors import ConfigError
+from judgekit.prompts.autoj import AutoJ
+from judgekit.prompts.base import PairProtocol, Reading
+from judgekit.prompts.chat import encode_prompt, encode_reply
+from judgekit.prompts.pandalm import PandaLM, Parts, split_input
+from judgekit.rows import ResponsePair
+from judgekit.schema.prompts import AutoJPrompt, PandaLMPrompt
+from tests.prompts.test_chat import make_llama_tokenizer
+
+JUDGE = PandaLM(PandaLMPrompt(chat=False, task="Task.", task_input="Task with input."))
+TEACHER = PandaLM(PandaLMPrompt(style="teacher"))
+PAIR = ResponsePair("p", "Add.\n\n1 {x} 2", " 3</s>\n", "[PAD]four", "A", input="1 {x} 2")
+
+
+def test_the_judges_prompt_and_target_in_plain_text() -> None:
+    (message,) = JUDGE.judge_prompt(PAIR, "ab")
+    assert message["role"] == "text"
+    assert message["content"] == (
+        "Task with input.\n\n### Instruction:\nAdd.\n\n### Input:\n1 {x} 2\n\n### Response 1:\n3\n\n"
+        "### Response 2:\nfour\n\n### Evaluation:\n"
+    )
+    (swapped,) = JUDGE.judge_prompt(ResponsePair("p", "Add.", "3", "4", None), "ba")
+    assert swapped["content"] == (
+        "Task.\n\n### Instruction:\nAdd.\n\n### Response 1:\n4\n\n### Response 2:\n3\n\n### Evaluation:\n"
+    )
+    parts = Parts("tie", "Both do.", "3")
+    assert JUDGE.target(parts) == "Tie\n\n### Reason: Both do.\n\n### Reference: 3\n"
+    assert JUDGE.parts(JUDGE.target(parts)) == parts
+    assert PandaLM(PandaLMPrompt()).judge_prompt(PAIR, "ab")[0]["role"] == "user"
+
+
+def test_tokens_are_those_of_one_text() -> None:
+    tokenizer = make_llama_tokenizer()
+    prompt = JUDGE.judge_prompt(PAIR, "ab")
+    target = JUDGE.target(Parts("A", "Right.", "3"))
+    ids = encode_prompt(tokenizer, prompt) + encode_reply(tokenizer, target, prompt=prompt)
+    assert ids == [*tokenizer.encode(prompt[0]["content"] + target, split_special_tokens=True), tokenizer.eos_token_id]
+    first = tokenizer.convert_ids_to_tokens(ids)[len(encode_prompt(tokenizer, prompt)) :][:3]
+    assert first == ["1", "<0x0A>", "<0x0A>"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("1", "A"), ("2\n\n### Reason: x", "B"), ("TIE\n", "tie"), ("\n 2 ", "B"), ("tie\n### Reason: y", "tie"),
+        ("1.", None), ("Tie \n\n### Reason: x", None), ("garbage", None), ("12", None), ("1 2", None), ("Tie!", None),
+    ],
+)  # fmt: skip
+def test_only_the_first_line_counts_and_only_when_exact(text: str, verdict: str | None) -> None:
+    reading = JUDGE.read(text, truncated=True)
+    assert reading.verdict == verdict
+    assert reading.invalid == (None if verdict else "no verdict on the first line")
+
+
+def test_an_empty_reply_is_invalid_not_a_tie() -> None:
+    assert JUDGE.read(" \n", False) == Reading(None, "missing")
+    assert JUDGE.read("", True) == Reading(None, "truncated")
+
+
+def test_a_teachers_reply_needs_all_parts_once_and_in_order() -> None:
+    parts = Parts("B", "It\n### is", "Line\nline")
+    text = TEACHER.target(parts)
+    assert TEACHER.parts(text) == parts and TEACHER.read(text, False).verdict == "B"
+    inline = "### Reference: r\n### Reason: s\n### Verdict: Tie"
+    assert TEACHER.parts(inline) == Parts("tie", "s", "r")
+    for broken, reason in (
+        ("### Reason: s\n### Verdict: 1", "no reference"),
+        ("### Reference: r\n### Verdict: 1", "no reason"),
+        ("### Reference: r\n### Reason: s", "no verdict"),
+        ("### Reference: r\n### Reason: s\n### Verdict: 1 or 2", "no verdict"),
+        ("### Reference: r\n### Reason:\n### Verdict: 1", "empty reason"),
+        ("### Reason: s\n### Reference: r\n### Verdict: 1", "parts out of order"),
+        (f"{inline}\n### Verdict: 1", "ambiguous verdict"),
+    ):
+        assert TEACHER.parts(broken) == reason
+        assert TEACHER.read(broken, False).invalid == reason and TEACHER.read(broken, True).invalid == "truncated"
+    constrained = "### Reference: r\n### Reason: s" + TEACHER.verdict_lead + TEACHER.verdict_tokens[2]
+    assert TEACHER.read(constrained, False).verdict == "tie"
+    assert JUDGE.parts("1\n\n### Reason: only") == "no reason and reference"
+
+
+def test_the_input_is_only_split_off_where_it_ends_the_instruction() -> None:
+    assert split_input(PAIR) == ("Add.", "1 {x} 2")
+    assert split_input(ResponsePair("p", "Add.", "", "", None)) == ("Add.", "")
+    assert split_input(ResponsePair("p", "Add.", "", "", None, input="elsewhere")) == ("Add.", "")
+
+
+def test_auto_j(tmp_path: Path) -> None:
+    template = tmp_path / "template.txt"
+    template.write_text("Q: {prompt} 1: {response} 2: {response_another}")
+    judge = AutoJ(AutoJPrompt(template=str(template)))
+    assert judge.judge_prompt(PAIR, "ba") == (
+        {"role": "text", "content": "[INST] Q: Add.\n\n1 {x} 2 1: [PAD]four 2:  3</s>\n [/INST]"},
+    )
+    assert "[Response 2]: [PAD]four\n***\n[END DATA]" in AutoJ(AutoJPrompt()).judge_prompt(PAIR, "ab")[0]["content"]
+    readings = {
+        "x. So, the final decision is Response 1. Good.": "A", "the final decision is response 2": "B",
+        "final decision is Response 1, no: the final decision is Tie.": "tie", "So, Response 1": None,
+        "the final decision is neither": None,
+    }  # fmt: skip
+    assert {text: judge.read(text, False).verdict for text in readings} == readings
+    assert judge.read("So, Response 1", True).invalid == "truncated"
+    template.write_text("Q: {prompt} 1: {response}")
+    with pytest.raises(ConfigError, match="no slot {response_another}"):
+        judge.judge_prompt(PAIR, "ab")
+    assert isinstance(judge, PairProtocol) and isinstance(JUDGE, PairProtocol)
