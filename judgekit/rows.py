@@ -80,6 +80,7 @@ class Response:
     """One response to be scored.
 
     :param criterion: what is scored, as a question or a sentence; None: overall quality
+    :param subset: task type or another division of the data it comes from
     """
 
     id: str
@@ -87,6 +88,7 @@ class Response:
     response: str
     reference: str | None = None
     criterion: str | None = None
+    subset: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class ScoredResponse:
     @property
     def shown(self) -> Response:
         """What a judge may see of it: everything but the human score."""
-        return Response(self.id, self.instruction, self.response, self.reference, self.criterion)
+        return Response(self.id, self.instruction, self.response, self.reference, self.criterion, self.subset)
 
 
 @dataclass(frozen=True, slots=True)

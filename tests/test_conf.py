@@ -35,6 +35,8 @@ NEEDS_FILES = {
     "data=wildchat": ("wildchat",),
     "experiment=paper/evalplanner": ("wildchat", "math"),
     "experiment=paper/self_taught": ("wildchat",),
+    "data=queries": ("queries",),
+    "experiment=paper/critiquellm": ("queries",),
     "data=alpaca": ("alpaca",),
     "experiment=paper/pandalm": ("alpaca",),
 }
@@ -48,12 +50,22 @@ NEEDS_CHOICES = {
     "prompt=judgelm_plain": ["recipe=judgelm"],
     "recipe=judgelm": ["prompt=judgelm"],
     "experiment=paper/judgelm": ["model.revision=0123456", f"recipe.reviews='{__file__}'"],
+    "prompt=critiquellm": ["recipe=critiquellm"],
+    "prompt=critiquellm_brief": ["recipe=critiquellm"],
+    "prompt=critiquellm_plain": ["recipe=critiquellm"],
+    "recipe=critiquellm": ["prompt=critiquellm"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
     "prompt=pandalm": ["recipe=pandalm"],
     "prompt=pandalm_plain": ["recipe=pandalm"],
     "recipe=pandalm": ["prompt=pandalm"],
     "model=llama_7b": ["sampler.execution_tokens=512", "sampler.judge_tokens=512"],
+    "data=queries": [
+        "recipe=critiquellm",
+        "prompt=critiquellm_plain",
+        "benchmark=[alignbench]",
+        "+recipe.candidates={hot: {temperature: 1.0}, cool: {temperature: 0.5}}",
+    ],
     "data=alpaca": ["recipe=pandalm", "prompt=pandalm", "benchmark=[llmbar]"],
     "experiment=paper/pandalm": [
         f"recipe.candidates.{name}.model.revision={'0' * 40}"
@@ -63,8 +75,8 @@ NEEDS_CHOICES = {
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=autoj", "prompt=judgelm_single", "prompt=pairwise", "prompt=pandalm_teacher",
-    "prompt=pandalm_teacher_brief", "prompt=rating",
+    "prompt=autoj", "prompt=critiquellm_point", "prompt=critiquellm_point_plain", "prompt=judgelm_single",
+    "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief", "prompt=rating",
 }  # fmt: skip
 """Protocols without plans, for any judge or for teachers; the default recipe's judges plan."""
 
@@ -92,7 +104,8 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Paths of the sources that are not shipped, as overrides by source."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "wildchat.jsonl").touch()
-    paths = {"wildchat": folder / "wildchat.jsonl", "math": folder, "alpaca": folder / "wildchat.jsonl"}
+    file = folder / "wildchat.jsonl"
+    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file}
     return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 

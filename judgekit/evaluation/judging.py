@@ -176,7 +176,7 @@ def _judge_by_scores(
     params: SamplingParams, samples: Sequence[int], workspace: Workspace | None, title: str,
 ) -> list[VerdictRow]:  # fmt: skip
     responses = [
-        Response(f"{pair.id}/{side}", pair.instruction, text, pair.reference)
+        Response(f"{pair.id}/{side}", pair.instruction, text, pair.reference, subset=pair.subset)
         for pair in pairs
         for side, text in (("a", pair.response_a), ("b", pair.response_b))
     ]

@@ -3,6 +3,7 @@
 from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.autoj import AutoJ
 from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
 from judgekit.prompts.pairwise import Pairwise
@@ -11,6 +12,8 @@ from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
 from judgekit.schema.prompts import (
     AutoJPrompt,
+    CritiquePairPrompt,
+    CritiquePointPrompt,
     EvalPlannerPrompt,
     JudgeLMPrompt,
     JudgeLMSinglePrompt,
@@ -23,6 +26,8 @@ from judgekit.schema.prompts import (
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
     AutoJPrompt: AutoJ,
+    CritiquePairPrompt: CritiquePair,
+    CritiquePointPrompt: CritiquePoint,
     EvalPlannerPrompt: EvalPlanner,
     JudgeLMPrompt: JudgeLM,
     JudgeLMSinglePrompt: JudgeLMSingle,

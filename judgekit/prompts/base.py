@@ -46,16 +46,12 @@ class ScoresReading:
     invalid: str | None = None
 
 
-@runtime_checkable
-class PairProtocol(Protocol):
-    """How a judge is asked about two responses. Asking and reading live in one class, so they cannot drift apart."""
+class Verdicts(Protocol):
+    """What constrained decoding needs to know of a protocol."""
 
     @property
     def verdict_tokens(self) -> tuple[str, ...]:
-        """The verdicts constrained decoding chooses among: first position, second position, tie where there is one.
-
-        Empty for protocols that end in scores.
-        """
+        """The verdicts it chooses among; none where decoding is always free."""
         ...
 
     @property
@@ -67,6 +63,15 @@ class PairProtocol(Protocol):
     def verdict_stops(self) -> tuple[str, ...]:
         """Where free reasoning ends, so that the verdict can be chosen; empty: there is no reasoning before it."""
         ...
+
+
+@runtime_checkable
+class PairProtocol(Verdicts, Protocol):
+    """How a judge is asked about two responses. Asking and reading live in one class, so they cannot drift apart.
+
+    Verdicts are, in this order: first position, second position, tie where there is one. Protocols that end in scores
+    have none.
+    """
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order."""

@@ -12,6 +12,7 @@ import yaml
 
 from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment_rows, pair_numbers, section_numbers
 from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.recipes.critiquellm import critiquellm
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.judgelm import judgelm
 from judgekit.recipes.lab import Judge, Lab, Outcome
@@ -29,6 +30,7 @@ from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 
 RECIPES: dict[str, Callable[[Lab], Outcome]] = {
+    "critiquellm": critiquellm,
     "evalplanner": evalplanner,
     "judgelm": judgelm,
     "pandalm": pandalm,

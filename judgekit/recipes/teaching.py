@@ -16,7 +16,7 @@ from judgekit.errors import StageError
 from judgekit.evaluation.scores import ScoreRow
 from judgekit.judges import find_judge, judge_weights
 from judgekit.models import find
-from judgekit.prompts.base import PairProtocol, PointProtocol, name_response
+from judgekit.prompts.base import PairProtocol, PointProtocol, Verdicts, name_response
 from judgekit.randomness import digest
 from judgekit.recipes.lab import UNKNOWN, Handle, Judge, Lab, section
 from judgekit.recipes.stages import PROMPT_TOKENS
@@ -138,7 +138,7 @@ class Teacher:
         workspace: Workspace,
         title: str,
         *,
-        verdicts: PairProtocol | None = None,
+        verdicts: Verdicts | None = None,
         tokens: int | None = None,
     ) -> dict[str, str]:
         """Usable replies by question id, in the order of the questions. Others are counted as dropped, by reason.
@@ -174,7 +174,7 @@ class Teacher:
         return kept
 
     def _replies(
-        self, requests: Sequence[TextRequest], verdicts: PairProtocol | None, workspace: Workspace, title: str
+        self, requests: Sequence[TextRequest], verdicts: Verdicts | None, workspace: Workspace, title: str
     ) -> tuple[dict[str, tuple[str, bool]], Mapping[str, str]]:
         """(text, cut off) by id, and refused questions with their reasons."""
         model = self._open()

@@ -67,16 +67,21 @@ def text_sampler(
     """
     back_end = make(weights) if make is not None else make_sampler(weights, model, sampler)
     cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
-    return TextSampler(load_tokenizer(weights.base), back_end, cache, model.max_length, progress)
+    return TextSampler(
+        load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress
+    )
 
 
 _TOKENIZERS: dict[Path, Any] = {}
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, loaded once."""
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model folder, loaded once.
+
+    :param trust_remote_code: run code that lies in the folder
+    """
     if folder not in _TOKENIZERS:
         from transformers import AutoTokenizer
 
-        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder)
+        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
     return _TOKENIZERS[folder]

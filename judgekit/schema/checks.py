@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol
-from judgekit.schema import judgelm_checks, recipe_checks  # noqa: F401  (they register their checks)
+from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks  # noqa: F401  (they register checks)
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared

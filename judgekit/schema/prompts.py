@@ -53,6 +53,36 @@ class SelfTaughtPrompt:
     )
 
 
+_STYLE = (
+    "wording and labels. zh: Chinese, the released weights' own; en: English; brief: English in few words and an "
+    "overall score without dimensions, for small models"
+)
+_PLAIN = "shown as plain text, as the released weights read it; false: as a user's message"
+_ANSWER_TYPE = "what answers to task types the protocol does not know are judged as"
+
+
+@dataclass(frozen=True)
+class CritiquePairPrompt:
+    """``prompt=critiquellm``: a comparison of two answers that ends in the better one, as CritiqueLLM's."""
+
+    name: Literal["critiquellm"] = setting("critiquellm", "protocol")
+    style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
+    answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+    plain: bool = setting(False, _PLAIN)
+
+
+@dataclass(frozen=True)
+class CritiquePointPrompt:
+    """``prompt=critiquellm_point``: a critique of one answer with scores from 1 to 10, as CritiqueLLM's."""
+
+    name: Literal["critiquellm_point"] = setting("critiquellm_point", "protocol")
+    style: Literal["zh", "en", "brief"] = setting("en", _STYLE)
+    answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting("factual", _ANSWER_TYPE)
+    reference: bool = setting(True, "show the reference answer of responses that have one")
+    plain: bool = setting(False, _PLAIN)
+
+
 @dataclass(frozen=True)
 class JudgeLMPrompt:
     """``prompt=judgelm``: the scores of two or more answers on one line, then the reasons."""
@@ -132,6 +162,8 @@ PromptConfig = (
     | EvalPlannerPrompt
     | JudgeLMPrompt
     | JudgeLMSinglePrompt
+    | CritiquePairPrompt
+    | CritiquePointPrompt
     | PairwisePrompt
     | PandaLMPrompt
     | RatingPrompt
@@ -141,6 +173,8 @@ PromptConfig = (
 
 PROMPTS: dict[str, type[PromptConfig]] = {
     "autoj": AutoJPrompt,
+    "critiquellm": CritiquePairPrompt,
+    "critiquellm_point": CritiquePointPrompt,
     "evalplanner": EvalPlannerPrompt,
     "judgelm": JudgeLMPrompt,
     "judgelm_single": JudgeLMSinglePrompt,

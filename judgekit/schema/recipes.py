@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
+from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
 
@@ -174,10 +175,11 @@ class PandaLMConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
-RecipeConfig = EvalPlannerConfig | JudgeLMConfig | PandaLMConfig | SelfTaughtConfig
+RecipeConfig = CritiqueLLMConfig | EvalPlannerConfig | JudgeLMConfig | PandaLMConfig | SelfTaughtConfig
 """Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
 
 RECIPES: dict[str, type[RecipeConfig]] = {
+    "critiquellm": CritiqueLLMConfig,
     "evalplanner": EvalPlannerConfig,
     "judgelm": JudgeLMConfig,
     "pandalm": PandaLMConfig,

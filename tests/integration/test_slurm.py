@@ -170,7 +170,9 @@ def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     shell.experiment.write_text("- broken\n")
     slurm("scontrol", "update", f"jobid={found[0]['ids'][0].partition('_')[0]}", "starttime=now")
 
-    found = shell.wait(sweep, lambda found: over(found[2:]) and all(f"/{2 * MANY}" in job["detail"] for job in found[:2]))
+    found = shell.wait(
+        sweep, lambda found: over(found[2:]) and all(f"/{2 * MANY}" in job["detail"] for job in found[:2])
+    )
     assert states(found) == ["running", "running", "failed", "done", "done", "done"]
     assert found[0]["detail"].startswith("verdicts/seed/own: ")
     assert "bad.jsonl, line 3" in found[2]["detail"]
