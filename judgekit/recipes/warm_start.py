@@ -10,7 +10,7 @@ from judgekit.prompts.base import WorkedProtocol, name_response
 from judgekit.recipes.lab import Handle, Judge, Lab
 from judgekit.recipes.training import train_judge
 from judgekit.rows import ORDERS, Demonstration, Instruction, ResponsePair, read_rows, write_rows
-from judgekit.schema.recipes import WarmStartConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights
 

@@ -7,7 +7,8 @@ from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.schema.rules import of_recipe
 
 
