@@ -73,8 +73,8 @@ class Novelty:
                     common[np.frombuffer(self._places[token, nth], dtype=np.int64)] += 1
         lengths = np.frombuffer(self._lengths, dtype=np.int64) if self._lengths else common
         close = np.flatnonzero(2 * common >= self._limit * (lengths + len(tokens)) - 1e-9)
-        for place in close:
-            known = self._texts[place]
-            if self._scorer.score(known, text)["rougeL"].fmeasure >= self._limit - 1e-9:
-                return known
-        return None
+        found = (self._texts[place] for place in close)
+        return next((known for known in found if self._rouge(known, text) >= self._limit - 1e-9), None)
+
+    def _rouge(self, one: str, two: str) -> float:
+        return float(self._scorer.score(one, two)["rougeL"].fmeasure)

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from judgekit.data.answers import final_number
-from judgekit.data.constraints import SOURCE as CONSTRAINTS
 from judgekit.data.constraints import BY_NAME, KINDS, items_of, kind_of
+from judgekit.data.constraints import SOURCE as CONSTRAINTS
 from judgekit.rows import Instruction, Order, ResponsePair
 
 

@@ -125,7 +125,7 @@ def contests(
 
 
 def _variance(rows: Sequence[PointJudgment]) -> float:
-    return float(np.var([row.score for row in rows]))
+    return float(np.var([row.score for row in rows if row.score is not None]))
 
 
 def outcomes(found: Sequence[Contest], verdicts: Iterable[Judgment]) -> IntArray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from judgekit.evaluation.bias_report import bias_numbers, collapse, report_meta, report_scores, to_values
+from judgekit.evaluation.bias_report import MetaReport, bias_numbers, collapse, report_meta, report_scores, to_values
 from judgekit.evaluation.judging import judge_pairs as compare
 from judgekit.preferences import battles
-from judgekit.preferences.battles import Contest, Contests, contests
+from judgekit.preferences.battles import Contests, contests
 from judgekit.prompts.base import PointProtocol
 from judgekit.prompts.meta_judge import MetaJudge, judged
 from judgekit.randomness import draw_bits
@@ -28,7 +29,7 @@ from judgekit.rows import (
     read_rows,
     write_rows,
 )
-from judgekit.schema.rewarding import CollapseConfig, IterationConfig, MetaConfig, MetaRewardingConfig, RewardingConfig
+from judgekit.schema.rewarding import CollapseConfig, IterationConfig, MetaRewardingConfig
 from judgekit.store import Artifact, Workspace, write_json_atomic
 
 
@@ -97,7 +98,7 @@ def pair_judgments(
     """The judge's pairs (``rows.jsonl``), with their scores and Elo strengths (``pairs.jsonl``)."""
     recipe, bias = lab.recipe(MetaRewardingConfig), lab.config.bias
     max_chars = bias.max_judgment_chars or iteration.max_judgment_chars
-    settings = {"max_chars": max_chars, "alpha": recipe.meta.elo_penalty, "seed": lab.config.seed}
+    settings: dict[str, Any] = {"max_chars": max_chars, "alpha": recipe.meta.elo_penalty, "seed": lab.config.seed}
     settings |= {"min_valid": recipe.min_valid, "prompts": recipe.meta.prompts, "prompt": asdict(lab.config.prompt)}
 
     def build(workspace: Workspace) -> None:
@@ -150,9 +151,12 @@ def report_bias(
     :param comparisons: None in iterations without a meta-judge
     :param first: report of the first iteration, None if this is it
     """
-    meta_config = _meta_config(lab) if comparisons is not None else None
-    limits = asdict(meta_config.collapse) if meta_config is not None else {}
-    limits.pop("stop", None)
+    limits: dict[str, Any] = {}
+    settings: dict[str, Any] = {"seed": lab.config.seed}
+    if comparisons is not None:
+        recipe = lab.recipe(MetaRewardingConfig)
+        limits = section(recipe.meta.collapse, "higher_score", "position", "least")
+        settings |= limits | {"prompts": recipe.meta.prompts, "min_valid": recipe.min_valid}
 
     def build(workspace: Workspace) -> None:
         assert isinstance(responses, Artifact) and isinstance(judgments, Artifact) and isinstance(pairs, Artifact)
@@ -163,9 +167,10 @@ def report_bias(
         lengths = mean_lengths(candidates, rows) | {
             f"{side}_response_chars": pairs.info.numbers.get(f"{side}_chars") for side in ("chosen", "rejected")
         }
-        meta, found = None, []
+        meta: MetaReport | None = None
+        found: list[str] = []
         if comparisons is not None:
-            compared: list[Contest] = _contests(lab, responses, judgments).kept
+            compared = _contests(lab, responses, judgments).kept
             meta = report_meta(compared, _comparisons(comparisons), seed=lab.config.seed)
             found = collapse(meta, **limits)
         write_json_atomic(workspace.path / BIAS_FILE, to_values(name, scores, meta, lengths, found))
@@ -174,19 +179,12 @@ def report_bias(
         workspace.count(responses=len(candidates), judgments=len(rows))
 
     inputs = [responses, judgments, pairs, *(one for one in (comparisons, first) if one is not None)]
-    settings = {"limits": limits, "seed": lab.config.seed}
-    if meta_config is not None:
-        settings |= {"prompts": meta_config.prompts, "min_valid": lab.recipe(RewardingConfig).min_valid}
     return lab.stage(f"bias/{name}", 1, settings, inputs, build)
-
-
-def _meta_config(lab: Lab) -> MetaConfig:
-    return lab.recipe(MetaRewardingConfig).meta
 
 
 def mean_lengths(candidates: list[Candidate], judgments: list[PointJudgment]) -> dict[str, float | None]:
     """Mean lengths of responses and of judgments in characters and tokens."""
-    texts = {"response": candidates, "judgment": judgments}
+    texts: dict[str, Sequence[Candidate | PointJudgment]] = {"response": candidates, "judgment": judgments}
     found: dict[str, float | None] = {}
     for what, rows in texts.items():
         found[f"{what}_chars"] = fmean(len(row.text) for row in rows) if rows else None
@@ -209,6 +207,8 @@ def collapsed(lab: Lab, report: Handle, limits: CollapseConfig) -> bool:
     reasons = held["collapsed"]
     assert isinstance(reasons, list)
     if reasons:
-        what = "its pairs are left out from here on" if limits.stop else "recipe.meta.collapse.stop would leave out its pairs"
+        what = "its pairs are left out from here on"
+        if not limits.stop:
+            what = "recipe.meta.collapse.stop=true would leave out its pairs from here on"
         lab.record.note(f"The meta-judge of iteration {held['name']} has collapsed: {' and '.join(reasons)}; {what}.")
     return bool(reasons)

@@ -29,8 +29,9 @@ def write_prompts(lab: Lab, splits: Handle) -> Handle:
 
     def build(workspace: Workspace) -> None:
         assert isinstance(splits, Artifact)
-        read = {name: read_rows(splits.file(f"{name}.jsonl"), ResponsePair) for name in ("d1", "held_out", "validation")}
-        examples = [row.instruction for row in read["d1"]]
+        names = ("d1", "held_out", "validation")
+        read = {name: read_rows(splits.file(f"{name}.jsonl"), ResponsePair) for name in names}
+        seeds = [row.instruction for row in read["d1"]]
         novelty = Novelty(rules.max_rouge, [row.instruction for rows in read.values() for row in rows])
         params = SamplingParams(rules.temperature, rules.top_p, rules.tokens, seed=seed)
         kept: list[Instruction] = []
@@ -38,10 +39,10 @@ def write_prompts(lab: Lab, splits: Handle) -> Handle:
         while len(kept) < rules.count and asked < rules.max_requests:
             size = min(rules.round_size, rules.max_requests - asked)
             written = [row.text for row in kept]
-            requests = [
-                TextRequest(f"new-{number}", new_prompt(_shown(examples, written, rules, seed, number)), params, (number,))
-                for number in range(asked, asked + size)
-            ]
+            requests = []
+            for number in range(asked, asked + size):
+                examples = _shown(seeds, written, rules, seed, number)
+                requests.append(TextRequest(f"new-{number}", new_prompt(examples), params, (number,)))
             asked += size
             replies = lab.ask(Weights(lab.base())).ask(requests, workspace, "new prompts").generations
             for (name, _), reply in sorted(replies.items(), key=lambda item: item[0][1]):
@@ -65,9 +66,7 @@ def write_prompts(lab: Lab, splits: Handle) -> Handle:
     )  # fmt: skip
 
 
-def _shown(
-    examples: Sequence[str], written: Sequence[str], rules: PromptsConfig, seed: int, number: int
-) -> list[str]:
+def _shown(examples: Sequence[str], written: Sequence[str], rules: PromptsConfig, seed: int, number: int) -> list[str]:
     """The examples of one request; while nothing is written yet all come from D1."""
     new = shuffled(written, seed, "new examples", number)[: rules.new_examples] if written else []
     old = shuffled(examples, seed, "examples", number)[: rules.seed_examples + rules.new_examples - len(new)]

@@ -85,7 +85,9 @@ def sample_responses(lab: Lab, name: str, number: int, pool: Handle, actor: Judg
                 rows.append(Candidate(f"{prompt.id}/r{sample}", prompt.id, prompt.text, text, reply.tokens))
         write_rows(workspace.path / "responses.jsonl", rows)
         workspace.count(prompts=len(prompts), responses=len(rows))
-        workspace.measure(mean_chars=_mean(len(row.text) for row in rows), mean_tokens=_mean(row.tokens for row in rows))
+        workspace.measure(
+            mean_chars=_mean(len(row.text) for row in rows), mean_tokens=_mean(row.tokens for row in rows)
+        )
 
     total = prompts_planned(lab) * recipe.responses
     return lab.stage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -75,8 +76,8 @@ def _instruction_tuning(lab: Lab, rankings: Handle) -> Handle:
 
     def build(workspace: Workspace) -> None:
         rows = first_ranked(_ranked(rankings), seed)
-        if count is not None:
-            workspace.drop("over recipe.seed_data.ift_count", max(0, len(rows) - count))
+        if count is not None and len(rows) > count:
+            workspace.drop("over recipe.seed_data.ift_count", len(rows) - count)
             rows = sorted(rows, key=lambda row: draw_bits(seed, row.group, "ift"))[:count]
         found = [Demonstration(row.id, answer_prompt(row.instruction), row.response) for row in rows]
         write_rows(workspace.path / "rows.jsonl", found)
@@ -108,9 +109,10 @@ def _evaluation_tuning(lab: Lab, rankings: Handle, writer: Judge, protocol: Poin
         for reason, count in dropped.items():
             workspace.drop(reason, count)
         left = resample_scores(kept, wanted.max_score_share, seed)
-        workspace.drop("judgment cut by recipe.seed_data.max_score_share", len(kept) - len(left))
-        if wanted.eft_count is not None:
-            workspace.drop("over recipe.seed_data.eft_count", max(0, len(left) - wanted.eft_count))
+        if len(left) < len(kept):
+            workspace.drop("judgment cut by recipe.seed_data.max_score_share", len(kept) - len(left))
+        if wanted.eft_count is not None and len(left) > wanted.eft_count:
+            workspace.drop("over recipe.seed_data.eft_count", len(left) - wanted.eft_count)
             left = sorted(left, key=lambda row: draw_bits(seed, row.id, row.sample, "eft"))[: wanted.eft_count]
         if not left:
             reasons = "; ".join(f"{count} x {reason}" for reason, count in dropped.items())
@@ -121,10 +123,10 @@ def _evaluation_tuning(lab: Lab, rankings: Handle, writer: Judge, protocol: Poin
         shown: dict[str, Response] = {row.id: row.shown for row in ranked}
         found = [Demonstration(f"{r.id}/{r.sample}", protocol.score_prompt(shown[r.id]), r.text) for r in left]
         write_rows(workspace.path / "rows.jsonl", found)
-        scores = [row.score for row in left]
-        workspace.count(demonstrations=len(found), **{f"score {score:g}": scores.count(score) for score in set(scores)})
+        scores = Counter(row.score for row in left if row.score is not None)
+        workspace.count(demonstrations=len(found), **{f"score {one:g}": scores[one] for one in sorted(scores)})
 
-    settings = {"share": wanted.max_score_share, "count": wanted.eft_count, "seed": seed}
+    settings: dict[str, object] = {"share": wanted.max_score_share, "count": wanted.eft_count, "seed": seed}
     settings |= {"prompt": asdict(lab.config.prompt)}
     return lab.stage("demonstrations/eft", 1, settings, [rankings, judgments], select)
 

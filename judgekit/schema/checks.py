@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol
-from judgekit.schema import recipe_checks  # noqa: F401  (registers its checks)
+from judgekit.schema import recipe_checks, rewarding_checks  # noqa: F401  (they register their checks)
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared

@@ -97,7 +97,7 @@ class BiasConfig:
     max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
     rho: float | None = setting(
         None,
-        "length: strength ρ of Meta-Rewarding's length control, in every iteration; null: as the recipe's schedule says",
+        "length: strength ρ of Meta-Rewarding's length control, in every iteration; null: as recipe.schedule says",
         ge=0.0,
         le=1.0,
     )
