@@ -39,6 +39,10 @@ NEEDS_FILES = {
     "experiment=paper/critiquellm": ("queries",),
     "data=alpaca": ("alpaca",),
     "experiment=paper/pandalm": ("alpaca",),
+    "data=oasst": ("oasst",),
+    "experiment=paper/self_rewarding": ("oasst",),
+    "experiment=paper/meta_rewarding": ("oasst",),
+    "experiment=paper/meta_rewarding_baseline": ("oasst",),
 }
 """Choices that only compose when the user says where their sources lie."""
 
@@ -54,6 +58,11 @@ NEEDS_CHOICES = {
     "prompt=critiquellm_brief": ["recipe=critiquellm"],
     "prompt=critiquellm_plain": ["recipe=critiquellm"],
     "recipe=critiquellm": ["prompt=critiquellm"],
+    "data=oasst": ["benchmark=[llmbar]", "recipe=self_rewarding", "prompt=additive"],
+    "recipe=self_rewarding": ["prompt=additive"],
+    "recipe=meta_rewarding": ["prompt=additive"],
+    "prompt=additive": ["recipe=self_rewarding"],
+    "prompt=additive_brief": ["recipe=self_rewarding"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
     "prompt=pandalm": ["recipe=pandalm"],
@@ -105,7 +114,7 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("data")
     (folder / "wildchat.jsonl").touch()
     file = folder / "wildchat.jsonl"
-    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file}
+    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file, "oasst": file}
     return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 
@@ -152,7 +161,7 @@ def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer)
     assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
-@pytest.mark.parametrize("recipe", ["evalplanner", "pandalm", "self_taught"])
+@pytest.mark.parametrize("recipe", ["evalplanner", "meta_rewarding", "pandalm", "self_rewarding", "self_taught"])
 def test_a_choice_that_needs_files_says_which(composer: Composer, recipe: str) -> None:
     choice = f"experiment=paper/{recipe}"
     with pytest.raises(ConfigError) as error:

@@ -1,6 +1,7 @@
 """How judges are asked and how their replies are read."""
 
 from judgekit.errors import ConfigError, Problem
+from judgekit.prompts.additive import Additive
 from judgekit.prompts.autoj import AutoJ
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
@@ -11,6 +12,7 @@ from judgekit.prompts.pandalm import PandaLM
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
 from judgekit.schema.prompts import (
+    AdditivePrompt,
     AutoJPrompt,
     CritiquePairPrompt,
     CritiquePointPrompt,
@@ -28,6 +30,7 @@ PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = 
     AutoJPrompt: AutoJ,
     CritiquePairPrompt: CritiquePair,
     CritiquePointPrompt: CritiquePoint,
+    AdditivePrompt: Additive,
     EvalPlannerPrompt: EvalPlanner,
     JudgeLMPrompt: JudgeLM,
     JudgeLMSinglePrompt: JudgeLMSingle,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from judgekit.evaluation.ranking import ELO_MEAN, ELO_SCALE, Ranked
+from judgekit.bradley_terry import elo
+from judgekit.evaluation.ranking import Ranked
 from judgekit.evaluation.tournament import Tournament
 from judgekit.report.html import asset, environment
 
@@ -51,7 +52,7 @@ def write_ranking_page(path: Path, found: Tournament) -> Path:
 def elo_ends(place: Ranked) -> tuple[float, float] | None:
     """A rating's interval in Elo points."""
     ends = place.strength.ci95
-    return None if ends is None else (_elo(ends[0]), _elo(ends[1]))
+    return None if ends is None else (float(elo(ends[0])), float(elo(ends[1])))
 
 
 def ratings(places: tuple[Ranked, ...]) -> Ratings:
@@ -76,7 +77,3 @@ def ratings(places: tuple[Ranked, ...]) -> Ratings:
         bars.append(Bar(place.name, across(place.elo), ROW * number + ROW / 2, low_x, high_x, told))
     ticks = tuple((across(tick), str(tick)) for tick in range(first, last + 1, step))
     return Ratings(WIDTH, ROW * len(places) + 20, ticks, tuple(bars))
-
-
-def _elo(strength: float) -> float:
-    return ELO_MEAN + ELO_SCALE * strength

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol
-from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks  # noqa: F401  (they register checks)
+
+# These register their checks.
+from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
@@ -20,13 +22,14 @@ from judgekit.schema.validation import Sources
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math")
+_FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math", "oasst")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
     "starter": ("near_miss", "noisy_instruction", "none"),
     "constraints": ("written", "verified", "none"),
     "maths": ("verified", "none"),
     "gsm8k": ("verified", "none"),
     "math": ("verified", "none"),
+    "oasst": ("given", "none"),
     "jsonl": ("near_miss", "noisy_instruction", "given", "none"),
     "parquet": ("near_miss", "noisy_instruction", "given", "none"),
     "hub": ("near_miss", "noisy_instruction", "given", "none"),

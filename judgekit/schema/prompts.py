@@ -53,6 +53,21 @@ class SelfTaughtPrompt:
     )
 
 
+@dataclass(frozen=True)
+class AdditivePrompt:
+    """``prompt=additive``: five cumulative points, the judge of Self-Rewarding and Meta-Rewarding."""
+
+    name: Literal["additive"] = setting("additive", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+
+@dataclass(frozen=True)
+class MetaJudgePrompt:
+    """How the meta-judge of Meta-Rewarding is asked: which of two judgments of a response is better."""
+
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+
 _STYLE = (
     "wording and labels. zh: Chinese, the released weights' own; en: English; brief: English in few words and an "
     "overall score without dimensions, for small models"
@@ -158,7 +173,8 @@ class AutoJPrompt:
 
 
 PromptConfig = (
-    AutoJPrompt
+    AdditivePrompt
+    | AutoJPrompt
     | EvalPlannerPrompt
     | JudgeLMPrompt
     | JudgeLMSinglePrompt
@@ -172,6 +188,7 @@ PromptConfig = (
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
+    "additive": AdditivePrompt,
     "autoj": AutoJPrompt,
     "critiquellm": CritiquePairPrompt,
     "critiquellm_point": CritiquePointPrompt,

@@ -15,11 +15,13 @@ from judgekit.schema.recipes import (
     JudgeLMConfig,
     PandaLMConfig,
     SelfTaughtConfig,
-    WarmStartConfig,
 )
+from judgekit.schema.rewarding import MetaRewardingConfig, SelfRewardingConfig
 from judgekit.schema.rules import of_recipe
+from judgekit.schema.warm_start import WarmStartConfig
 
-Validated = EvalPlannerConfig | JudgeLMConfig | PandaLMConfig | SelfTaughtConfig
+Preferring = EvalPlannerConfig | MetaRewardingConfig | SelfRewardingConfig | SelfTaughtConfig
+Validated = Preferring | JudgeLMConfig | PandaLMConfig
 """Recipes that can choose checkpoints on a validation split."""
 
 
@@ -94,6 +96,8 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 @of_recipe(JudgeLMConfig, "recipe.validate", "data.validation")
 @of_recipe(PandaLMConfig, "recipe.validate", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
+@of_recipe(SelfRewardingConfig, "recipe.validate", "data.validation")
+@of_recipe(MetaRewardingConfig, "recipe.validate", "data.validation")
 def _validation_split(config: RunConfig, recipe: Validated) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
@@ -105,6 +109,8 @@ def _validation_split(config: RunConfig, recipe: Validated) -> list[Problem]:
 @of_recipe(JudgeLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(PandaLMConfig, "recipe.warm_start", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
+@of_recipe(SelfRewardingConfig, "recipe.warm_start", "data.validation")
+@of_recipe(MetaRewardingConfig, "recipe.warm_start", "data.validation")
 def _warm_stop(config: RunConfig, recipe: Validated) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
@@ -115,7 +121,9 @@ def _warm_stop(config: RunConfig, recipe: Validated) -> list[Problem]:
 
 @of_recipe(EvalPlannerConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
 @of_recipe(SelfTaughtConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
-def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+@of_recipe(SelfRewardingConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+@of_recipe(MetaRewardingConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+def _betas(config: RunConfig, recipe: Preferring) -> list[Problem]:
     return _wrong_betas({"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim})
 
 
@@ -130,7 +138,15 @@ def _wrong_betas(stages: Mapping[str, OptimConfig]) -> list[Problem]:
 @of_recipe(
     SelfTaughtConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
 )
-def _self_taught_counts(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+@of_recipe(
+    SelfRewardingConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
+@of_recipe(
+    MetaRewardingConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
+def _one_round_counts(
+    config: RunConfig, recipe: SelfTaughtConfig | SelfRewardingConfig | MetaRewardingConfig
+) -> list[Problem]:
     return _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
 
 
