@@ -150,12 +150,12 @@ class Judgment:
 class Candidate:
     """One of several responses an actor sampled to a prompt.
 
-    :param id: unique; ``prompt`` is the id of the instruction
+    :param id: unique; ``prompt_id`` is the id of the instruction
     :param tokens: length of the response in tokens
     """
 
     id: str
-    prompt: str
+    prompt_id: str
     instruction: str
     text: str
     tokens: int

@@ -70,7 +70,7 @@ def report_scores(
     :param scale: worst and best score
     :param first_mean: mean score of the first iteration, None if this is it
     """
-    prompts = {row.id: row.prompt for row in candidates}
+    prompts = {row.id: row.prompt_id for row in candidates}
     rows = list(judgments)
     valid = [(prompts[row.id], row.score) for row in rows if row.score is not None]
     low, high = scale
@@ -91,7 +91,7 @@ def report_meta(
 
     :param verdicts: of all comparisons of the contests, in both orders
     """
-    compared = {name: (one.candidate.prompt, a, b) for one in contests for name, a, b in one.pairs}
+    compared = {name: (one.candidate.prompt_id, a, b) for one in contests for name, a, b in one.pairs}
     rows = list(verdicts)
     names: list[str] = []
     first_won: list[float] = []

@@ -91,7 +91,7 @@ def actor_pairs(candidates: Sequence[Candidate], judgments: Iterable[PointJudgme
     """
     scores = mean_scores(judgments, rules.min_valid)
     found = ActorPairs()
-    for prompt, members in groupby(candidates, key=lambda row: row.prompt):
+    for prompt, members in groupby(candidates, key=lambda row: row.prompt_id):
         rows = list(members)
         scored = [row for row in rows if row.id in scores]
         found.dropped["response with too few valid judgments"] += len(rows) - len(scored)

@@ -107,7 +107,7 @@ def contests(
         if row.score is not None:
             valid.setdefault(row.id, []).append(row)
     found = Contests()
-    for prompt, members in groupby(candidates, key=lambda row: row.prompt):
+    for prompt, members in groupby(candidates, key=lambda row: row.prompt_id):
         usable = [row for row in members if len(valid.get(row.id, ())) >= max(2, min_valid)]
         if not usable:
             found.dropped["prompt without a response with enough valid judgments"] += 1

@@ -80,9 +80,9 @@ def _contests(lab: Lab, responses: Handle, judgments: Handle) -> Contests:
     limit = recipe.meta.prompts
     if limit is not None and len(found.kept) > limit:
         found.dropped["prompt over recipe.meta.prompts"] += len(found.kept) - limit
-        ranked = sorted(found.kept, key=lambda one: draw_bits(seed, one.candidate.prompt, "meta prompts"))
-        chosen = {one.candidate.prompt for one in ranked[:limit]}
-        found.kept = [one for one in found.kept if one.candidate.prompt in chosen]
+        ranked = sorted(found.kept, key=lambda one: draw_bits(seed, one.candidate.prompt_id, "meta prompts"))
+        chosen = {one.candidate.prompt_id for one in ranked[:limit]}
+        found.kept = [one for one in found.kept if one.candidate.prompt_id in chosen]
     return found
 
 
