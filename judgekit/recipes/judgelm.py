@@ -85,22 +85,18 @@ def review(lab: Lab, seed: Judge, protocol: JudgeLM) -> tuple[Handle, list[Judge
 def make_tasks(lab: Lab, splits: Handle) -> Handle:
     """The pairs of all splits (``SPLIT.jsonl``): answers of the candidates, where there are any, and references."""
     recipe = lab.recipe(JudgeLMConfig)
-    sizes = _sizes(lab)
-    answered = {
-        name: candidate_pairs(lab, f"candidates/{name}", splits, f"{name}.jsonl", count, recipe.candidates, None, 1)
-        for name, count in sizes.items()
-        if recipe.candidates and count
-    }
-    if not answered and recipe.references != "teacher":
+    answered = _answers(lab, splits) if recipe.candidates else None
+    if answered is None and recipe.references != "teacher":
         return splits
     teacher = Teacher(lab) if recipe.references == "teacher" else None
 
     def build(workspace: Workspace) -> None:
-        given = {pair.group: pair.reference for name in SPLITS for pair in _pairs(splits, name)}
-        pairs: dict[str, list[ResponsePair]] = {}
-        for name in SPLITS:
-            rows = _pairs(answered[name]) if name in answered else _pairs(splits, name)
-            pairs[name] = [replace(pair, reference=given[pair.group]) for pair in rows]
+        pairs = {name: _pairs(splits, name) for name in SPLITS}
+        if answered is not None:
+            by_group = {pair.group: pair for pair in _pairs(answered)}
+            for name, rows in pairs.items():
+                known = [row for row in rows if row.group in by_group]
+                pairs[name] = [replace(by_group[row.group], reference=row.reference) for row in known]
         written: dict[str, str] = {}
         if teacher is not None:
             asked = [pair for rows in pairs.values() for pair in rows if pair.reference is None]
@@ -111,14 +107,27 @@ def make_tasks(lab: Lab, splits: Handle) -> Handle:
             write_rows(workspace.path / f"{name}.jsonl", found)
             workspace.count(**{name: len(found)})
 
-    inputs: list[Handle | str] = [splits, *answered.values()]
+    inputs: list[Handle | str] = [splits, *([answered] if answered is not None else [])]
     if teacher is None:
         return lab.stage("tasks", 1, {}, inputs, build)
-    total = sum(sizes.values())
+    total = _count(lab)
     return lab.stage(
         "tasks", 1, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
         generations=total, tokens=total * (PROMPT_TOKENS + recipe.reference_tokens), note="at most",
     )  # fmt: skip
+
+
+def _answers(lab: Lab, splits: Handle) -> Handle:
+    """One pair of the candidates' answers to every seed."""
+
+    def build(workspace: Workspace) -> None:
+        seeds = [pair for name in SPLITS for pair in _pairs(splits, name)]
+        write_rows(workspace.path / "seeds.jsonl", seeds)
+        workspace.count(seeds=len(seeds))
+
+    seeds = lab.stage("seeds", 1, {}, [splits], build)
+    candidates = lab.recipe(JudgeLMConfig).candidates
+    return candidate_pairs(lab, "candidates", seeds, "seeds.jsonl", _count(lab), candidates, None, 1)
 
 
 def _no_answer(name: str, text: str, truncated: bool) -> str | None:
@@ -146,7 +155,7 @@ def teach_reviews(lab: Lab, teacher: Teacher, kind: str, tasks: Handle, protocol
             return [replace(pair, reference=None) for pair in rows]
         return [pair for pair in rows if pair.reference is not None]
 
-    total = sum(_sizes(lab).values())
+    total = _count(lab)
     if not teacher.constrained or not shown.verdict_tokens:
         return teach_pairs(
             lab, teacher, f"reviews/{kind}", [tasks], pairs, shown, shown.config, ("ab",), total, usable=_unexplained
@@ -255,10 +264,10 @@ def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
     return lab.stage("demonstrations", 1, settings, [reviewed], build)
 
 
-def _sizes(lab: Lab) -> dict[str, int]:
-    """Pairs that the teacher sees, at most, by split."""
+def _count(lab: Lab) -> int:
+    """Pairs that the teacher sees, at most."""
     data = lab.config.data
-    return {"d1": data.first_round, "validation": data.validation, "held_out": data.held_out}
+    return data.first_round + data.validation + data.held_out
 
 
 def _pairs(stage: Handle, split: str = "pairs") -> list[ResponsePair]:

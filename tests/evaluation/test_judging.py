@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.evaluation.judging import judge_pairs
+from judgekit.data.inputs import Candidates
+from judgekit.evaluation.judging import judge_many, judge_pairs, rate_responses
 from judgekit.evaluation.metrics import score
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
 from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.rows import ORDERS, ResponsePair
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
+from judgekit.rows import ORDERS, Response, ResponsePair
 from judgekit.sampling.base import Batch, Finish, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.prompts import EvalPlannerPrompt, JudgeLMPrompt, JudgeLMSinglePrompt
 from judgekit.store import Workspace
 from tests.helpers import ScriptedSampler
 from tests.prompts.test_chat import make_tokenizer
@@ -138,3 +140,39 @@ def test_pairs_that_cannot_be_asked_become_invalid_rows(tmp_path: Path, constrai
     # What is particular to a row must not multiply the reasons that are counted.
     reasons = score(pairs, rows, resamples=10).invalid_reasons
     assert reasons == {"too long": 2, "text holds a lone surrogate": 2}
+
+
+def test_a_protocol_says_how_a_reply_begins_and_ends(tmp_path: Path) -> None:
+    judge, sampler = judge_of(tmp_path / "fast", lambda request, sample: ("8 7.5", "stop"))
+    rows = judge_pairs(judge, JudgeLM(JudgeLMPrompt(style="brief", fast=True)), PAIRS[:1], ORDERS, PARAMS)
+    assert [(row.verdict, row.score_a, row.score_b) for row in rows] == [("A", 8.0, 7.5), ("B", 7.5, 8.0)]
+    assert {request.params.stop for request in sampler.asked} == {("\n",)}
+
+    judge, sampler = judge_of(tmp_path / "single", lambda request, sample: (" 7\nGood.", "eos"))
+    single = JudgeLMSingle(JudgeLMSinglePrompt(style="brief"))
+    (rated,) = rate_responses(judge, single, [Response("r", "q", "mine", reference="theirs")], PARAMS)
+    assert rated.score == 7.0
+    assert make_tokenizer().decode(sampler.asked[0].prompt_ids).endswith("10")
+
+
+def test_several_responses_are_scored_in_one_reply(tmp_path: Path) -> None:
+    replies: dict[str, tuple[str, Finish]] = {
+        "c0/ab": ("9 5 5\nwhy", "eos"), "c0/ba": ("4 6 8\nwhy", "eos"),  # in reverse: 8 6 4
+        "c1/ab": ("9 5", "eos"), "c1/ba": ("1 2\nwhy", "length"),
+    }  # fmt: skip
+    rows = [
+        Candidates("c0", "q", ("a", "b", "c"), ("x", "y", "z"), reference="r"),
+        Candidates("c1", "q", ("a", "b"), ("x", "y")),
+    ]
+    judge, sampler = judge_of(tmp_path, lambda request, sample: replies[request.id])
+    protocol = JudgeLM(JudgeLMPrompt(style="brief", at_once=True))
+    found = judge_many(judge, protocol, rows, ORDERS, PARAMS)
+    assert [(row.id, row.order, row.verdict) for row in found] == [
+        ("c0#1-2", "ab", "A"), ("c0#1-2", "ba", "A"), ("c0#1-3", "ab", "A"), ("c0#1-3", "ba", "A"),
+        ("c0#2-3", "ab", "tie"), ("c0#2-3", "ba", "A"), ("c1#1-2", "ab", "A"), ("c1#1-2", "ba", "A"),
+    ]  # fmt: skip
+    assert (found[1].score_a, found[1].score_b) == (8.0, 6.0) and (found[7].score_a, found[7].score_b) == (2.0, 1.0)
+    texts = {request.id: make_tokenizer().decode(request.prompt_ids) for request in sampler.asked}
+    assert "1's Answer]\na" in texts["c0/ab"] and "1's Answer]\nc" in texts["c0/ba"] and "answer]\nr" not in texts
+    judge, _ = judge_of(tmp_path / "short", lambda request, sample: ("9 5", "eos"), max_length=60)
+    assert {row.reason for row in judge_many(judge, protocol, rows, ORDERS, PARAMS)} == {"too long"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from judgekit.errors import DataError, ModelError
 from judgekit.judges import find_judge
+from judgekit.models import obtain
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, ShapedReply
 from judgekit.prompts.chat import encode_prompt, encode_reply
@@ -168,15 +168,15 @@ def test_released_weights_read_the_tokens_of_one_plain_text() -> None:
     assert begun == tokenizer.encode(asked[0]["content"] + "10")
 
 
-@pytest.mark.parametrize("size", ["7b", "13b", "33b"])
-def test_the_released_judges_bring_their_protocol_and_need_a_commit(size: str, tmp_path: Path) -> None:
+def test_the_released_judges_bring_their_protocol() -> None:
     composer = Composer(name="eval", kind=EvalConfig)
-    commit = f"judge.hub=BAAI/JudgeLM-{size.upper()}-v1.0@0123456789abcdef"
-    placed = [f"judge=judgelm_{size}", "benchmark=judgelm", f"benchmark.judgelm.path={tmp_path}"]
-    config = composer.job([*placed, commit]).config
-    assert isinstance(config, EvalConfig)
-    found = find_judge(config.judge, config.sampler)
-    assert isinstance(found.prompt, JudgeLMPrompt) and found.prompt.plain and found.tokens in (None, 512)
-    assert found.name == f"judgelm_{size}" and found.model is not None and found.model.max_length == 2048
-    with pytest.raises(ModelError, match=f"JudgeLM-{size.upper()}-v1.0@COMMIT"):
-        find_judge(replace(config.judge, hub=f"BAAI/JudgeLM-{size.upper()}-v1.0"), config.sampler)
+    for size in ("7b", "13b", "33b"):
+        overrides = [f"judge=judgelm_{size}", "judge.model.revision=0123456789abcdef"]
+        config = composer.job(overrides, ignoring=("benchmark", "benchmarks")).config
+        assert isinstance(config, EvalConfig)
+        found = find_judge(config.judge, config.sampler)
+        assert found.name == f"judgelm_{size}" and isinstance(found.prompt, JudgeLMPrompt) and found.prompt.plain
+        assert found.model is not None and found.model.hub_id == f"BAAI/JudgeLM-{size.upper()}-v1.0"
+        assert (config.judge.tokens, found.model.max_length) == (512, 2048)
+    with pytest.raises(ModelError, match=r"needs model.revision=COMMIT"):
+        obtain(replace(found.model, revision=None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.prompts.judgelm import JudgeLM
 from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.judgelm import demonstrate, read_released, review
+from judgekit.recipes.lab import Handle, Judge, Lab
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -34,6 +37,8 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.schema.recipes import JudgeLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.store import Artifact
+from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -90,14 +95,16 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
 class Script:
     """The teacher says what the tables say; every judge names the first position.
 
+    :param warm: worked reviews; without any the seed itself stands in for a teacher
     :param fail_at: stop like a killed process once so many replies were asked for
     """
 
-    def __init__(self, tiny: Path, fail_at: int | None = None) -> None:
+    def __init__(self, tiny: Path, warm: int = 2, fail_at: int | None = None) -> None:
         rows = constraint_instructions(8, SEED)
-        splits = split_instructions({"constraints": rows}, SIZES, SEED)
+        splits = split_instructions({"constraints": rows}, SIZES | {"warm": warm}, SEED)
         self.places = {row.id: (name, at) for name in ("d1", "held_out") for at, row in enumerate(splits[name])}
         self.tokenizer = AutoTokenizer.from_pretrained(tiny)
+        self.teacher = "warm" if warm else "seed"
         self.fail_at, self.asked = fail_at, list[tuple[str, str, str]]()
 
     def __call__(self, weights: Weights) -> ScriptedSampler:
@@ -115,7 +122,7 @@ class Script:
         if not order:
             return REFERENCES[split][place]
         if request.params.max_new_tokens == TEACHER.tokens:
-            assert judge == "warm", "what the warm start made stands in for a teacher"
+            assert judge == self.teacher, "what the warm start made stands in for a teacher"
             return (PLAIN if kind == "plain" else REFERENCED)[split][place]
         return "8 7\nAssistant 1 is better."
 
@@ -202,64 +209,69 @@ def test_the_same_run_again_does_nothing_and_planning_names_every_stage(run: Run
     assert len(script.asked) == asked and {stage["status"] for stage in stages(folder).values()} == {"reused"}
 
 
-def test_an_interrupted_run_resumes_to_the_same_rows(run: Run, tiny: Path, tmp_path: Path) -> None:
-    config = replace(run[0], store=str(tmp_path / "store"))
-    first = Script(tiny, fail_at=6 + 6 + 2)  # in the middle of the reviews with reference
+def in_lab(config: RunConfig, folder: Path, script: Script, work: Callable[[Lab], Handle]) -> Artifact:
+    """Some stages of the recipe alone."""
+    with recorded(config, folder) as record:
+        handle = work(Lab(config, record, script))
+    assert isinstance(handle, Artifact)
+    return handle
+
+
+def reviewed(lab: Lab) -> Handle:
+    return review(lab, Judge("seed", None), JudgeLM(PROMPT))[0]
+
+
+def test_interrupted_reviews_go_on_to_the_same_rows(run: Run, tiny: Path, tmp_path: Path) -> None:
+    config = replace(run[0], recipe=replace(run[0].recipe, warm_start=WarmStartConfig()))
+    stores = [replace(config, store=str(tmp_path / name)) for name in ("whole", "broken")]
+    whole = in_lab(stores[0], tmp_path / "one", Script(tiny, warm=0), reviewed)
+    first = Script(tiny, warm=0, fail_at=6 + 6 + 3)  # in the middle of the reviews with reference
     with pytest.raises(KeyboardInterrupt):
-        run_recipe(config, tmp_path / "out", first)
-    second = Script(tiny)
-    second.asked = first.asked[:-2]  # the batch of the interruption is lost
-    before = len(second.asked)
-    assert run_recipe(config, tmp_path / "out", second) == run[3]
-    assert second.asked[before:][0][2] == "reference"
-    for name in ("reviewed", "demonstrations"):
-        for file in Path(stages(run[1])[name]["path"]).glob("*.jsonl"):
-            assert file.read_bytes() == (Path(stages(tmp_path / "out")[name]["path"]) / file.name).read_bytes()
+        in_lab(stores[1], tmp_path / "two", first, reviewed)
+    second = Script(tiny, warm=0)
+    found = in_lab(stores[1], tmp_path / "two", second, reviewed)
+    assert {kind for _, _, kind in second.asked} == {"reference"} and len(second.asked) == 4 - 2
+    files = [path.name for path in whole.path.glob("*.jsonl")]
+    assert len(files) == 5 and all(whole.file(name).read_bytes() == found.file(name).read_bytes() for name in files)
 
 
 def test_swap_and_reference_rates_ask_nobody_anew(run: Run, tiny: Path, tmp_path: Path) -> None:
-    script = Script(tiny)
     config = replace(run[0], recipe=replace(run[0].recipe, swap_rate=1.0, reference_rate=0.0))
-    run_recipe(config, tmp_path / "out", script)
-    found = stages(tmp_path / "out")
-    assert found["demonstrations"]["rows"] == {"demonstrations": 9, "swapped": 9, "reference_shown": 0}
-    assert {judge for judge, *_ in script.asked} == {"sft"}
+    new = [stage.name for stage in plan(config) if not stage.stored]
+    assert new == ["demonstrations", "train/sft", "verdicts/sft/starter"]
+    script = Script(tiny)
+    found = in_lab(config, tmp_path / "out", script, lambda lab: demonstrate(lab, reviewed(lab), JudgeLM(PROMPT)))
+    assert found.info.rows == {"demonstrations": 9, "swapped": 9, "reference_shown": 0} and not script.asked
 
 
 class Chooser(Script):
     """A teacher whose score lines are chosen, and candidates that answer."""
 
     def answer(self, judge: str, request: Request) -> str:
-        self.asked.append((judge, request.id, "chosen" if request.params.choices else "text"))
         if request.params.choices:
             assert request.params.choices == PROMPT.score_lines
             return PROMPT.score_lines[len(request.id) % 2]
-        if "/" not in request.id and "#" not in request.id:
-            return f"Answer at {request.params.temperature}."
-        text = self.tokenizer.decode(request.prompt_ids)
-        begun = re.search(r"assistant\n(\d \d\n)\Z", text)
-        return "Assistant 1 is fine." if begun else "8 7\nAssistant 1."
+        begun = re.search(r"assistant\n\d \d\n\Z", self.tokenizer.decode(request.prompt_ids))
+        return "Assistant 1 is fine." if begun else f"Answer at {request.params.temperature}."
 
 
-def test_scores_are_chosen_before_reasons_are_written(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_candidates_answer_and_scores_are_chosen_before_reasons_are_written(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
     candidates = {"cold": CandidateConfig(temperature=0.0), "warm": CandidateConfig(temperature=0.5)}
-    recipe = replace(run[0].recipe, candidates=candidates, references="none", sft=STEP, warm_start=WarmStartConfig())
-    config = replace(
-        run[0], recipe=recipe, teacher=TeacherConfig(verdict="constrained"), store=str(tmp_path / "store")
-    )  # fmt: skip
-    script = Chooser(tiny)
-    run_recipe(config, tmp_path / "out", script)
-    found = stages(tmp_path / "out")
-    assert found["scores/plain"]["rows"] == found["reviews/plain"]["rows"] == {"asked": 6, "usable": 6}
-    rows = read_rows(Path(found["reviews/plain"]["path"]) / "judgments.jsonl", Judgment)
+    recipe = replace(run[0].recipe, candidates=candidates, references="none", warm_start=WarmStartConfig())
+    teacher = TeacherConfig(verdict="constrained")
+    config = replace(run[0], recipe=recipe, teacher=teacher, store=str(tmp_path / "store"))
+    found = in_lab(config, tmp_path / "out", Chooser(tiny), reviewed)
+    by_name = stages(tmp_path / "out")
+    assert by_name["scores/plain"]["rows"] == by_name["reviews/plain"]["rows"] == {"asked": 6, "usable": 6}
+    assert "reviews/reference" not in by_name
+    rows = read_rows(Path(by_name["reviews/plain"]["path"]) / "judgments.jsonl", Judgment)
     assert {row.text for row in rows} <= {f"{line}\nAssistant 1 is fine." for line in PROMPT.score_lines}
-    pairs = read_rows(Path(found["reviewed"]["path"]) / "held_out.jsonl", ResponsePair)
-    labels = {row.id: row.verdict for row in rows}
-    assert [pair.label for pair in pairs] == [labels[pair.id] for pair in pairs], (
-        "the teacher's, where there is no other"
-    )
+    pairs, labels = read_rows(found.file("held_out.jsonl"), ResponsePair), {row.id: row.verdict for row in rows}
+    assert [pair.label for pair in pairs] == [labels[pair.id] for pair in pairs], "the teacher's: there is no other"
     assert {frozenset((pair.model_a, pair.model_b)) for pair in pairs} == {frozenset(candidates)}
-    assert "reviews/reference" not in found and found["reviewed"]["rows"]["reviews_reference"] == 0
+    assert found.info.rows == {"validation": 0, "held_out": 2, "reviews_plain": 4, "reviews_reference": 0}
 
 
 def released(number: int, **changes: Any) -> dict[str, Any]:
@@ -280,51 +292,41 @@ def test_released_rows_take_the_place_of_data_and_teacher(run: Run, tiny: Path, 
         tmp_path / "train.jsonl", released(1), released(2, text="error"), released(3, text_w_reference="error"),
         released(4, text="8\nno"), released(5, reference=None), released(6, reference={"text": ""}),
     )  # fmt: skip
-    recipe = replace(run[0].recipe, reviews=str(path))
-    benchmark = {"mine": BenchmarkConfig(kind="pairs", path=str(write_pairs(tmp_path / "pairs.jsonl")))}
-    config = replace(run[0], recipe=recipe, store=str(tmp_path / "store"), benchmark=benchmark)
-    script = Script(tiny)
-    script.places = {"p": ("held_out", 0)}
-    run_recipe(config, tmp_path / "out", script)
-    found = stages(tmp_path / "out")
-    assert found["reviewed"]["rows"] == {"reviews_plain": 4, "reviews_reference": 1}
-    assert found["reviewed"]["dropped"] == {
+    config = replace(run[0], recipe=replace(run[0].recipe, reviews=str(path)), store=str(tmp_path / "store"))
+    names = [stage.name for stage in plan(config)]
+    assert names[0] == "reviewed" and names[-3:] == ["demonstrations", "train/sft", "verdicts/sft/starter"]
+
+    def read(lab: Lab) -> Handle:
+        return read_released(lab, str(path), JudgeLM(PROMPT))
+
+    found = in_lab(config, tmp_path / "out", Script(tiny), read)
+    assert found.info.rows == {"reviews_plain": 4, "reviews_reference": 1}
+    assert found.info.dropped == {
         "review: error": 1, "review: wrong number of scores": 1, "review with reference: error": 1,
     }  # fmt: skip
-    assert found["demonstrations"]["rows"]["demonstrations"] == 12
-    assert list(found)[:1] == ["reviewed"] and "splits" not in found
+    pairs = read_rows(found.file("d1.jsonl"), ResponsePair)
+    assert [(pair.id, pair.reference, pair.label) for pair in pairs] == [
+        ("judgelm/1", "Two.", "A"), ("judgelm/3", "Two.", "A"), ("judgelm/5", None, "A"), ("judgelm/6", None, "A"),
+    ]  # fmt: skip
+    write_released(path, released(1), released(1))
     with pytest.raises(DataError, match=r"line 2.*judgelm/1.*twice"):
-        run_recipe(
-            replace(config, recipe=replace(recipe, reviews=str(write_released(path, released(1), released(1))))),
-            tmp_path / "twice", script,
-        )  # fmt: skip
-
-
-def write_pairs(path: Path) -> Path:
-    row = {"id": "p", "instruction": "Why?", "response_a": "So.", "response_b": "No.", "label": "A"}
-    path.write_text(json.dumps(row) + "\n")
-    return path
-
-
-def test_a_teacher_without_a_usable_review_ends_the_run(run: Run, tiny: Path, tmp_path: Path) -> None:
-    path = write_released(tmp_path / "train.jsonl", released(1, text="error"))
-    recipe = replace(run[0].recipe, reviews=str(path))
+        in_lab(config, tmp_path / "twice", Script(tiny), read)
+    write_released(path, released(1, text="error"))
     with pytest.raises(StageError, match="nothing to train on"):
-        run_recipe(replace(run[0], recipe=recipe, store=str(tmp_path / "store")), tmp_path / "out", Script(tiny))
+        in_lab(config, tmp_path / "none", Script(tiny), read)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "key"),
-    [
-        (["prompt=pairwise"], "prompt.name"),
-        (["prompt.score_lines=['9 4','8 7']"], "prompt.score_lines"),
-        (["prompt.score_lines=[]"], "teacher.verdict"),
-        (["prompt.request='Rate {count}.'"], "prompt.request"),
-        (["prompt.low=10"], "prompt.high"),
-        (["data.first_round=1000"], "data"),
-    ],
-)
-def test_mistakes_are_found_before_anything_runs(overrides: list[str], key: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        Composer().job(["experiment=judgelm_demo", *overrides])
-    assert key in [problem.key for problem in error.value.problems]
+def test_mistakes_are_found_before_anything_runs() -> None:
+    composer = Composer()
+    for overrides, keys in (
+        (["prompt=pairwise"], ["prompt.name", "teacher.verdict"]),
+        (["prompt.score_lines=['9 4','8 7']"], ["prompt.score_lines"]),
+        (
+            ["prompt.score_lines=[]", "prompt.request='Rate {count}.'", "prompt.low=10", "data.first_round=1000",
+             "+recipe.candidates={one:{temperature:0.5}}", "data.sources.constraints.pairs=none"],
+            ["teacher.verdict", "prompt.request", "prompt.high", "data", "recipe.candidates"],
+        ),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as error:
+            composer.job(["experiment=judgelm_demo", *overrides])
+        assert sorted(problem.key for problem in error.value.problems) == sorted(keys)
