@@ -236,3 +236,17 @@ def test_the_hub_is_probed_through_the_proxy(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("no_proxy", "huggingface.co")
     assert not models._hub_reachable()
     assert probed == [("huggingface.co", 443), ("gate.example", 3128), ("huggingface.co", 443)]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_code_is_fetched_only_where_it_may_run(trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def download(hub_id: str, *, allow_patterns: list[str], **_: object) -> str:
+        asked.extend(allow_patterns)
+        return str(fill(tmp_path / "model"))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr(models, "find", lambda _: None)
+    obtain(ModelConfig(**HUB, trust_remote_code=trusted))
+    assert "*.safetensors" in asked and ("*.py" in asked) == trusted

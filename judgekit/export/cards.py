@@ -17,6 +17,7 @@ from judgekit.report.table import heading, results_markdown
 Kind = Literal["adapter", "model"]
 
 PAPERS = {
+    "critiquellm": ("CritiqueLLM", "2311.18702"),
     "evalplanner": ("EvalPlanner", "2501.18099"),
     "self_taught": ("Self-Taught Evaluators", "2408.02666"),
 }

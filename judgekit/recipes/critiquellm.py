@@ -184,13 +184,14 @@ def training_rows(
                     rows = [row for row in read_judgments(compared) if row.sample == sample]
                     name = f"pair_{kind}{sample + 1}"
                     found += pair_rows(name, rows, by_id, CritiquePair(asked), swap=recipe.swap)
-            workspace.count(**{f"with reference {shown}".lower(): len(found)})
+            workspace.count(**{"with reference" if shown else "without reference": len(found)})
             made += found
         if not made:
             raise StageError(
                 "The teacher's critiques gave no training rows. See in the report what the stages critiques/... "
                 "dropped: mend the teacher, or raise data.first_round."
             )
+        workspace.count(demonstrations=len(made))
         write_rows(workspace.path / "rows.jsonl", made)
 
     config = section(recipe, "swap", "with_reference", "without_reference", "pointwise", "pairwise")

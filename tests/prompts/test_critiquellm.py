@@ -9,7 +9,7 @@ from judgekit.prompts import pair_protocol, protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading
 from judgekit.prompts.chat import encode_prompt
 from judgekit.prompts.critiquellm import TASK_TYPES, CritiquePair, CritiquePoint, answer_type, swap_mentions
-from judgekit.rows import Response, ResponsePair
+from judgekit.rows import Response, ResponsePair, ScoredResponse
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from tests.prompts.test_chat import make_llama_tokenizer
 
@@ -124,6 +124,13 @@ def test_exchanged_assistants_are_exchanged_everywhere() -> None:
     assert (
         swap_mentions("助手1好于助手2。{'综合比较结果': '助手1'}", "zh") == "助手2好于助手1。{'综合比较结果': '助手2'}"
     )
+
+
+def test_a_benchmark_tells_the_task_type_but_not_the_human_score() -> None:
+    row = ScoredResponse("r", "Q?", "A.", 4.0, 1.0, 5.0, "Q?", system="m", reference="R.", subset="逻辑推理")
+    text = ZH_POINT.score_prompt(row.shown)[0]["content"]
+    assert text.startswith("[逻辑推理型回答]\n用户的提问：Q?\n[参考答案开始]\nR.\n")
+    assert "4" not in text
 
 
 def test_one_protocol_compares_and_one_scores() -> None:
