@@ -138,6 +138,12 @@ def _export(options: argparse.Namespace) -> None:
         print(folder)
 
 
+def _sync(options: argparse.Namespace) -> None:
+    from judgekit.commands.sync import sync
+
+    sync(options.folders)
+
+
 _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "eval": "measure a judge on benchmarks, in both orders: judge=FOLDER benchmark=NAME",
@@ -148,6 +154,7 @@ _COMMANDS = {
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run or a sweep, or print its tables as markdown",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
+    "sync": "upload what runs recorded for W&B offline",
     "cache": "what the cache of generations holds, and making it smaller",
     "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
 }
@@ -176,6 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--judge", metavar="NAME", help="of a sweep: this judge (default: the one each run leaves)")
     report.set_defaults(command=_report)
     _add_sweep(commands)
+    sync = commands.add_parser("sync", help=_COMMANDS["sync"], description=_COMMANDS["sync"])
+    sync.add_argument("folders", type=Path, nargs="+", metavar="RUN_OR_SWEEP", help="folders of runs or sweeps")
+    sync.set_defaults(command=_sync)
     _add_cache(commands)
     export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
     export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")

@@ -47,11 +47,19 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         with open_judge(config.judge, config.sampler, config.prompt, store, progress, make_sampler) as judge:
             record.manifest |= {"judges": [judge.name], "judge_digest": judge.digest, "prompt": asdict(judge.prompt)}
+            if (folder := run_judge(config.judge.path)) is not None:
+                record.tracker.artifact(f"judge-{judge.name}", "model", folder, used=True)
             numbers = _Evaluation(config, run_dir, record, Store(store), judge).measure()
         record.summary(numbers)
     report = build_report(run_dir)
     show_results(numbers, [judge.name], list(config.benchmark), report)
     return numbers
+
+
+def run_judge(path: str | None) -> Path | None:
+    """The folder of a judge that a run left, None for any other judge."""
+    places = [] if path is None else [Path(path) / "judge", Path(path)]
+    return next((place for place in places if (place / "judge.yaml").is_file()), None)
 
 
 @dataclass(frozen=True)

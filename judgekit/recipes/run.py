@@ -64,6 +64,7 @@ def execute(
         lab.release()
         numbers = report_numbers(lab, outcome, run_dir)
         leave_judge(lab, outcome.final, run_dir)
+        record_artifacts(lab, outcome, run_dir)
     report = build_report(run_dir)
     show_results(numbers, [judge.name for judge in outcome.judges], list(outcome.benchmarks), report)
     return numbers
@@ -145,7 +146,7 @@ def last_losses(outcome: Outcome) -> dict[str, Number]:
 
 
 def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[ResponsePair]]) -> None:
-    """A table of judgments of the last judge, and its weights as an artifact."""
+    """A table of judgments of the judge the run leaves."""
     judge = outcome.final
     rows: list[list[object]] = []
     for name, known in pairs.items():
@@ -153,8 +154,19 @@ def _record_judgments(lab: Lab, outcome: Outcome, pairs: Mapping[str, list[Respo
         assert isinstance(handle, Artifact)
         rows += judgment_rows(name, known, read_verdicts(handle.file("verdicts.jsonl")))
     lab.record.tracker.table("judgments", JUDGMENT_COLUMNS, rows[: lab.config.logger.table_rows])
-    if isinstance(judge.stage, Artifact):
-        lab.record.tracker.artifact(f"judge-{judge.name}", "model", judge.stage.path / "judge")
+
+
+def record_artifacts(lab: Lab, outcome: Outcome, run_dir: Path) -> None:
+    """The data the run worked from, the training rows it made of them, and the judge it leaves."""
+    tracker = lab.record.tracker
+    for stage in lab.record.manifest["stages"]:
+        kind, name = stage["name"].partition("/")[0], stage["name"].replace("/", "-")
+        if kind in ("splits", "benchmark"):
+            tracker.artifact(name, "dataset", Path(stage["path"]), used=True)
+        elif kind in ("demonstrations", "preferences"):
+            tracker.artifact(name, "dataset", Path(stage["path"]))
+    if outcome.final.stage is not None:
+        tracker.artifact(f"judge-{outcome.final.name}", "model", run_dir / "judge")
 
 
 def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:

@@ -19,7 +19,8 @@ from judgekit.report.files import JudgedBenchmark, read_benchmark
 from judgekit.report.further import FurtherRow, further_rows
 from judgekit.report.judgments import MOST_JUDGMENTS, Browser, browser
 from judgekit.report.table import ResultRow, results_table
-from judgekit.tracking.local import Point, read_series, read_summary
+from judgekit.tracking.base import Point
+from judgekit.tracking.local import read_series, read_summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,12 +151,17 @@ POINTWISE = ("roscoe", "newsroom")
 class LoggerConfig:
     """``logger``: where records go beside the local files."""
 
-    name: Literal["local", "wandb"] = setting("local", "local: files only; wandb: also a W&B run")
+    name: Literal["local", "wandb", "tensorboard", "csv"] = setting(
+        "local", "local: files only; wandb: also a W&B run; tensorboard, csv: also Lightning's logger of that name"
+    )
     mode: Literal["offline", "online"] = setting("offline", "W&B mode")
     project: str = setting("judgekit", "W&B project")
     entity: str | None = setting(None, "W&B team or user")
     group: str | None = setting(None, "W&B group; null: the sweep's or the run's name")
     table_rows: int = setting(200, "judgments in W&B tables, at most", ge=0)
+    artifact_gb: float = setting(
+        2.0, "W&B: data and judges up to this size are uploaded, of larger ones only the place is noted; GB", ge=0.0
+    )
     report_judgments: int = setting(20_000, "judgments to browse in the report, at most", ge=0)
 
 

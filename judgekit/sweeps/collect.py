@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
-import yaml
 
 from judgekit.errors import DataError
 from judgekit.sweeps.files import Sweep, read_manifest
+from judgekit.sweeps.outcomes import Row, override_values, run_cost, run_numbers
 from judgekit.sweeps.status import JobStatus, statuses
-
-Row = dict[str, Any]
 
 
 def collect(sweep: Sweep) -> list[Row]:
@@ -34,45 +31,6 @@ def _row(sweep: Sweep, status: JobStatus) -> Row:
     row: Row = {"job": status.job.num, "state": status.state, "detail": status.detail, "folder": status.job.folder}
     row |= override_values(status.job.overrides)
     return row | run_numbers(run_dir) | run_cost(read_manifest(run_dir))
-
-
-def override_values(overrides: Iterable[str]) -> Row:
-    """Values of overrides by their keys."""
-    pairs = (override.partition("=") for override in overrides)
-    return {key.lstrip("+~"): _value(value) for key, _, value in pairs}
-
-
-def _value(text: str) -> Any:
-    """A number, truth value or text; lists and the like stay text."""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    return value if isinstance(value, bool | int | float) else text.strip("'\"")
-
-
-def run_numbers(run_dir: Path) -> Row:
-    """``metrics.json`` of a run; empty when there is none that can be read."""
-    try:
-        values = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}
-
-
-def run_cost(manifest: Mapping[str, Any]) -> Row:
-    """What a run cost, as ``collect`` names it; empty without a manifest."""
-    if not manifest:
-        return {}
-    stages = manifest.get("stages", [])
-    prices = [stage["cost"] for stage in stages if "cost" in stage]
-    return {
-        "cost/prompt_tokens": sum(stage["tokens"].get("prompt", 0) for stage in stages),
-        "cost/generated_tokens": sum(stage["tokens"].get("generated", 0) for stage in stages),
-        "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
-        "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
-        "cost/run_seconds": manifest.get("seconds"),
-    } | ({"cost/price": round(sum(prices), 6)} if prices else {})
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Records of a run: local files always, W&B when asked for."""
+"""Records of a run: local files always, W&B, TensorBoard or CSV beside them when asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking.base import FanOut, Number, Status, Tracker
-from judgekit.tracking.local import LocalTracker, Point, read_series, read_summary
+from judgekit.tracking.base import FanOut, Number, Place, Point, Status, Tracker
+from judgekit.tracking.local import LocalTracker, read_series, read_summary
 
 __all__ = [
     "LocalTracker",
     "Number",
+    "Place",
     "Point",
     "Status",
     "Tracker",
@@ -23,18 +24,23 @@ __all__ = [
 
 
 def make_tracker(
-    config: LoggerConfig, run_dir: Path, run_config: Mapping[str, Any], name: str, group: str | None
+    config: LoggerConfig, run_dir: Path, run_config: Mapping[str, Any], name: str, place: Place | None = None
 ) -> Tracker:
     """The trackers a run asks for.
 
-    :param run_dir: the run's folder; W&B's own files go to ``wandb/`` in it
+    :param run_dir: the run's folder; another logger's files go to a folder of its name in it
     :param run_config: the resolved configuration as plain values
-    :param group: the sweep's name, None for a single run; ``config.group`` wins over it
+    :param place: where the run belongs; ``config.group`` wins over its sweep's name
     """
     earlier = read_series(run_dir)
     local = LocalTracker(run_dir)
+    place = place or Place()
     if config.name == "local":
         return local
-    from judgekit.tracking.wandb_run import WandbTracker
+    if config.name == "wandb":
+        from judgekit.tracking.wandb_run import WandbTracker
 
-    return FanOut([local, WandbTracker(config, run_dir, run_config, name=name, group=group, earlier=earlier)])
+        return FanOut([local, WandbTracker(config, run_dir, run_config, name=name, place=place, earlier=earlier)])
+    from judgekit.tracking.lightning_logs import LightningTracker
+
+    return FanOut([local, LightningTracker(config.name, run_dir, run_config, place=place, earlier=earlier)])

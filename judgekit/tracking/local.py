@@ -6,30 +6,16 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from judgekit.errors import DataError
-from judgekit.tracking.base import Number, Status
+from judgekit.tracking.base import Number, Point, Status
 
 SERIES = "metrics.jsonl"
 SUMMARY = "metrics.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One line of ``metrics.jsonl``.
-
-    :param time: when, ISO 8601 in UTC
-    :param values: by flat name; None stands for a number that was not finite
-    """
-
-    time: str
-    stage: str
-    step: int
-    values: Mapping[str, Number]
 
 
 def read_series(run_dir: Path) -> list[Point]:
@@ -98,7 +84,7 @@ class LocalTracker:
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Nothing: the run's folder holds pairs and verdicts whole."""
 
-    def artifact(self, name: str, kind: str, folder: Path) -> None:
+    def artifact(self, name: str, kind: str, folder: Path, used: bool = False) -> None:
         """Nothing: the folder is in or beside the run's folder already."""
 
     def finish(self, status: Status) -> None:

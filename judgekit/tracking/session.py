@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from judgekit.errors import DataError
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.sweeps.files import SWEEP_FILE
-from judgekit.tracking import make_tracker
+from judgekit.sweeps.files import read_sweep
+from judgekit.sweeps.outcomes import override_values
+from judgekit.tracking import Place, make_tracker
 from judgekit.tracking.record import RunRecord
 
 
@@ -20,7 +22,8 @@ def recorded(config: RunConfig | EvalConfig, run_dir: Path) -> Iterator[RunRecor
 
     :param run_dir: the folder of its files
     """
-    tracker = make_tracker(config.logger, run_dir, asdict(config), config.name, sweep_name(run_dir))
+    place = place_of(run_dir, "eval" if isinstance(config, EvalConfig) else "run")
+    tracker = make_tracker(config.logger, run_dir, asdict(config), config.name, place)
     record = RunRecord(run_dir, config, tracker)
     try:
         yield record
@@ -35,11 +38,23 @@ def recorded(config: RunConfig | EvalConfig, run_dir: Path) -> Iterator[RunRecor
     record.finish("finished")
 
 
-def sweep_name(run_dir: Path) -> str | None:
-    """Name of the sweep a job belongs to: the folder above it, None for a single run."""
-    if (run_dir.parent / SWEEP_FILE).exists():
-        return run_dir.parent.name
-    # A launcher of somebody else's runs jobs inside Hydra.
+def place_of(run_dir: Path, kind: str) -> Place:
+    """The sweep that a run folder lies in, and the run's overrides there.
+
+    :param kind: ``run`` or ``eval``
+    """
+    try:
+        sweep = read_sweep(run_dir.parent)
+    except DataError:
+        return Place(kind, _foreign_sweep(run_dir))
+    job = next((job for job in sweep.jobs if job.folder == run_dir.name), None)
+    if job is None:
+        return Place(kind, sweep.name)
+    return Place(kind, sweep.name, job.num, override_values(job.overrides))
+
+
+def _foreign_sweep(run_dir: Path) -> str | None:
+    """Name of a sweep whose launcher is somebody else's, which runs jobs inside Hydra."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

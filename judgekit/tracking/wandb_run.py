@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking.base import Number, Status
-from judgekit.tracking.local import Point, read_summary
+from judgekit.sweeps.files import read_manifest
+from judgekit.sweeps.outcomes import final_numbers, run_cost, run_numbers
+from judgekit.tracking.base import Number, Place, Point, Replay, Status
+from judgekit.tracking.local import read_summary
 
 if TYPE_CHECKING:
     import wandb
@@ -25,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 INIT_SECONDS = 30
 FINISH_SECONDS = 600
-"""How long to wait for W&B's server; after that records stay in the folder for ``wandb sync``."""
+"""How long to wait for W&B's server; after that records stay in the folder for ``judgekit sync``."""
 
 
 class WandbTracker:
@@ -45,31 +47,32 @@ class WandbTracker:
         run_config: Mapping[str, Any],
         *,
         name: str,
-        group: str | None,
+        place: Place,
         earlier: Sequence[Point] = (),
     ) -> None:
         import wandb
 
         self._wandb = wandb
         self._run: wandb.Run | None = None
-        self._dir = run_dir.resolve() / "wandb"
+        self._run_dir = run_dir.resolve()
+        self._dir = self._run_dir / "wandb"
         self._dir.mkdir(parents=True, exist_ok=True)
         self._id = _stable_id(self._dir / "run_id")
         self._superseded = sorted(self._dir.glob(f"offline-run-*-{self._id}"))
         self._series_of: dict[str, str] = {}
-        self._earlier: dict[str, list[Point]] = {}
-        for point in earlier:
-            self._earlier.setdefault(point.stage, []).append(point)
+        self._replay = Replay(earlier)
+        self._bytes = config.artifact_gb * 1e9
         with self._guarded():
-            self._run = self._start(config, run_config, name, config.group or group)
+            self._run = self._start(config, run_config, name, place)
             if self._offline:
                 self._run.summary.update(_known(read_summary(run_dir)))
 
     def log(self, stage: str, step: int, values: Mapping[str, Number]) -> None:
         """Add a point, with the stage's own step axis; see :class:`judgekit.tracking.base.Tracker`."""
         if self._offline:
-            self._replay(stage, before=step)
-        elif any(point.step == step and point.values.keys() == values.keys() for point in self._earlier.get(stage, ())):
+            for point in self._replay.before(stage, step):
+                self._send(point.stage, point.step, point.values)
+        elif any(p.step == step and p.values.keys() == values.keys() for p in self._replay.points.get(stage, ())):
             return
         self._send(stage, step, values)
 
@@ -86,23 +89,41 @@ class WandbTracker:
 
         self._call(send)
 
-    def artifact(self, name: str, kind: str, folder: Path) -> None:
-        """Log the files of a folder; they are read in place, not copied."""
+    def artifact(self, name: str, kind: str, folder: Path, used: bool = False) -> None:
+        """Log the files of a folder; they are read in place, not copied, and of a large folder only the place is sent.
+
+        What is used goes under the same name and content as what another run made, so that W&B takes them for one
+        and shows which run made what which run used.
+        """
 
         def send(run: wandb.Run) -> None:
-            artifact = self._wandb.Artifact(name, kind)
-            for path in sorted(path for path in folder.resolve().rglob("*") if path.is_file()):
+            files = sorted(path for path in folder.resolve().rglob("*") if path.is_file())
+            size = sum(path.stat().st_size for path in files)
+            artifact = self._wandb.Artifact(name, kind, metadata={"folder": str(folder.resolve()), "bytes": size})
+            if size > self._bytes:
+                artifact.add_reference(folder.resolve().as_uri(), checksum=False)
+                files = []
+            for path in files:
                 inside = path.relative_to(folder.resolve()).as_posix()
                 artifact.add_file(str(path), inside, policy="immutable", skip_cache=True)
-            run.log_artifact(artifact)
+            if not used:
+                run.log_artifact(artifact)
+            elif self._offline:
+                # W&B's own `use_artifact` asks the server, although the offline record can hold it.
+                run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
+            else:
+                run.use_artifact(artifact)
 
         self._call(send)
 
     def finish(self, status: Status) -> None:
         """End the W&B run inside this job, so that the next job of a sweep gets its own."""
         if self._offline:
-            for stage in list(self._earlier):
-                self._replay(stage, before=None)
+            for point in self._replay.rest():
+                self._send(point.stage, point.step, point.values)
+        manifest = read_manifest(self._run_dir)
+        numbers = final_numbers(manifest, run_numbers(self._run_dir)) | run_cost(manifest)
+        self._call(lambda run: run.summary.update(_known(numbers)))
         self._call(lambda run: run.finish(exit_code=0 if status == "finished" else 1))
         if self._offline and self._run is not None:
             self._set_superseded_aside()
@@ -112,7 +133,9 @@ class WandbTracker:
     def _offline(self) -> bool:
         return self._run is not None and bool(self._run.settings.mode == "offline")
 
-    def _start(self, config: LoggerConfig, run_config: Mapping[str, Any], name: str, group: str | None) -> wandb.Run:
+    def _start(self, config: LoggerConfig, run_config: Mapping[str, Any], name: str, place: Place) -> wandb.Run:
+        sweep = {"name": place.sweep, "job": place.job, **place.values} if place.sweep is not None else {}
+
         def init(mode: str) -> wandb.Run:
             # Weave would trace calls to judges behind a server, and advertises itself where it is not installed.
             os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
@@ -129,11 +152,11 @@ class WandbTracker:
                 entity=config.entity,
                 dir=str(self._dir.parent),
                 id=self._id,
-                name=name,
-                group=group,
-                job_type="run",
+                name=name if place.job is None else f"{name} #{place.job}",
+                group=config.group or place.sweep or name,
+                job_type=place.kind,
                 tags=_tags(run_config),
-                config=dict(run_config),
+                config={**run_config, "sweep": sweep},
                 mode="online" if mode == "online" else "offline",
                 resume="allow" if mode == "online" else None,
                 reinit="create_new",
@@ -146,15 +169,9 @@ class WandbTracker:
         except Exception as error:
             if config.mode == "offline":
                 raise
-            logger.warning("W&B cannot be reached (%s). Its records stay in %s: wandb sync", error, self._dir)
+            logger.warning("W&B cannot be reached (%s). Send its records later: judgekit sync %s", error, self._run_dir)
             self._wandb.teardown()  # W&B's service still holds the id of the run that did not start
             return init("offline")
-
-    def _replay(self, stage: str, before: int | None) -> None:
-        """Send the earlier points of a stage; those from ``before`` on are about to be logged anew."""
-        for point in self._earlier.pop(stage, ()):
-            if before is None or point.step < before:
-                self._send(stage, point.step, point.values)
 
     def _send(self, stage: str, step: int, values: Mapping[str, Number]) -> None:
         axis = f"step/{stage}"

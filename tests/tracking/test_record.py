@@ -36,8 +36,8 @@ class Noted:
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         self.calls.append(("table", name, list(columns), [list(row) for row in rows]))
 
-    def artifact(self, name: str, kind: str, folder: Path) -> None:
-        self.calls.append(("artifact", name, kind, folder))
+    def artifact(self, name: str, kind: str, folder: Path, used: bool = False) -> None:
+        self.calls.append(("artifact", name, kind, folder, used))
 
     def finish(self, status: Status) -> None:
         self.calls.append(("finish", status))
@@ -212,7 +212,7 @@ def test_every_tracker_is_told_everything(tmp_path: Path) -> None:
             ("log", "dpo1", 2, {"loss": 0.5}),
             ("summary", {"n": 1}),
             ("table", "judgments", ["a", "b"], [[1, 2], [3, 4]]),
-            ("artifact", "judge", "model", tmp_path),
+            ("artifact", "judge", "model", tmp_path, False),
             ("finish", "finished"),
         ]
     )

@@ -16,7 +16,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import Tracker, make_tracker, read_series, read_summary, wandb_run
+from judgekit.tracking import Place, Tracker, make_tracker, read_series, read_summary, wandb_run
 
 CONFIG = {"seed": 2, "recipe": {"name": "evalplanner", "plans": 3}, "model": {"name": "tiny"}, "data": {"name": "d"}}
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -67,7 +67,18 @@ def losses(run_dir: Path) -> list[tuple[int, float]]:
 
 
 def tracker_in(run_dir: Path, **settings: Any) -> Tracker:
-    return make_tracker(LoggerConfig(name="wandb", **settings), run_dir, CONFIG, "demo", "sweep-7")
+    place = Place("run", "sweep-7", 3, {"recipe.plans": 3})
+    return make_tracker(LoggerConfig(name="wandb", **settings), run_dir, CONFIG, "demo", place)
+
+
+MANIFEST = {
+    "status": "finished",
+    "judges": ["sft", "dpo1", "dpo1-vote8"],
+    "final_judge": "dpo1",
+    "benchmarks": {"starter": {}},
+    "stages": [{"tokens": {"prompt": 10, "generated": 5}, "generations": {"sampled": 2}, "seconds": 1.5}],
+    "seconds": 3.0,
+}
 
 
 def test_the_offline_run_holds_everything(
@@ -83,14 +94,20 @@ def test_the_offline_run_holds_everything(
         tracker.log("dpo1", step, {"train/dpo1/loss": 1 / step})
     tracker.summary({"eval/dpo1/starter/accuracy": 0.5, "eval/dpo1/starter/delta_bias": None})
     tracker.table("judgments", ["id", "verdict", "text"], [["p1", "A", "<b>"], ["p2", None, "\x1b[31m"]])
-    tracker.artifact("adapter", "model", adapter)
+    splits = tmp_path / "splits"
+    splits.mkdir()
+    (splits / "d1.jsonl").write_text("{}\n")
+    tracker.artifact("splits", "dataset", splits, used=True)
+    tracker.artifact("judge-dpo1", "model", adapter)
+    (run_dir / "manifest.json").write_text(json.dumps(MANIFEST))
     tracker.finish("finished")
 
     (run,) = of_kind(run_dir, "run")
-    assert (run.project, run.run_group, run.job_type, run.display_name) == ("judgekit", "sweep-7", "run", "demo")
+    assert (run.project, run.run_group, run.job_type, run.display_name) == ("judgekit", "sweep-7", "run", "demo #3")
     assert list(run.tags) == ["evalplanner", "tiny", "d"]
     config = {item.key: json.loads(item.value_json) for item in run.config.update}
     assert {name: config[name] for name in CONFIG} == CONFIG
+    assert config["sweep"] == {"name": "sweep-7", "job": 3, "recipe.plans": 3}
     assert losses(run_dir) == [(1, 1.0), (2, 0.5)]
     assert ("train/dpo1/loss", "step/dpo1") in {(m.name, m.step_metric) for m in of_kind(run_dir, "metric")}
     summary: dict[str, Any] = {}
@@ -98,8 +115,13 @@ def test_the_offline_run_holds_everything(
         summary |= values(record.update)
     assert summary["eval/dpo1/starter/accuracy"] == 0.5
     assert "eval/dpo1/starter/delta_bias" not in summary
+    # Names that runs of different recipes share, for W&B's parallel coordinates.
+    assert summary["final/starter/accuracy"] == 0.5
+    assert (summary["cost/prompt_tokens"], summary["cost/run_seconds"]) == (10, 3.0)
     (table,) = run_dir.glob("wandb/offline-run-*/files/media/table/judgments*.json")
     assert json.loads(table.read_text())["data"] == [["p1", "A", "<b>"], ["p2", None, "\x1b[31m"]]
+    lineage = [(a.name, a.type, a.use_after_commit) for a in of_kind(run_dir, "artifact") if a.type != "run_table"]
+    assert lineage == [("splits", "dataset", True), ("judge-dpo1", "model", False)]
     (artifact,) = [a for a in of_kind(run_dir, "artifact") if a.type == "model"]
     assert [(c.path, c.local_path) for c in artifact.manifest.contents] == [
         ("adapter_config.json", str(adapter / "adapter_config.json"))
@@ -108,6 +130,18 @@ def test_the_offline_run_holds_everything(
     assert wandb.run is None
     assert capfd.readouterr() == ("", "")
     assert [p for p in tmp_path.rglob("*") if p.is_file() and KEY.encode() in p.read_bytes()] == []
+
+
+def test_of_a_large_artifact_only_the_place_is_noted(tmp_path: Path) -> None:
+    judge = tmp_path / "judge"
+    judge.mkdir()
+    (judge / "model.safetensors").write_bytes(bytes(2_000))
+    tracker = tracker_in(tmp_path / "run", artifact_gb=1e-6)
+    tracker.artifact("judge-sft", "model", judge)
+    tracker.finish("finished")
+    (artifact,) = [a for a in of_kind(tmp_path / "run", "artifact") if a.type == "model"]
+    assert [(c.ref, c.local_path) for c in artifact.manifest.contents] == [((judge / "model.safetensors").as_uri(), "")]
+    assert json.loads(artifact.metadata)["bytes"] == 2_000
 
 
 def test_a_resumed_run_goes_on_under_its_id_in_one_complete_segment(tmp_path: Path) -> None:
@@ -174,5 +208,5 @@ def test_online_falls_back_to_offline(
         tracker = tracker_in(tmp_path, mode="online")
         tracker.log("dpo1", 1, {"train/dpo1/loss": 1.0})
         tracker.finish("finished")
-    assert "wandb sync" in caplog.text
+    assert f"judgekit sync {tmp_path}" in caplog.text
     assert losses(tmp_path) == [(1, 1.0)]

@@ -9,8 +9,8 @@ from typing import Any
 
 from judgekit.report.table import Rate
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweeps.collect import override_values, run_cost, run_numbers
 from judgekit.sweeps.files import Sweep, read_frozen, read_manifest, read_sweep
+from judgekit.sweeps.outcomes import final_judge, override_values, run_cost, run_numbers
 from judgekit.sweeps.status import statuses
 
 Value = bool | int | float | str | None
@@ -88,8 +88,7 @@ def read_study(folder: Path) -> Study:
 def _run(run_dir: Path, num: int, state: str, detail: str, folder: str, overrides: Iterable[str]) -> Run:
     manifest = read_manifest(run_dir)
     judges = [str(judge) for judge in manifest.get("judges") or ()]
-    final = manifest.get("final_judge")
-    if final in judges:
+    if (final := final_judge(manifest)) in judges:
         judges = [*(judge for judge in judges if judge != final), str(final)]
     cost = {name.removeprefix("cost/"): value for name, value in run_cost(manifest).items() if value is not None}
     numbers = run_numbers(run_dir) if state == "done" else {}
