@@ -43,6 +43,9 @@ from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 
+RESAMPLES = 200
+"""Of correlations with rankings, each of which takes milliseconds: a thousand would take longer than the scoring."""
+
 RECIPES: dict[str, Callable[[Lab], Outcome]] = {
     "critiquellm": critiquellm,
     "evalplanner": evalplanner,
@@ -118,7 +121,9 @@ def ranking_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numb
         responses = read_rows(handle.file("responses.jsonl"), ScoredResponse)
         lab.record.manifest["benchmarks"][name] = {"responses": len(responses)}
         scores = mean_scores(read_scores(handle.file("scores.jsonl")))
-        numbers |= point_numbers(f"eval/{judge}/{name}", responses, scores, protocol.scale, seed=lab.config.seed)
+        numbers |= point_numbers(
+            f"eval/{judge}/{name}", responses, scores, protocol.scale, seed=lab.config.seed, resamples=RESAMPLES
+        )
     return numbers
 
 

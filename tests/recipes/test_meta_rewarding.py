@@ -85,7 +85,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
             sources={"constraints": SourceConfig(kind="constraints", pairs="written", count=8)},
             first_round=4, second_round=64, validation=0, held_out=2, response_tokens=32,
         ),
-        prompt=AdditivePrompt("brief"),
+        prompt=AdditivePrompt(style="brief"),
         recipe=MetaRewardingConfig(**settings | recipe),
         loss=LossConfig(name="dpo"),
         bias=BiasConfig(),
@@ -202,7 +202,7 @@ def test_training_rows_are_what_the_tables_choose(run: Run) -> None:
     assert by_prompt[prompts[0]].id == f"{prompts[0]}/r1#0-2"
     assert by_prompt[prompts[0]].chosen == "Judgment 0.\nScore: 1"
     assert by_prompt[prompts[3]].id in (f"{prompts[3]}/r0#2-0", f"{prompts[3]}/r0#2-1")
-    assert "Score the response" in judge[0].prompt[-1]["content"]
+    assert "Score the response from 0 to 5." in judge[0].prompt[-1]["content"]
     # the second iteration's upper tier reaches down to 4.6, and the shorter one of 4.67 is in it
     assert {row.id.partition("/")[2] for row in rows_of(run, "preferences/m2")} == {"r1-r2"}
 
@@ -270,27 +270,23 @@ def test_the_same_run_again_does_nothing(run: Run) -> None:
     assert [stage.name for stage in planned] == list(stages(folder)) and all(stage.stored for stage in planned)
 
 
+class Later(Script):
+    """The second iteration's table from the beginning."""
+
+    def answer(self, judge: str, request: Request, sample: int) -> str:
+        return super().answer("later" if judge == "warm" else judge, request, sample)
+
+
 def test_a_sweep_over_rho_samples_nothing_before_training(run: Run, tmp_path: Path) -> None:
-    config = run[0]
-    recipe = replace(config.recipe, schedule={"m2": IterationConfig(rho=0.1)}, rankings=0)
+    recipe = replace(run[0].recipe, schedule={"m2": IterationConfig(rho=0.1)}, rankings=0)
+    config = replace(run[0], recipe=recipe, store=str(tmp_path / "store"), benchmark={})
     lengths = []
-    for rho in (0.0, 0.1, 0.4):
-        # the second iteration's table with the warm model: one iteration that is called m2
-        script = Script()
-        script.respond = lambda place, sample, first: f"Response {sample}" + "x" * {0: 30, 1: 10, 2: 20}[sample]  # type: ignore[method-assign]
-        table = Script.answer
-
-        def answer(judge: str, request: Request, sample: int, script: Script = script) -> str:
-            return table(script, "later" if judge == "warm" else judge, request, sample)
-
-        script.answer = answer  # type: ignore[method-assign]
-        changed = replace(config, recipe=recipe, bias=BiasConfig(rho=rho), store=str(tmp_path / "store"), benchmark={})
-        numbers = run_recipe(changed, tmp_path / f"rho{rho}", script)
+    for rho in (0.0, 0.4):
+        script, folder = Later(), tmp_path / f"rho{rho}"
+        numbers = run_recipe(replace(config, bias=BiasConfig(rho=rho)), folder, script)
         lengths.append(numbers["bias/m2/chosen_response_chars"])
-        if rho:
-            assert not script.sampled
-            assert stages(tmp_path / f"rho{rho}")["judgments/m2"]["status"] == "reused"
-    assert lengths == [40, 20, 20]
+    assert lengths == [40, 20]
+    assert not script.sampled and stages(folder)["judgments/m2"]["status"] == "reused"
 
 
 def test_judge_training_stops_when_the_meta_judge_has_collapsed(run: Run, tmp_path: Path) -> None:
@@ -316,14 +312,16 @@ def test_the_baseline_is_a_setting(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tmp_path: Path) -> None:
-    config = replace(run[0], store=str(tmp_path / "store"))
+    recipe = replace(run[0].recipe, schedule={"m1": run[0].recipe.schedule["m1"]})  # type: ignore[union-attr]
+    config = replace(run[0], store=str(tmp_path / "store"), recipe=recipe)
     first = Script(fail_at=12 + 33 + 10)  # among the comparisons
     with pytest.raises(KeyboardInterrupt):
         run_recipe(config, tmp_path / "out", first)
     second = Script()
-    assert run_recipe(config, tmp_path / "out", second) == run[3]
+    numbers = run_recipe(config, tmp_path / "out", second)
+    assert numbers.items() <= run[3].items()
     assert not Counter(first.sampled[:-3]) & Counter(second.sampled)  # the interrupted batch itself is lost
-    for name in ("preferences/m1", "preferences/m2", "bias/m1"):
+    for name in ("preferences/m1", "bias/m1", "train/m1"):
         assert stages(tmp_path / "out")[name]["digest"] == stages(run[1])[name]["digest"]
 
 
