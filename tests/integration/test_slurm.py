@@ -30,6 +30,7 @@ CLUSTER = [*([] if os.geteuid() == 0 else ["sudo"]), str(PROJECT / "launchers" /
 PATIENCE = 600.0
 """A machine with other work is slow; a test that waits for so long has failed."""
 QUICK = ["loss=sft", "recipe.warm_start.enabled=false", "recipe.validate=false", "recipe.plans=1"]
+LATER = "+hydra.launcher.sbatch.begin=now+1hour"
 MANY = 10_000
 """Pairs that a job does not get through while a test looks on."""
 PROGRAM = "import sys\nfrom judgekit.cli import main\ncode = main(sys.argv[1:])\n"
@@ -136,16 +137,19 @@ def events(sweep: Path, num: int) -> list[str]:
     return [json.loads(line)["event"] for line in lines]
 
 
+def begin(sweep: Path) -> None:
+    """Let the jobs submitted last start that were to start later."""
+    slurm("scontrol", "update", f"jobid={status(sweep)[0]['ids'][-1].partition('_')[0]}", "starttime=now")
+
+
 def slurm(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def write_pairs(path: Path, count: int, *more: str) -> None:
     """Pairs whose responses take a while to read, with further lines."""
-    rows = (
-        {"id": str(n), "instruction": f"Say {n}.", "response_a": str(n), "response_b": "No. " * 250, "label": "A"}
-        for n in range(count)
-    )
+    pair = {"response_a": "Yes.", "response_b": "No. " * 250, "label": "A"}
+    rows = ({"id": str(n), "instruction": f"{path.stem} {n}?"} | pair for n in range(count))
     path.write_text("".join(f"{line}\n" for line in (*map(json.dumps, rows), *more)), encoding="utf-8")
 
 
@@ -159,7 +163,7 @@ def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     for number, name in enumerate(names):
         write_pairs(shell.folder / f"{name}.jsonl", MANY if number < 2 else number, *["{}"] * (name == "bad"))
     # So short a job is taken to be out of time by every signal; one signal is forgiven.
-    launcher = [f"hydra.launcher.{text}" for text in ("minutes=9", "max_timeouts=1", "+sbatch.begin=now+1hour")]
+    launcher = ["hydra.launcher.minutes=9", "hydra.launcher.max_timeouts=1", LATER]
     command = [*QUICK, *judged(*(f"{name}.jsonl" for name in names)), *launcher]
     sweep = shell.sweep(*command)
     found = status(sweep)
@@ -168,11 +172,12 @@ def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     # None has started; none may read it again.
     text = shell.experiment.read_text()
     shell.experiment.write_text("- broken\n")
-    slurm("scontrol", "update", f"jobid={found[0]['ids'][0].partition('_')[0]}", "starttime=now")
+    begin(sweep)
 
-    found = shell.wait(
-        sweep, lambda found: over(found[2:]) and all(f"/{2 * MANY}" in job["detail"] for job in found[:2])
-    )
+    def half_way(found: Jobs) -> bool:
+        return over(found[2:]) and all(f"/{2 * MANY}" in job["detail"] for job in found[:2])
+
+    found = shell.wait(sweep, half_way)
     assert states(found) == ["running", "running", "failed", "done", "done", "done"]
     assert found[0]["detail"].startswith("verdicts/seed/own: ")
     assert "bad.jsonl, line 3" in found[2]["detail"]
@@ -191,6 +196,7 @@ def test_a_sweep_with_every_kind_of_accident(shell: Shell) -> None:
     for number, name in enumerate(names[:3]):
         write_pairs(shell.folder / f"{name}.jsonl", 6 + number)
     assert "again: #0, #1, #2" in finish(shell.start("sweep", "retry", str(sweep)))
+    begin(sweep)
     found = shell.wait(sweep, over)
     assert states(found) == ["done"] * 6
     assert [len(job["ids"]) for job in found] == [2, 2, 2, 1, 1, 1]
@@ -293,8 +299,7 @@ def test_a_hundred_jobs_are_submitted_in_seconds_without_torch(shell: Shell) -> 
         "print(sorted({'torch', 'transformers', 'lightning'} & set(sys.modules)))\n"
         "sys.exit(code)\n"
     )
-    later = "+hydra.launcher.sbatch.begin=now+1hour"
-    output = finish(shell.start("run", "-m", "hydra/launcher=slurm", later, "seed=range(0,100)", then=told))
+    output = finish(shell.start("run", "-m", "hydra/launcher=slurm", LATER, "seed=range(0,100)", then=told))
     seconds, modules = output.splitlines()[:2]
     assert float(seconds) < 15, "processor seconds, so that what else runs on the machine does not count"
     assert modules == "[]"
@@ -305,8 +310,7 @@ def test_a_hundred_jobs_are_submitted_in_seconds_without_torch(shell: Shell) -> 
 
 
 def test_sweeps_launched_in_the_same_second_do_not_collide(shell: Shell) -> None:
-    later = "+hydra.launcher.sbatch.begin=now+1hour"
-    shells = [shell.run(later, seeds) for seeds in ("seed=1,2", "seed=1,2", "seed=3,4")]
+    shells = [shell.run(LATER, seeds) for seeds in ("seed=1,2", "seed=1,2", "seed=3,4")]
     told = "".join(finish(process) for process in shells)
     assert told.count("2 jobs submitted") == 2 and told.count("2 of 2 jobs in") == 1
     assert [states(status(sweep)) for sweep in shell.sweeps()] == [["queued"] * 2] * 2
