@@ -202,7 +202,9 @@ def training_rows(
 def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weights], float]:
     """Score of a checkpoint: Pearson's r of its scores with the teacher's on the validation split.
 
-    Replies without a score are left out; where no correlation can be computed (equal scores), -1.
+    Replies without a score are left out; where the checkpoint's own scores are all equal, -1.
+
+    :raises StageError: (the score) the teacher's are all equal, so that nothing correlates with them
     """
     recipe = lab.recipe(CritiqueLLMConfig)
     prompt = replace(lab.prompt(CritiquePairPrompt), reference=recipe.validation_reference)
@@ -211,6 +213,11 @@ def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weigh
     def score(weights: Weights) -> float:
         assert isinstance(pairs, Artifact) and isinstance(gold, Artifact)
         taught = mean_scores(read_scores(gold.file("scores.jsonl")))
+        if len(set(taught.values())) < 2:
+            raise StageError(
+                f"The teacher gave all {len(taught)} responses of the validation split the same score, so no "
+                "checkpoint can be chosen by it. Raise data.validation, or use recipe.validate=false."
+            )
         rows = responses_of(read_rows(pairs.file("validation.jsonl"), ResponsePair))
         rated = rate_responses(
             lab.ask(weights), protocol, [row for row in rows if row.id in taught],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from judgekit.errors import ConfigError
+from judgekit.judges import find_judge
 from judgekit.prompts import pair_protocol, protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading
 from judgekit.prompts.chat import encode_prompt
 from judgekit.prompts.critiquellm import TASK_TYPES, CritiquePair, CritiquePoint, answer_type, swap_mentions
 from judgekit.rows import Response, ResponsePair, ScoredResponse
+from judgekit.schema.composition import Composer
+from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from tests.prompts.test_chat import make_llama_tokenizer
 
@@ -131,6 +136,17 @@ def test_a_benchmark_tells_the_task_type_but_not_the_human_score() -> None:
     text = ZH_POINT.score_prompt(row.shown)[0]["content"]
     assert text.startswith("[逻辑推理型回答]\n用户的提问：Q?\n[参考答案开始]\nR.\n")
     assert "4" not in text
+
+
+@pytest.mark.parametrize(("prompt", "asked"), [(None, ZH_PAIR), ("critiquellm_point_plain", ZH_POINT)])
+def test_the_released_judge_brings_its_format(prompt: str | None, asked: object, tmp_path: Path) -> None:
+    overrides = ["judge=critiquellm_6b", "benchmark=alignbench", f"benchmark.alignbench.path={tmp_path}"]
+    config = Composer(name="eval", kind=EvalConfig).job([*overrides, *([f"prompt={prompt}"] if prompt else [])]).config
+    assert isinstance(config, EvalConfig)
+    found = find_judge(config.judge, config.sampler)
+    brought = config.prompt or found.prompt
+    assert brought is not None and protocol_of(brought) == asked
+    assert found.model is not None and found.model.trust_remote_code and config.judge.tokens == 1024
 
 
 def test_one_protocol_compares_and_one_scores() -> None:

@@ -19,6 +19,7 @@ from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Demonstration, Judgment, read_rows
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
+from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import (
     BenchmarkConfig,
@@ -254,6 +255,38 @@ def test_other_choices_ask_the_teacher_nothing_anew(run: Run, tmp_path: Path) ->
     assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 1, "comparisons": 6}
     assert found["critiques/rows"]["rows"] == {"without reference": 16, "demonstrations": 16}
     assert len(run[2].asked) == asked
+
+
+def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp_path: Path) -> None:
+    class Answering(Script):
+        def answer(self, judge: str, request: Request) -> str:
+            text = self.tokenizer.decode(request.prompt_ids)
+            if request.params.temperature > 0:
+                return f"Answer {request.id} at {request.params.temperature}."
+            if "Start of" in text or "Answer of" in text:
+                return super().answer("stand_in", request)
+            self.asked.append(("reference", request.id))
+            return "" if len(self.asked) == 2 else "A reference."
+
+        def compare(self, step: str, pair: str) -> str:
+            return "So.\n{'Overall comparison': 'Tie'}"
+
+    candidates = {"hot": CandidateConfig(temperature=1.0), "cool": CandidateConfig(temperature=0.5)}
+    config = make_config(
+        tiny, tmp_path / "store", references="teacher", validate=False, stand_in=StandInConfig(),
+        candidates=candidates, sft=replace(STEP, max_steps=1),
+    )  # fmt: skip
+    source = SourceConfig(kind="constraints", pairs="none", count=4)
+    data = replace(config.data, sources={"own": source}, first_round=4, validation=0, held_out=0, response_tokens=32)
+    script = Answering(tiny)
+    run_recipe(replace(config, data=data, benchmark={}), tmp_path / "out", script)
+    found = stages(tmp_path / "out")
+    assert sum(step == "reference" for step, _ in script.asked) == 4
+    assert found["references"]["dropped"] == {"teacher: another format: empty": 1, "d1: no reference": 1}
+    assert found["critiques/d1/point_ref"]["rows"]["usable"] == 3 * 2
+    assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 3, "comparisons": 6}
+    rows = read_rows(Path(found["critiques/rows"]["path"]) / "rows.jsonl", Demonstration)
+    assert any("at 1.0." in row.prompt[0]["content"] and "A reference." in row.prompt[0]["content"] for row in rows)
 
 
 def test_planning_names_every_stage_of_the_run(run: Run, tmp_path: Path) -> None:
