@@ -143,6 +143,41 @@ class Judgment:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several responses an actor sampled to a prompt.
+
+    :param id: unique; ``prompt_id`` is the id of the instruction
+    :param tokens: length of the response in tokens
+    """
+
+    id: str
+    prompt_id: str
+    instruction: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointJudgment:
+    """One judgment of a single response.
+
+    :param id: id of the response
+    :param sample: index of the sample, unique within the id
+    :param score: on the protocol's scale; None when invalid
+    :param invalid: why there is no score; None when there is one
+    :param text: the judge's whole reply
+    :param tokens: its length in tokens
+    """
+
+    id: str
+    sample: int
+    score: float | None
+    invalid: str | None
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Demonstration:
     """A prompt and the reply to imitate (SFT).
 
@@ -164,7 +199,10 @@ class Preference:
     rejected: str
 
 
-Row = TypeVar("Row", Instruction, ResponsePair, Response, ScoredResponse, Judgment, Demonstration, Preference)
+Row = TypeVar(
+    "Row",
+    Instruction, ResponsePair, Response, ScoredResponse, Candidate, Judgment, PointJudgment, Demonstration, Preference,
+)  # fmt: skip
 
 
 def to_json(row: Any) -> str:

@@ -24,7 +24,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class StageInfo:
     :param files: data files by path relative to the folder
     :param finished: time of completion, ISO 8601, UTC
     :param cost: what a server charged for the sampled generations, in the currency of the configured prices
+    :param numbers: what was measured, by name: means and rates, where counts do not say it
     """
 
     name: str
@@ -77,6 +78,7 @@ class StageInfo:
     host: str
     finished: str
     cost: float | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class Workspace:
         self._generations = {"sampled": 0, "cached": 0}
         self._tokens = {"prompt": 0, "generated": 0}
         self._cost: float | None = None
+        self._numbers: dict[str, float] = {}
 
     def count(self, **rows: int) -> None:
         """Add to row counts, by name."""
@@ -133,6 +136,10 @@ class Workspace:
     def drop(self, reason: str, n: int = 1) -> None:
         """Count ``n`` rows that were dropped for ``reason``."""
         self._dropped[reason] += n
+
+    def measure(self, **numbers: float | None) -> None:
+        """Set what was measured, by name; None is left out."""
+        self._numbers |= {name: value for name, value in numbers.items() if value is not None}
 
     def generations(self, sampled: int, cached: int) -> None:
         """Add to the numbers of generations."""
@@ -149,7 +156,7 @@ class Workspace:
         """All counts, under the names ``StageInfo`` gives them."""
         return {
             "rows": dict(self._rows), "dropped": dict(self._dropped), "generations": dict(self._generations),
-            "tokens": dict(self._tokens), "cost": self._cost,
+            "tokens": dict(self._tokens), "cost": self._cost, "numbers": dict(self._numbers),
         }  # fmt: skip
 
 

@@ -35,12 +35,21 @@ NEEDS_FILES = {
     "data=wildchat": ("wildchat",),
     "experiment=paper/evalplanner": ("wildchat", "math"),
     "experiment=paper/self_taught": ("wildchat",),
+    "data=oasst": ("oasst",),
+    "experiment=paper/self_rewarding": ("oasst",),
+    "experiment=paper/meta_rewarding": ("oasst",),
+    "experiment=paper/meta_rewarding_baseline": ("oasst",),
 }
 """Choices that only compose when the user says where their sources lie."""
 
 NEEDS_CHOICES = {
     "data=wildchat_math": ["benchmark=[llmbar]"],
     "data=wildchat": ["benchmark=[llmbar]", "recipe=self_taught"],
+    "data=oasst": ["benchmark=[llmbar]", "recipe=self_rewarding", "prompt=additive"],
+    "recipe=self_rewarding": ["prompt=additive"],
+    "recipe=meta_rewarding": ["prompt=additive"],
+    "prompt=additive": ["recipe=self_rewarding"],
+    "prompt=additive_brief": ["recipe=self_rewarding"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
 }
@@ -73,7 +82,7 @@ def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Paths of the sources that are not shipped, as overrides by source."""
     folder = tmp_path_factory.mktemp("data")
     (folder / "wildchat.jsonl").touch()
-    paths = {"wildchat": folder / "wildchat.jsonl", "math": folder}
+    paths = {"wildchat": folder / "wildchat.jsonl", "math": folder, "oasst": folder / "wildchat.jsonl"}
     return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 
@@ -120,7 +129,7 @@ def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer)
     assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
-@pytest.mark.parametrize("recipe", ["evalplanner", "self_taught"])
+@pytest.mark.parametrize("recipe", ["evalplanner", "self_taught", "self_rewarding", "meta_rewarding"])
 def test_a_choice_that_needs_files_says_which(composer: Composer, recipe: str) -> None:
     choice = f"experiment=paper/{recipe}"
     with pytest.raises(ConfigError) as error:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from judgekit.data import oasst
 from judgekit.data.answers import gsm8k_answer, last_boxed
 from judgekit.data.maths import CHECKERS, maths_instructions
 from judgekit.data.records import Record
 from judgekit.data.tables import read_hub, read_table
 from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
-from judgekit.rows import VERDICTS, Instruction, ResponsePair
+from judgekit.rows import VERDICTS, Instruction, ResponsePair, ScoredResponse
 from judgekit.schema.config import SourceConfig
 
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
@@ -88,6 +89,8 @@ def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[Res
         from judgekit.data.starter import load_instructions
 
         return _take(load_instructions(), config, seed)
+    if config.kind == "oasst":
+        return _take(_trees(config, seed), config, seed)
     if config.kind in SOLVED_FIELDS:
         return _take(_solved(config), config, seed)
     name, columns = _name(config), config.columns
@@ -218,6 +221,40 @@ def _solved(config: SourceConfig) -> list[Instruction]:
         return Instruction(f"{kind}-{digest(text)}", text, kind, category, answer=answer, checker=kind)
 
     return _build(_name(config), _rows(config, fields), config.columns, build)
+
+
+def load_rankings(config: SourceConfig, pairs: Collection[ResponsePair]) -> list[ScoredResponse]:
+    """The ranked responses behind some of a source's pairs, by the pairs' groups.
+
+    Where the source holds no rankings they are the two responses of every labelled pair.
+
+    :raises DataError: for bad rows, naming file, line and field
+    """
+    wanted = {str(pair.group) for pair in pairs}
+    if config.kind == "oasst":
+        records = (Record(_name(config), line, values) for line, values in _rows(config, oasst.FIELDS))
+        return [row for record in records for row in oasst.ranked_responses(record) if row.group in wanted]
+    return [row for pair in pairs if pair.label is not None for row in _as_ranking(pair)]
+
+
+def _as_ranking(pair: ResponsePair) -> list[ScoredResponse]:
+    points = {"A": (1.0, 0.0), "B": (0.0, 1.0), "tie": (0.5, 0.5)}[str(pair.label)]
+    return [
+        ScoredResponse(f"{pair.id}/{side}", pair.instruction, text, score, None, None, str(pair.group))
+        for side, text, score in zip("ab", (pair.response_a, pair.response_b), points, strict=True)
+    ]
+
+
+def _trees(config: SourceConfig, seed: int) -> list[ResponsePair]:
+    """The best and the worst reply to the first prompt of every conversation tree."""
+    found: dict[str, ResponsePair] = {}
+    for line, values in _rows(config, oasst.FIELDS):
+        record = Record(_name(config), line, values, remedy="Is this an oasst file?")
+        for pair in oasst.best_and_worst(record, seed):
+            if pair.id in found:
+                raise record.error("prompt", f"message '{pair.id}' is there twice; give one copy of every tree")
+            found[pair.id] = pair
+    return list(found.values())
 
 
 def _build(

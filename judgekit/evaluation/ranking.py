@@ -1,33 +1,23 @@
 """Ranking answers or systems from verdicts on pairs: the model of Bradley and Terry (1952).
 
-A beats B with probability σ(θ_A − θ_B): a strength θ is in log odds, the strengths of one ranking sum to 0. A tie is
-half a win for each (so every verdict weighs 1), an invalid verdict is left out and counted. The estimate maximises
-log-likelihood − α Σ θ²; the penalty keeps the strength of an answer that never lost, or never won, finite.
+The model is that of ``judgekit.bradley_terry``. A tie is half a win for each (so every verdict weighs 1), an invalid
+verdict is left out and counted.
 
-Shapes: N answers, G groups, R resamples, ``...`` rankings estimated together.
+Shapes: N answers, G groups, R resamples.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from judgekit.bradley_terry import ALPHA, DIGITS, elo, estimate
 from judgekit.evaluation.bootstrap import Estimate, FloatArray, resample, sum_clusters
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ResponsePair, Verdict
-
-ALPHA = 0.01
-"""The penalty: an answer that won both orders against its only rival gets about 1.9, and its rival -1.9."""
-ELO_SCALE = 400 / math.log(10)
-"""Elo points of one unit of log odds: 400 points are odds of 10 to 1."""
-ELO_MEAN = 1000.0
-"""Elo points of strength 0."""
-DIGITS = 9
-"""Strengths are rounded to so many decimals: answers with equal records come out equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Ranked:
     """One answer's (or system's) place.
 
     :param strength: θ in log odds, its interval from the bootstrap over groups; ``n`` is the number of battles
-    :param elo: 1000 + 400 / ln 10 · θ
+    :param elo: the strength in Elo points, 1000 on average
     """
 
     name: str
@@ -127,7 +117,7 @@ def _ranked(name: str, theta: float, ends: tuple[float, float] | None, valid: Se
     said = Counter("tie" if one.verdict == "tie" else "won" if (one.verdict == "A") == (one.a == name) else "lost"
                    for one in valid if name in (one.a, one.b))  # fmt: skip
     strength = Estimate(theta, ends, said.total())
-    return Ranked(name, strength, ELO_MEAN + ELO_SCALE * theta, said["won"], said["lost"], said["tie"])
+    return Ranked(name, strength, float(elo(theta)), said["won"], said["lost"], said["tie"])
 
 
 def _wins(valid: Sequence[Battle], groups: Sequence[str], place: Mapping[str, int]) -> FloatArray:
@@ -153,55 +143,3 @@ def _ends(
     theta_RN = estimate(resample(clusters, resamples, seed).reshape(-1, count, count), alpha)
     low_N, high_N = np.quantile(theta_RN, (0.025, 0.975), axis=0)
     return {index: (float(low_N[index]), float(high_N[index])) for index in range(count)}
-
-
-NEWTON_STEPS = 100
-"""Far more than Newton's method takes: it gains digits with every step."""
-GRADIENT = 1e-10
-"""Largest slope of the penalised log-likelihood that counts as its top."""
-
-
-def estimate(wins_NN: FloatArray, alpha: float = ALPHA) -> FloatArray:
-    """Strengths that maximise Σ w_ij log σ(θ_i − θ_j) − α Σ θ_i², by Newton's method.
-
-    :param wins_NN: wins of row over column, ties as one half, (..., N, N)
-    :return: strengths in log odds, (..., N)
-    """
-    theta_N = np.zeros(wins_NN.shape[:-1])
-    games_NN = wins_NN + np.swapaxes(wins_NN, -1, -2)
-    identity_NN = np.eye(wins_NN.shape[-1])
-    value = _objective(theta_N, wins_NN, alpha)
-    for _ in range(NEWTON_STEPS):
-        chance_NN = _sigmoid(theta_N[..., :, None] - theta_N[..., None, :])
-        slope_N = (wins_NN - games_NN * chance_NN).sum(axis=-1) - 2 * alpha * theta_N
-        if np.abs(slope_N).max(initial=0.0) <= GRADIENT * max(1.0, float(games_NN.max(initial=0.0))):
-            break
-        curve_NN = games_NN * chance_NN * (1 - chance_NN)
-        bend_NN = (curve_NN.sum(axis=-1)[..., None] + 2 * alpha) * identity_NN - curve_NN
-        step_N = np.linalg.solve(bend_NN, slope_N[..., None])[..., 0]
-        theta_N, value = _climb(theta_N, step_N, value, wins_NN, alpha)
-    return theta_N
-
-
-def _climb(
-    theta_N: FloatArray, step_N: FloatArray, value: FloatArray, wins_NN: FloatArray, alpha: float
-) -> tuple[FloatArray, FloatArray]:
-    """Take the step, halved until it does not lead down: a full one can overshoot where somebody never lost."""
-    share = np.ones(value.shape)
-    while True:
-        after_N = theta_N + share[..., None] * step_N
-        reached = _objective(after_N, wins_NN, alpha)
-        down = reached < value - 1e-12 * np.abs(value)
-        if not down.any() or share.min() < 1e-9:
-            return after_N, reached
-        share = np.where(down, share / 2, share)
-
-
-def _objective(theta_N: FloatArray, wins_NN: FloatArray, alpha: float) -> FloatArray:
-    """The penalised log-likelihood."""
-    losses_NN = np.logaddexp(0.0, theta_N[..., None, :] - theta_N[..., :, None])
-    return np.asarray(-(wins_NN * losses_NN).sum(axis=(-2, -1)) - alpha * (theta_N**2).sum(axis=-1))
-
-
-def _sigmoid(values: FloatArray) -> FloatArray:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * values)), dtype=np.float64)

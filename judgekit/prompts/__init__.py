@@ -1,14 +1,23 @@
 """How judges are asked and how their replies are read."""
 
 from judgekit.errors import ConfigError, Problem
+from judgekit.prompts.additive import Additive
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.prompts.rating import Rating
 from judgekit.prompts.self_taught import SelfTaught
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt, PromptConfig, RatingPrompt, SelfTaughtPrompt
+from judgekit.schema.prompts import (
+    AdditivePrompt,
+    EvalPlannerPrompt,
+    PairwisePrompt,
+    PromptConfig,
+    RatingPrompt,
+    SelfTaughtPrompt,
+)
 
 PROTOCOLS: dict[type[PromptConfig], type[PairProtocol] | type[PointProtocol]] = {
+    AdditivePrompt: Additive,
     EvalPlannerPrompt: EvalPlanner,
     PairwisePrompt: Pairwise,
     RatingPrompt: Rating,

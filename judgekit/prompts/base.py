@@ -104,6 +104,15 @@ class WorkedProtocol(PairProtocol, Protocol):
         ...
 
 
+@runtime_checkable
+class WorkedPointProtocol(PointProtocol, Protocol):
+    """A protocol for single responses that can also write a judgment down, which a warm start needs."""
+
+    def stitch_score(self, plan: str, execution: str, score: float) -> str:
+        """A whole reply from its parts (see ``judgekit.data.worked``)."""
+        ...
+
+
 def name_response(position: Verdict | None, order: Order) -> Verdict | None:
     """From the position a judge named to the response it stands for (A = response_a)."""
     return position if position is None or order == "ab" else SWAPPED[position]

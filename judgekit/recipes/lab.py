@@ -61,12 +61,16 @@ class Outcome:
     """The judges a recipe made, the benchmark pairs, and verdicts by (judge, benchmark).
 
     :param repeated: verdicts once more, by (judge, benchmark), for how many flip
+    :param scores: of ranked responses, by (judge, benchmark), for judges that score single responses
+    :param bias: reports by iteration, in order, for recipes with an actor
     """
 
     judges: list[Judge]
     benchmarks: dict[str, Handle]
     verdicts: dict[tuple[str, str], Handle]
     repeated: dict[tuple[str, str], Handle] = field(default_factory=dict)
+    scores: dict[tuple[str, str], Handle] = field(default_factory=dict)
+    bias: dict[str, Handle] = field(default_factory=dict)
 
     @property
     def final(self) -> Judge:

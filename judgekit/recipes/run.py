@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -10,23 +11,44 @@ from typing import Any
 
 import yaml
 
-from judgekit.evaluation.numbers import JUDGMENT_COLUMNS, flip_numbers, judgment_rows, pair_numbers, section_numbers
+from judgekit.evaluation.numbers import (
+    JUDGMENT_COLUMNS,
+    flip_numbers,
+    judgment_rows,
+    pair_numbers,
+    point_numbers,
+    section_numbers,
+)
+from judgekit.evaluation.scores import mean_scores, read_scores
 from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PointProtocol
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.lab import Judge, Lab, Outcome
+from judgekit.recipes.meta_judging import BIAS_FILE, read_bias
+from judgekit.recipes.meta_rewarding import meta_rewarding
+from judgekit.recipes.self_rewarding import self_rewarding
 from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
-from judgekit.rows import ResponsePair, read_rows
+from judgekit.rows import ResponsePair, ScoredResponse, read_rows
 from judgekit.sampling.base import Sampler
 from judgekit.schema.config import RunConfig
-from judgekit.store import Artifact
+from judgekit.store import Artifact, write_json_atomic
 from judgekit.tracking import Number
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 
-RECIPES: dict[str, Callable[[Lab], Outcome]] = {"evalplanner": evalplanner, "self_taught": self_taught}
+RESAMPLES = 200
+"""Of correlations with rankings, each of which takes milliseconds: a thousand would take longer than the scoring."""
+
+RECIPES: dict[str, Callable[[Lab], Outcome]] = {
+    "evalplanner": evalplanner,
+    "self_taught": self_taught,
+    "self_rewarding": self_rewarding,
+    "meta_rewarding": meta_rewarding,
+}
 
 
 def execute(
@@ -72,9 +94,41 @@ def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numbe
         found, note = flip_numbers(judge, name, first, again, lab.config.seed)
         numbers |= found
         lab.record.note(note)
-    numbers |= last_losses(outcome)
+    numbers |= ranking_numbers(lab, outcome, run_dir) | bias_numbers(outcome, run_dir) | last_losses(outcome)
     lab.record.summary(numbers)
     _record_judgments(lab, outcome, pairs)
+    return numbers
+
+
+def ranking_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Number]:
+    """How scores of single responses go with people's rankings; leave responses and scores in the run's folder."""
+    numbers: dict[str, Number] = {}
+    protocol = protocol_of(lab.config.prompt)
+    for (judge, name), handle in outcome.scores.items():
+        assert isinstance(handle, Artifact) and isinstance(protocol, PointProtocol)
+        for folder, file, kept in (
+            ("responses", "responses.jsonl", f"{name}.jsonl"),
+            ("scores", "scores.jsonl", f"{judge}.{name}.jsonl"),
+        ):
+            (run_dir / folder).mkdir(exist_ok=True)
+            shutil.copyfile(handle.file(file), run_dir / folder / kept)
+        responses = read_rows(handle.file("responses.jsonl"), ScoredResponse)
+        lab.record.manifest["benchmarks"][name] = {"responses": len(responses)}
+        scores = mean_scores(read_scores(handle.file("scores.jsonl")))
+        numbers |= point_numbers(
+            f"eval/{judge}/{name}", responses, scores, protocol.scale, seed=lab.config.seed, resamples=RESAMPLES
+        )
+    return numbers
+
+
+def bias_numbers(outcome: Outcome, run_dir: Path) -> dict[str, Number]:
+    """The numbers of the bias reports; leave all reports in the run's folder (``bias.json``)."""
+    numbers: dict[str, Number] = {}
+    for handle in outcome.bias.values():
+        assert isinstance(handle, Artifact)
+        numbers |= json.loads(handle.file("numbers.json").read_text(encoding="utf-8"))
+    if outcome.bias:
+        write_json_atomic(run_dir / BIAS_FILE, [read_bias(handle) for handle in outcome.bias.values()])
     return numbers
 
 

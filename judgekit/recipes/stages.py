@@ -14,12 +14,12 @@ from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import has_source, identity, load_benchmark
-from judgekit.evaluation.judging import judge_pairs
+from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.evaluation.voting import vote
-from judgekit.prompts.base import PairProtocol
+from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.recipes.lab import Handle, Judge, Lab, section
-from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
+from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.config import BenchmarkConfig
@@ -210,7 +210,7 @@ def _benchmark(lab: Lab, name: str, config: BenchmarkConfig, splits: Handle) -> 
     return lab.stage(f"benchmark/{name}", 1, settings, inputs, build)
 
 
-def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:
+def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol | PointProtocol) -> Handle:
     """Verdicts of a judge on a benchmark, in both orders whatever the training uses.
 
     They are greedy; those of a judge with votes are majorities over sampled ones, which ``samples.jsonl`` holds.
@@ -244,7 +244,37 @@ def judge_benchmark(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: 
     )  # fmt: skip
 
 
-def repeat_judgments(lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol) -> Handle:
+RANKINGS = "rankings"
+"""What ranked held-out responses are called among the benchmarks."""
+
+
+def rate_rankings(lab: Lab, judge: Judge, rankings: Handle, protocol: PointProtocol) -> Handle:
+    """Greedy scores of held-out ranked responses (``responses.jsonl``, ``scores.jsonl``)."""
+    sampler = lab.config.sampler
+    settings = asdict(lab.config.prompt) | section(sampler, "judge_tokens") | {"judge": judge.name}
+
+    def build(workspace: Workspace) -> None:
+        assert isinstance(rankings, Artifact)
+        rows = read_rows(rankings.file("held_out.jsonl"), ScoredResponse)
+        rated = rate_responses(
+            lab.ask(lab.weights(judge)), protocol, [row.shown for row in rows], lab.greedy(sampler.judge_tokens),
+            workspace=workspace, title=f"{judge.name} on {RANKINGS}",
+        )  # fmt: skip
+        write_rows(workspace.path / "responses.jsonl", rows)
+        write_rows(workspace.path / "scores.jsonl", rated)
+        workspace.count(scores=len(rated), invalid=sum(row.score is None for row in rated))
+
+    groups = lab.config.data.held_out
+    return lab.stage(
+        f"scores/{judge.name}/{RANKINGS}", 1, settings, [lab.source(judge), rankings], build,
+        generations=2 * groups, tokens=2 * groups * (PROMPT_TOKENS + sampler.judge_tokens),
+        note="for two responses a prompt",
+    )  # fmt: skip
+
+
+def repeat_judgments(
+    lab: Lab, judge: Judge, name: str, pairs: Handle, protocol: PairProtocol | PointProtocol
+) -> Handle:
     """Verdicts on some of a benchmark's pairs once more, generated in other company (see ``flip_rate``)."""
     sampler = lab.config.sampler
     count = sampler.flip_pairs

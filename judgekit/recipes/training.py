@@ -30,6 +30,7 @@ def train_judge(
     validate: Callable[[Weights], float] | None,
     validation: Sequence[Handle] = (),
     stop_at: float | None = None,
+    reference: Judge | None = None,
 ) -> Judge:
     """Train ``start`` on a stage's ``rows.jsonl`` and give the new judge.
 
@@ -37,6 +38,7 @@ def train_judge(
     :param validate: score of a checkpoint; None takes the last one
     :param validation: stages ``validate`` reads
     :param stop_at: end at the first checkpoint with this score
+    :param reference: reference model of ``dpo``; None: ``start``
     """
     loss = section(lab.config.loss, *(_PREFERENCE_LOSS if task == "dpo" else ("sft_average",)))
     config = _shared_settings(lab) | {
@@ -48,11 +50,11 @@ def train_judge(
         "validate": validate is not None,
         "stop_at": stop_at,
     }
-    reference = reference_logps(lab, name, rows, start, optim) if task == "dpo" else None
+    logps = reference_logps(lab, name, rows, reference or start, optim) if task == "dpo" else None
 
     def build(workspace: Workspace) -> None:
         assert isinstance(rows, Artifact)
-        kept = reference.file(_LOGPS) if isinstance(reference, Artifact) else None
+        kept = logps.file(_LOGPS) if isinstance(logps, Artifact) else None
         reports = _Reports(lab, name, workspace, validate)
         result = _train(lab, name, task, rows.file("rows.jsonl"), start, optim, reports, kept, stop_at)
         for reason, count in result.refused.items():
@@ -61,7 +63,7 @@ def train_judge(
         workspace.tokens(prompt=result.tokens, generated=0)
         write_series(reports.series, workspace.path / "series.jsonl")
 
-    inputs = [rows, lab.source(start), *([reference] if reference else []), *validation]
+    inputs = [rows, lab.source(start), *([logps] if logps else []), *validation]
     handle = lab.stage(f"train/{name}", 2, config, inputs, build)
     if isinstance(handle, Artifact) and handle.reused:
         for step, values in read_series(handle.file("series.jsonl")).items():

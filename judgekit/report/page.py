@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError
+from judgekit.report.bias import BiasIteration, read_bias
 from judgekit.report.charts import Curve, curve
 from judgekit.report.figures import Figures, draw_figures
 from judgekit.report.files import JudgedBenchmark, read_benchmark
@@ -61,12 +62,14 @@ class Page:
 
     :param manifest: as in ``manifest.json``
     :param seconds: wall-clock time from start to end, None while it runs
+    :param bias: judge and meta-judge by iteration, of recipes with an actor
     :param config: text of ``config.yaml``
     """
 
     manifest: Mapping[str, Any]
     seconds: float | None
     benchmarks: tuple[Benchmark, ...]
+    bias: tuple[BiasIteration, ...]
     training: tuple[TrainingStage, ...]
     browser: Browser | None
     config: str
@@ -89,6 +92,7 @@ def read_page(run_dir: Path) -> Page:
         manifest=manifest,
         seconds=_seconds(manifest),
         benchmarks=tuple(benchmarks),
+        bias=read_bias(run_dir),
         training=tuple(_training(read_series(run_dir))),
         browser=browser(files, _most_judgments(config)),
         config=config,

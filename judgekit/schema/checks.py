@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol
-from judgekit.schema import recipe_checks  # noqa: F401  (registers its checks)
+from judgekit.schema import recipe_checks, rewarding_checks  # noqa: F401  (they register their checks)
 from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
 from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
@@ -19,13 +19,14 @@ from judgekit.schema.validation import Sources
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math")
+_FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math", "oasst")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
     "starter": ("near_miss", "noisy_instruction"),
     "constraints": ("written", "verified"),
     "maths": ("verified",),
     "gsm8k": ("verified",),
     "math": ("verified",),
+    "oasst": ("given",),
     "jsonl": ("near_miss", "noisy_instruction", "given"),
     "parquet": ("near_miss", "noisy_instruction", "given"),
     "hub": ("near_miss", "noisy_instruction", "given"),

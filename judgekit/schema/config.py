@@ -35,7 +35,7 @@ class ModelConfig:
 class SourceConfig:
     """One source of instructions or pairs inside a data recipe."""
 
-    kind: Literal["starter", "constraints", "maths", "gsm8k", "math", "jsonl", "parquet", "hub"] = setting(
+    kind: Literal["starter", "constraints", "maths", "gsm8k", "math", "oasst", "jsonl", "parquet", "hub"] = setting(
         "starter", "where rows come from"
     )
     pairs: Literal["near_miss", "noisy_instruction", "verified", "written", "given"] = setting(
@@ -44,7 +44,7 @@ class SourceConfig:
         "right against wrong samples by a checker, written by program (constraints), or given in the rows",
     )
     count: int | None = setting(None, "how many instructions to take; null: all", ge=1)
-    path: str | None = setting(None, "file of a jsonl, parquet, gsm8k or math source", path=True)
+    path: str | None = setting(None, "file of a jsonl, parquet, gsm8k, math or oasst source", path=True)
     hub_id: str | None = setting(None, "data set id of a hub source")
     revision: str | None = setting(None, "data set commit; required with hub_id")
     split: str = setting("train", "split of a hub source")
@@ -98,6 +98,12 @@ class BiasConfig:
     balance_labels: bool = setting(False, "position: equal numbers of A and B verdicts among judgments to imitate")
     max_response_chars: int | None = setting(None, "length: drop pairs with a response over this many characters", ge=1)
     max_judgment_chars: int | None = setting(None, "length: drop chosen judgments over this many characters", ge=1)
+    rho: float | None = setting(
+        None,
+        "length: strength ρ of Meta-Rewarding's length control, in every iteration; null: as recipe.schedule says",
+        ge=0.0,
+        le=1.0,
+    )
 
 
 @dataclass(frozen=True)

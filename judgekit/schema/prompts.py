@@ -53,10 +53,26 @@ class SelfTaughtPrompt:
     )
 
 
-PromptConfig = EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
+@dataclass(frozen=True)
+class AdditivePrompt:
+    """``prompt=additive``: five cumulative points, the judge of Self-Rewarding and Meta-Rewarding."""
+
+    name: Literal["additive"] = setting("additive", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+
+@dataclass(frozen=True)
+class MetaJudgePrompt:
+    """How the meta-judge of Meta-Rewarding is asked: which of two judgments of a response is better."""
+
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+
+PromptConfig = AdditivePrompt | EvalPlannerPrompt | PairwisePrompt | RatingPrompt | SelfTaughtPrompt
 """Union of the protocols' dataclasses; ``prompt.name`` says which one a configuration holds."""
 
 PROMPTS: dict[str, type[PromptConfig]] = {
+    "additive": AdditivePrompt,
     "evalplanner": EvalPlannerPrompt,
     "pairwise": PairwisePrompt,
     "rating": RatingPrompt,

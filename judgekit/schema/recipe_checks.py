@@ -7,8 +7,10 @@ from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.recipes import EvalPlannerConfig, RecipeConfig, SelfTaughtConfig
+from judgekit.schema.rewarding import MetaRewardingConfig, SelfRewardingConfig
 from judgekit.schema.rules import of_recipe
+from judgekit.schema.warm_start import WarmStartConfig
 
 
 @of_recipe(
@@ -80,7 +82,9 @@ def _greedy(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
 
 @of_recipe(EvalPlannerConfig, "recipe.validate", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.validate", "data.validation")
-def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+@of_recipe(SelfRewardingConfig, "recipe.validate", "data.validation")
+@of_recipe(MetaRewardingConfig, "recipe.validate", "data.validation")
+def _validation_split(config: RunConfig, recipe: RecipeConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:
         return []
     message = "choosing checkpoints needs a validation split, and data.validation is 0"
@@ -89,7 +93,9 @@ def _validation_split(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtC
 
 @of_recipe(EvalPlannerConfig, "recipe.warm_start", "data.validation")
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "data.validation")
-def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+@of_recipe(SelfRewardingConfig, "recipe.warm_start", "data.validation")
+@of_recipe(MetaRewardingConfig, "recipe.warm_start", "data.validation")
+def _warm_stop(config: RunConfig, recipe: RecipeConfig) -> list[Problem]:
     warm = recipe.warm_start
     if not warm.enabled or warm.stop_accuracy is None or config.data.validation > 0:
         return []
@@ -99,7 +105,9 @@ def _warm_stop(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) 
 
 @of_recipe(EvalPlannerConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
 @of_recipe(SelfTaughtConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
-def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> list[Problem]:
+@of_recipe(SelfRewardingConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+@of_recipe(MetaRewardingConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")
+def _betas(config: RunConfig, recipe: RecipeConfig) -> list[Problem]:
     stages = {"sft": recipe.sft, "dpo": recipe.dpo, "warm_start.optim": recipe.warm_start.optim}
     return [
         Problem(f"recipe.{name}.betas", f"Adam needs 0 <= β < 1, not {list(optim.betas)}")
@@ -111,7 +119,15 @@ def _betas(config: RunConfig, recipe: EvalPlannerConfig | SelfTaughtConfig) -> l
 @of_recipe(
     SelfTaughtConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
 )
-def _self_taught_counts(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
+@of_recipe(
+    SelfRewardingConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
+@of_recipe(
+    MetaRewardingConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start"
+)
+def _one_round_counts(
+    config: RunConfig, recipe: SelfTaughtConfig | SelfRewardingConfig | MetaRewardingConfig
+) -> list[Problem]:
     return _too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
 
 

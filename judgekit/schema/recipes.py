@@ -7,27 +7,8 @@ from typing import Literal
 
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
-
-
-@dataclass(frozen=True)
-class WarmStartConfig:
-    """Optional first stage: SFT on worked judgments shipped with the starter data. Off in paper set-ups."""
-
-    enabled: bool = setting(False, "run the warm start")
-    examples: int = setting(320, "worked judgments to use", ge=1)
-    plan_every: int = setting(4, "also show the plan prompt for every n-th of them; 0: never", ge=0)
-    categories: tuple[str, ...] | None = setting(
-        None,
-        "categories (SOURCE/CATEGORY) they come from, so that the others are left to self-training; null: all",
-    )
-    stop_accuracy: float | None = setting(
-        None,
-        "stop at the first checkpoint whose consistent accuracy on the validation split reaches this, so that "
-        "right and wrong chains are left to learn from; null: train all steps",
-        gt=0.0,
-        le=1.0,
-    )
-    optim: OptimConfig = setting(OptimConfig, "how it optimises")
+from judgekit.schema.rewarding import MetaRewardingConfig, SelfRewardingConfig
+from judgekit.schema.warm_start import WarmStartConfig
 
 
 @dataclass(frozen=True)
@@ -123,7 +104,12 @@ class SelfTaughtConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
-RecipeConfig = EvalPlannerConfig | SelfTaughtConfig
+RecipeConfig = EvalPlannerConfig | SelfTaughtConfig | SelfRewardingConfig | MetaRewardingConfig
 """Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
 
-RECIPES: dict[str, type[RecipeConfig]] = {"evalplanner": EvalPlannerConfig, "self_taught": SelfTaughtConfig}
+RECIPES: dict[str, type[RecipeConfig]] = {
+    "evalplanner": EvalPlannerConfig,
+    "self_taught": SelfTaughtConfig,
+    "self_rewarding": SelfRewardingConfig,
+    "meta_rewarding": MetaRewardingConfig,
+}

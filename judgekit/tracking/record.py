@@ -91,6 +91,7 @@ class RunRecord:
                 "tokens": info.tokens,
             }
             | ({"cost": round(info.cost, 6)} if info.cost is not None else {})
+            | ({"numbers": info.numbers} if info.numbers else {})
         )
         self.write()
         counts = ", ".join(f"{count} {what}" for what, count in info.rows.items())

@@ -10,7 +10,8 @@ import choix
 import numpy as np
 import pytest
 
-from judgekit.evaluation.ranking import ALPHA, Battle, battles, estimate, rank
+from judgekit.bradley_terry import ALPHA, estimate
+from judgekit.evaluation.ranking import Battle, battles, rank
 from judgekit.rows import ResponsePair, Verdict
 from tests.evaluation.judges import row
 

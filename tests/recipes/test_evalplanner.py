@@ -30,7 +30,8 @@ from judgekit.schema.config import (
 )
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
-from judgekit.schema.recipes import EvalPlannerConfig, WarmStartConfig
+from judgekit.schema.recipes import EvalPlannerConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

@@ -32,7 +32,8 @@ from judgekit.schema.config import (
 )
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import SelfTaughtPrompt
-from judgekit.schema.recipes import SelectionConfig, SelfTaughtConfig, WarmStartConfig
+from judgekit.schema.recipes import SelectionConfig, SelfTaughtConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

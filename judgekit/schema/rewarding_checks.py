@@ -1,0 +1,88 @@
+"""Combinations of values that cannot work together in the self-rewarding recipes."""
+
+from __future__ import annotations
+
+from judgekit.errors import Problem
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PairProtocol, WorkedPointProtocol
+from judgekit.schema.config import RunConfig
+from judgekit.schema.rewarding import MetaRewardingConfig, RewardingConfig, SelfRewardingConfig
+from judgekit.schema.rules import of_recipe
+
+
+@of_recipe(SelfRewardingConfig, "prompt")
+@of_recipe(MetaRewardingConfig, "prompt")
+def _scores(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+    if not isinstance(protocol_of(config.prompt), PairProtocol):
+        return []
+    message = f"recipe {recipe.name} scores single responses, and the protocol '{config.prompt.name}' compares two"
+    return [Problem("prompt.name", message, "Use prompt=additive")]
+
+
+@of_recipe(SelfRewardingConfig, "recipe.warm_start", "prompt")
+@of_recipe(MetaRewardingConfig, "recipe.warm_start", "prompt")
+def _worked(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    protocol = protocol_of(config.prompt)
+    if not recipe.warm_start.enabled or isinstance(protocol, PairProtocol | WorkedPointProtocol):
+        return []
+    message = f"no program writes judgments for the protocol '{config.prompt.name}'"
+    return [Problem("recipe.warm_start.enabled", message, "Use prompt=additive_brief, or no warm start")]
+
+
+@of_recipe(SelfRewardingConfig, "loss.name")
+@of_recipe(MetaRewardingConfig, "loss.name")
+def _loss(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+    if config.loss.name != "sft":
+        return []
+    message = f"every iteration of recipe {recipe.name} is preference training"
+    return [Problem("loss.name", message, "Use loss=dpo or another preference loss")]
+
+
+@of_recipe(SelfRewardingConfig, "sampler.temperature")
+@of_recipe(MetaRewardingConfig, "sampler.temperature")
+def _greedy(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    if config.sampler.temperature > 0:
+        return []
+    message = "greedy responses to one prompt are all the same, so no preference pair can form"
+    return [Problem("sampler.temperature", message, "Use more than 0")]
+
+
+@of_recipe(SelfRewardingConfig, "recipe.min_valid", "recipe.judgments")
+@of_recipe(MetaRewardingConfig, "recipe.min_valid", "recipe.judgments")
+def _valid(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    if recipe.min_valid <= recipe.judgments:
+        return []
+    message = f"of {recipe.judgments} judgments (recipe.judgments) no {recipe.min_valid} can be valid"
+    return [Problem("recipe.min_valid", message, f"Use at most {recipe.judgments}")]
+
+
+@of_recipe(SelfRewardingConfig, "recipe.schedule")
+@of_recipe(MetaRewardingConfig, "recipe.schedule", "recipe.judgments")
+def _schedule(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+    if not recipe.schedule:
+        return [Problem("recipe.schedule", "no iteration is left", "Keep at least one")]
+    found = [
+        Problem(f"recipe.schedule.{name}", f"'{name}' is the name of another model of this recipe", "Name it m1, m2 …")
+        for name in recipe.schedule
+        if name in ("seed", "warm", "ift", "sft" if isinstance(recipe, MetaRewardingConfig) else "m1")
+    ]
+    judging = [name for name, iteration in recipe.schedule.items() if iteration.judge_pairs]
+    if judging and isinstance(recipe, SelfRewardingConfig):
+        message = "Self-Rewarding has no meta-judge to make pairs of judgments"
+        found += [
+            Problem(f"recipe.schedule.{name}.judge_pairs", message, "Use recipe=meta_rewarding") for name in judging
+        ]
+    elif judging and recipe.judgments < 2:
+        message = "one judgment of a response can be compared with no other"
+        found.append(Problem("recipe.judgments", message, "Use at least 2, or no judge_pairs in recipe.schedule"))
+    return found
+
+
+@of_recipe(SelfRewardingConfig, "recipe.prompts")
+@of_recipe(MetaRewardingConfig, "recipe.prompts")
+def _prompts(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    prompts = recipe.prompts
+    if prompts.source == "data" or prompts.max_requests >= prompts.count:
+        return []
+    message = f"{prompts.max_requests} requests cannot give {prompts.count} prompts (recipe.prompts.count)"
+    return [Problem("recipe.prompts.max_requests", message, f"Use at least {prompts.count}")]
