@@ -214,6 +214,16 @@ def test_launchers_write_out_every_field(file: Path) -> None:
     assert set(values) == {field.name for field in dataclasses.fields(LAUNCHERS[file.stem])} - {"name"}
 
 
+@pytest.mark.parametrize("file", sorted((CONF / "experiment" / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
+def test_grids_have_seeds_and_name_choices_that_there_are(file: Path) -> None:
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    params = values["hydra"]["sweeper"]["params"]
+    assert params.pop("seed") == "1,2,3" and params
+    names = params.get("ablation", "").split(",") if "ablation" in params else []
+    assert all((CONF / "ablation" / f"{name}.yaml").is_file() for name in names)
+    assert len(names) == len(set(names)) and values["name"] == f"sweep-{file.stem.replace('_', '-')}"
+
+
 @pytest.mark.parametrize("file", sorted((CONF / "benchmark").glob("*.yaml")), ids=lambda file: file.stem)
 def test_benchmarks_write_out_every_field_and_may_lie_anywhere(file: Path) -> None:
     values = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ ASK = (
     "internet. Reply with the request alone, do not answer it.\n\n{examples}\n\nRequest {next}:"
 )
 
-_LABEL = re.compile(r"\A\W*(?:new\s+)?(?:request|task|instruction|prompt)\W*\d*\W*:\s*", re.IGNORECASE)
+_LABEL = re.compile(r"\A\W*(?:new\s+)?(?:request|task|instruction|prompt)\W*\d*\W*:[\s*_]*", re.IGNORECASE)
 _NEXT = re.compile(r"^\W*(?:request|task|instruction|prompt)\W*\d+\W*:", re.IGNORECASE | re.MULTILINE)
 
 

@@ -31,7 +31,7 @@ def test_quality(text: str, reason: str | None) -> None:
 
 def test_the_shortcut_finds_what_comparing_all_finds() -> None:
     draw = random.Random(1)
-    words = [f"w{i}" for i in range(12)]
+    words = [f"w{i}" for i in range(6)]
     texts = [" ".join(draw.choices(words, k=draw.randint(3, 9))) for _ in range(120)]
     scorer = RougeScorer(["rougeL"])
     novelty, kept, found = Novelty(0.7), list[str](), 0

@@ -54,6 +54,17 @@ def test_warm_takes_instructions_with_a_checker_only() -> None:
         split_instructions(sources, {"warm": 5}, seed=1)
 
 
+def test_training_may_take_some_sources_only_and_the_others_stay_where_they_were() -> None:
+    sources = {"a": rows("a", 30), "b": rows("b", 20)}
+    sizes = {"held_out": 10, "validation": 5, "warm": 5, "d1": 8, "d2": 4}
+    every, some = (split_instructions(sources, sizes, seed=1, train_sources=names) for names in (None, ["b"]))
+    assert by_source(some["d1"]) == {"b": 8} and by_source(some["d2"]) == {"b": 4}
+    for split in ("held_out", "validation", "warm"):
+        assert ids(some, split) == ids(every, split)
+    with pytest.raises(ConfigError, match="data.train_sources"):
+        split_instructions(sources, sizes | {"d1": 20}, seed=1, train_sources=["b"])
+
+
 def test_warm_takes_the_chosen_categories_only_and_the_others_all() -> None:
     members = [replace(row, category="taught" if int(row.id[2:]) < 6 else "left") for row in rows("a", 12)]
     sizes = {"held_out": 2, "warm": 4, "d1": 6}

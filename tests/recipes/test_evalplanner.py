@@ -292,6 +292,20 @@ def test_a_single_execution_gives_no_contrast_and_says_so(
     assert chains["generations"]["sampled"] == 0
 
 
+def test_verdicts_alone_are_learned_from_the_same_chains(
+    run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path, tiny: Path
+) -> None:
+    config = make_config(tiny, Path(run[0].store), rounds=1, learn="verdict")
+    run_recipe(config, tmp_path / "bare", only(lambda request: request.id.count("/") == 1))
+    found = stages(tmp_path / "bare")
+    assert found["chains/d1"]["digest"] == stages(run[1])["chains/d1"]["digest"]
+    # d1-0 has right and wrong verdicts in both orders, d1-1 is never right.
+    assert found["demonstrations/d1"]["rows"] == {"demonstrations": 1}
+    rows = read_rows(Path(found["preferences/d1"]["path"]) / "rows.jsonl", Preference)
+    assert [{row.chosen, row.rejected} for row in rows] == [{"[Final Verdict]\n[[A]]", "[Final Verdict]\n[[B]]"}] * 2
+    assert rows[0].chosen != rows[1].chosen, "the better response stands first in one order and last in the other"
+
+
 def only(allowed: Callable[[Request], bool]) -> Callable[[Weights], ScriptedSampler]:
     """A script that may judge (new judges do) but not sample chains."""
 
