@@ -49,7 +49,8 @@ def obtain(config: ModelConfig) -> Path:
     if config.hub_id is not None:
         if config.revision is None:
             raise ModelError(
-                f"model.hub_id={config.hub_id} needs model.revision=COMMIT so that the run can be repeated."
+                f"model.hub_id={config.hub_id} needs model.revision=COMMIT (of a judge, judge.model.revision=COMMIT) "
+                f"so that the run can be repeated."
             )
         try:
             return _from_hub(config.hub_id, config.revision)

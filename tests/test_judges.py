@@ -20,7 +20,7 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import EvalPlannerPrompt, PairwisePrompt
+from judgekit.schema.prompts import AutoJPrompt, EvalPlannerPrompt, PairwisePrompt, PandaLMPrompt, PromptConfig
 from judgekit.weights import Weights
 from tests.sampling.scripted_server import ScriptedServer
 from tests.training.tiny import make_model
@@ -184,3 +184,17 @@ def test_a_model_without_a_protocol_asks_for_one(model: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(("name", "plain"), [("a b/c", "a-b-c"), ("../x", "x"), ("..", "judge"), ("dpo1", "dpo1")])
 def test_names_can_stand_in_paths(name: str, plain: str) -> None:
     assert plain_name(name) == plain
+
+
+@pytest.mark.parametrize(("name", "prompt"), [("pandalm_7b", PandaLMPrompt(chat=False)), ("autoj_13b", AutoJPrompt())])
+def test_released_judges_bring_their_protocol_and_want_a_commit(
+    name: str, prompt: PromptConfig, tmp_path: Path
+) -> None:
+    config = judge_config(name)
+    found = find_judge(config, HfConfig())
+    assert found.name == name and found.prompt == prompt and found.model is not None and found.model.revision is None
+    with (
+        pytest.raises(ModelError, match=r"judge\.model\.revision=COMMIT"),
+        open_judge(config, HfConfig(), None, tmp_path),
+    ):
+        raise AssertionError("there is no commit to fetch")

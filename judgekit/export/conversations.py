@@ -10,6 +10,7 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.export.source import ExportRun
+from judgekit.prompts.chat import is_plain
 from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.store import file_digest
 
@@ -32,7 +33,12 @@ class RowsFile:
 
 
 def conversation(row: Demonstration | Preference) -> dict[str, Any]:
-    """A row as TRL's prompt-completion or preference type: every text a list of messages."""
+    """A row as TRL's prompt-completion or preference type: every text a list of messages, or plain text as it is."""
+    if is_plain(row.prompt):
+        plain = row.prompt[0]["content"]
+        if isinstance(row, Demonstration):
+            return {"prompt": plain, "completion": row.target}
+        return {"prompt": plain, "chosen": row.chosen, "rejected": row.rejected}
     prompt = [dict(message) for message in row.prompt]
     if isinstance(row, Demonstration):
         return {"prompt": prompt, "completion": _reply(row.target)}

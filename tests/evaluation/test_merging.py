@@ -17,11 +17,13 @@ from tests.evaluation.judges import CHOICES, both, pair, random_data, row
 TABLES: dict[MergeRule, str] = {
     # rows: verdict of order ab A, B, tie, invalid; columns: of order ba
     "panda": "A T A x | T B B x | T T T x | x x x x",
+    "panda_symmetric": "A T A x | T B B x | A B T x | x x x x",
     "both_agree": "A c c x | c B c x | c c T x | x x x x",
     "judgebench": "A T A A | T B B B | A B T T | A B T x",
 }
 LENIENT = {
     "panda": "A T A A | T B B B | T T T T | T T T T",
+    "panda_symmetric": "A T A A | T B B B | A B T T | A B T T",
     "both_agree": "A c c c | c B c c | c c T T | c c T T",
     "judgebench": "A T A A | T B B B | A B T T | A B T T",
 }

@@ -71,7 +71,7 @@ def test_all_kinds_of_mistakes_are_told_at_once(composer: Composer, tmp_path: Pa
         "Did you mean 'constrained'?",
         f"benchmark.llmbar.path (override benchmark.llmbar.path={missing}): nothing is at '{missing}'",
         "extra (override +extra=1): unknown key. Valid: benchmark, bias, data, logger, loss, model, name, "
-        "prompt, recipe, sampler, seed, store, trainer",
+        "prompt, recipe, sampler, seed, store, teacher, trainer",
         "data: first_round + second_round + validation + held_out + recipe.warm_start.examples "
         "= 64 + 64 + 0 + 500 + 0 = 628, "
         "but the sources give 256 instructions. Ask for fewer, or raise data.sources.NAME.count",

@@ -40,7 +40,8 @@ def pair(name: str, instruction: str, a: str, b: str, label: Any, **more: Any) -
 EXPECTED: dict[str, list[ResponsePair]] = {
     "llmbar": [pair("llmbar/Natural/0", "Say hi", "hi", "no", "B", subset="Natural")],
     "pandalm": [
-        pair("pandalm/0", "Check\n\n1 = 1", "True", "yes", "A", subset="m1_m2", model_a="m1", model_b="m2"),
+        pair("pandalm/0", "Check\n\n1 = 1", "True", "yes", "A", subset="m1_m2", model_a="m1", model_b="m2",
+             input="1 = 1"),  # fmt: skip
         pair("pandalm/1", "Check", "a", "b", None, subset="m1_m2", model_a="m1", model_b="m2"),
     ],
     "judgebench": [pair("judgebench/x-1", "1+1", "3", "2", "B", subset="math", model_a="m", model_b="m")],
