@@ -83,7 +83,7 @@ def test_mistakes_in_the_launcher_are_told_before_anything_is_submitted(
 def test_a_wrong_value_far_into_a_grid_starts_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = ",".join(str(number) for number in range(9))
     assert main(["run", "-m", f"seed={values},x"]) == 2
-    assert "seed: 'x' is not a whole number" in capsys.readouterr().err
+    assert "'x' is not a whole number" in capsys.readouterr().err
     assert all(ran(sweep) == [] for sweep in sweeps(place))
 
 

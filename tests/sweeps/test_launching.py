@@ -98,7 +98,10 @@ def test_a_terminal_shows_what_becomes_of_each_job_and_not_its_tables(
         launch(folder, "sweep", LOCAL, prepare(folder, [FINE, FAILS]))
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err == ("#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=1\n#1 failed: the data are wrong\n")
+    assert told.err == (
+        "#0: loss=dpo seed=0\n#0 done in 0 s\n#1: loss=dpo seed=1\n#1 failed: the data are wrong\n"
+        "Report: sweep/report.html\n"
+    )
     assert (folder / "jobs" / "0.log").read_text() == "results of 0\n"
 
 
