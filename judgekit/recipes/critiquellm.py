@@ -212,7 +212,8 @@ def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weigh
 
     def score(weights: Weights) -> float:
         assert isinstance(pairs, Artifact) and isinstance(gold, Artifact)
-        taught = mean_scores(read_scores(gold.file("scores.jsonl")))
+        means = mean_scores(read_scores(gold.file("scores.jsonl")))
+        taught = {name: value for name, value in means.items() if value is not None}
         if len(set(taught.values())) < 2:
             raise StageError(
                 f"The teacher gave all {len(taught)} responses of the validation split the same score, so no "
@@ -227,7 +228,7 @@ def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weigh
         both = [(taught[name], value) for name, value in own.items() if value is not None]
         if len(own) > len(both):
             log.info("validation: %d of %d replies without a score", len(own) - len(both), len(own))
-        found = pearson([float(gold or 0.0) for gold, _ in both], [value for _, value in both])
+        found = pearson([gold for gold, _ in both], [value for _, value in both])
         return found if found is not None else -1.0
 
     return score
