@@ -91,8 +91,10 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, model: Path) -> Shell:
-    return Shell(tmp_path, model)
+def shell(tmp_path: Path, model: Path) -> Iterator[Shell]:
+    yield Shell(tmp_path, model)
+    # A test that fails leaves its jobs to no other.
+    slurm("scancel", "--partition=main")
 
 
 def finish(process: subprocess.Popen[str]) -> str:
