@@ -125,7 +125,7 @@ def test_mistakes_name_their_remedy(model: Path, tmp_path: Path) -> None:
         judgekit.Judge("nowhere")
     with pytest.raises(ModelError, match="A judge is"):
         judgekit.Judge()
-    with pytest.raises(ConfigError, match="no protocol is named 'pairwize'. Valid: .*evalplanner, .*pairwise, .*rating"):
+    with pytest.raises(ConfigError, match="is named 'pairwize'. Valid: .*evalplanner, .*pairwise, .*rating"):
         judgekit.Judge(model, prompt="pairwize")
     with scripted(model, tmp_path, "x", "pairwise") as judge:
         with pytest.raises(ConfigError, match="Use prompt='rating'"):

@@ -7,17 +7,15 @@ character is a token, and so is a word of letters and digits.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from judgekit.data.novelty import Novelty
 from judgekit.randomness import draw_bits
 from judgekit.rows import Instruction
 
-_HAN = "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
 _ORDERS = 4
 """n-grams of BLEU."""
 
@@ -28,51 +26,6 @@ class Filtered:
 
     kept: list[Instruction]
     dropped: Counter[str] = field(default_factory=Counter)
-
-
-def tokens(text: str) -> list[str]:
-    """Words of letters and digits in lower case, and each Chinese or Japanese character by itself."""
-    return _TOKEN.findall(text.casefold())
-
-
-class RougeL:
-    """ROUGE-L (Lin 2004) of a text with the nearest of some others, by ``rouge-score`` on our tokens."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        from rouge_score.rouge_scorer import RougeScorer
-
-        self._scorer: Any = RougeScorer(["rougeL"], tokenizer=_Tokens())
-        self._texts = list(texts)
-        self._lengths: list[int] = []
-        # Where each token occurs, and how often: only texts with enough tokens in common need the longest subsequence.
-        self._places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-        for place, text in enumerate(self._texts):
-            found = tokens(text)
-            self._lengths.append(len(found))
-            for token, count in Counter(found).items():
-                self._places[token].append((place, count))
-
-    def reaches(self, text: str, limit: float) -> bool:
-        """Whether the F-measure with some text is at least ``limit``, more than 0."""
-        found = tokens(text)
-        shared: Counter[int] = Counter()
-        for token, count in Counter(found).items():
-            for place, times in self._places[token] if token in self._places else ():
-                shared[place] += min(count, times)
-        # A common subsequence is no longer than what the texts have in common in any order; scores are rounded.
-        bar = limit - 1e-9
-        near = (place for place, common in shared.items() if 2 * common >= bar * (len(found) + self._lengths[place]))
-        return any(self._score(text, place) >= limit for place in near)
-
-    def _score(self, text: str, place: int) -> float:
-        return float(self._scorer.score(self._texts[place], text)["rougeL"].fmeasure)
-
-
-class _Tokens:
-    """Our tokens as ``rouge-score`` wants them."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return tokens(text)
 
 
 class SelfBleu:
@@ -120,10 +73,10 @@ class SelfBleu:
 
 def drop_copies(queries: Sequence[Instruction], seeds: Iterable[str], limit: float) -> Filtered:
     """Queries whose ROUGE-L with every seed is under ``limit``."""
-    scorer = RougeL(seeds)
+    copies = Novelty(limit, seeds)
     found = Filtered([])
     for row in queries:
-        if scorer.reaches(row.text, limit):
+        if copies.alike(row.text) is not None:
             found.dropped["like a seed (ROUGE-L)"] += 1
         else:
             found.kept.append(row)

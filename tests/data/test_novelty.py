@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from rouge_score.rouge_scorer import RougeScorer
 
 from judgekit.data.novelty import Novelty, quality
+from tests.data.rouge import RougeScorer
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,8 @@ def test_the_shortcut_finds_what_comparing_all_finds() -> None:
     assert 5 < found < 100
 
 
-def test_texts_without_latin_letters_are_compared_as_they_are() -> None:
-    novelty = Novelty(0.7, ["写一首诗", "Write a poem"])
-    assert novelty.alike("写一首诗") == "写一首诗" and novelty.alike("下雨了吗") is None
+def test_every_script_counts_and_texts_without_any_are_compared_as_they_are() -> None:
+    novelty = Novelty(0.7, ["写一首诗", "Write a poem", "!?"])
+    assert novelty.alike("写一首新诗") == "写一首诗" and novelty.alike("下雨了吗") is None
+    assert novelty.alike("!?") == "!?" and novelty.alike("?!") is None
     assert novelty.alike("WRITE a poem!") == "Write a poem"

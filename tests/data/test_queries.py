@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
-from judgekit.data.queries import Filtered, RougeL, SelfBleu, balance, drop_alike, drop_copies, even_shares, tokens
+from judgekit.data.novelty import Novelty, tokens
+from judgekit.data.queries import Filtered, SelfBleu, balance, drop_alike, drop_copies, even_shares
 from judgekit.rows import Instruction
+from tests.data.rouge import RougeScorer
 
 ENGLISH = "write a short story about the red fox and list three facts name 7 rivers in Kenya".split()
 CHINESE = "写一篇关于红狐狸的短文列出三个事实并说明原因春夏秋冬"
@@ -42,10 +43,9 @@ def test_rouge_l_equals_the_library(write: Callable[[random.Random], str]) -> No
         seeds = [write(rng) for _ in range(6)]
         text = write(rng)
         best = max(library.score(as_words(seed), as_words(text))["rougeL"].fmeasure for seed in seeds)
-        scorer = RougeL(seeds)
         if best > 0:
-            assert scorer.reaches(text, best) and scorer.reaches(text, best - 1e-9)
-        assert not scorer.reaches(text, best + 1e-9)
+            assert Novelty(best, seeds).alike(text) is not None
+        assert Novelty(best + 1e-8, seeds).alike(text) is None
 
 
 @pytest.mark.parametrize("write", [english, chinese])

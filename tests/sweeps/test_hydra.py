@@ -84,7 +84,7 @@ def test_a_wrong_value_far_into_a_grid_starts_nothing(place: Path, capsys: pytes
     values = ",".join(str(number) for number in range(9))
     assert main(["run", "-m", f"seed={values},x"]) == 2
     assert "'x' is not a whole number" in capsys.readouterr().err
-    assert all(ran(sweep) == [] for sweep in sweeps(place))
+    assert not (place / "outputs" / "sweeps").exists()
 
 
 def test_grids_that_differ_have_folders_that_differ(place: Path) -> None:
