@@ -119,14 +119,14 @@ def test_a_server_that_refuses_times_out_and_cuts_off(tiny: Path, tmp_path: Path
         if "Question 0" in text:
             return reply("Both have merits, but", "length", generated=64)
         if "Question 1" in text:
-            return replace(reply("[[A]]"), delay=0.6 if swapped else 0.0)
+            return replace(reply("[[A]]"), delay=3.0 if swapped else 0.0)
         if "Question 2" in text and swapped:
             return refusal(400, "flagged", code="content_policy_violation")
         return reply("[[B]]" if swapped else "[[A]]")
 
     with ScriptedServer(chat) as server:
         sampler = OpenAIConfig(
-            base_url=server.url, served_model="m", retries=0, timeout_seconds=0.3, judge_tokens=64, concurrency=8
+            base_url=server.url, served_model="m", retries=0, timeout_seconds=1.5, judge_tokens=64, concurrency=8
         )
         config = make_config(tiny, tmp_path / "store", sampler=sampler, max_failed=0.5)
         lab_calls: list[str] = []
