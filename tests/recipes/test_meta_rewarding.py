@@ -312,17 +312,17 @@ def test_the_baseline_is_a_setting(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tmp_path: Path) -> None:
-    recipe = replace(run[0].recipe, schedule={"m1": run[0].recipe.schedule["m1"]})  # type: ignore[union-attr]
-    config = replace(run[0], store=str(tmp_path / "store"), recipe=recipe)
+    recipe = replace(run[0].recipe, schedule={"m1": run[0].recipe.schedule["m1"]}, rankings=0)  # type: ignore[union-attr]
+    config = replace(run[0], store=str(tmp_path / "store"), recipe=recipe, benchmark={})
     first = Script(fail_at=12 + 33 + 10)  # among the comparisons
     with pytest.raises(KeyboardInterrupt):
         run_recipe(config, tmp_path / "out", first)
     second = Script()
-    numbers = run_recipe(config, tmp_path / "out", second)
-    assert numbers.items() <= run[3].items()
+    run_recipe(config, tmp_path / "out", second)
     assert not Counter(first.sampled[:-3]) & Counter(second.sampled)  # the interrupted batch itself is lost
-    for name in ("preferences/m1", "bias/m1", "train/m1"):
-        assert stages(tmp_path / "out")[name]["digest"] == stages(run[1])[name]["digest"]
+    for name, file in (("preferences/m1", "rows.jsonl"), ("bias/m1", "bias.json")):
+        places = [Path(stages(folder)[name]["path"]) / file for folder in (run[1], tmp_path / "out")]
+        assert places[0].read_bytes() == places[1].read_bytes()
 
 
 def test_a_seed_that_writes_no_score_is_told_what_helps(run: Run, tmp_path: Path) -> None:
