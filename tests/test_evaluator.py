@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from judgekit.evaluation.verdicts import read_verdicts
-from judgekit.evaluator import evaluate
+from judgekit.evaluator import evaluate, run_judge
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig
@@ -219,3 +219,28 @@ def test_a_run_is_measured_on_the_pairs_it_held_out(model: Path, tmp_path: Path,
         )
         numbers = evaluate(config, tmp_path / "out", by(lambda request, _: "[Final Verdict]\n[[A]]"))
         assert numbers["eval/dpo1/starter/n"] == 2 and numbers["eval/dpo1/starter/accuracy"] == 0.5
+
+
+def test_nothing_that_a_run_writes_holds_a_key(
+    model: Path, tmp_path: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    planted = "0123456789abcdef0123456789abcdef01234567"
+    for name in ("WANDB_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "MY_SECRET"):
+        monkeypatch.setenv(name, planted)
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "wandb-config"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    config = replace(config_of(model, tmp_path), logger=LoggerConfig(name="wandb"))
+    evaluate(config, tmp_path / "sweep" / "0-run", by(positions))
+    wandb.teardown()  # its service writes the last records after the run
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".wandb" for path in written) and any(path.name == "report.html" for path in written)
+    assert [path for path in written if planted.encode() in path.read_bytes()] == []
+
+
+def test_the_folder_of_a_judge_is_known_by_its_description(tmp_path: Path) -> None:
+    (tmp_path / "run" / "judge").mkdir(parents=True)
+    assert run_judge(str(tmp_path / "run")) is None and run_judge(None) is None
+    (tmp_path / "run" / "judge" / "judge.yaml").touch()
+    assert run_judge(str(tmp_path / "run")) == run_judge(str(tmp_path / "run" / "judge")) == tmp_path / "run" / "judge"
