@@ -244,15 +244,20 @@ def train_stand_in(lab: Lab, splits: Handle, seed: Judge) -> Judge:
         assert isinstance(splits, Artifact)
         known = {row.id: row for row in read_rows(splits.file("warm_instructions.jsonl"), Instruction)}
         rows: list[Demonstration] = []
-        for given in read_rows(splits.file("warm.jsonl"), ResponsePair):
+        for number, given in enumerate(read_rows(splits.file("warm.jsonl"), ResponsePair)):
             instruction = known[str(given.group)]
             worked = worked_critiques(instruction, given, point, compare)
             pair = replace(given, reference=worked_reference(instruction, lab.config.seed))
             if worked is None or pair.reference is None:
                 workspace.drop("no worked critique for this task")
                 continue
+            rows += [
+                Demonstration(f"{row.id}/point_ref", words.point(row), text)
+                for row, text in zip(responses_of([pair]), worked.points, strict=True)
+            ]
+            if number % recipe.stand_in.rewrite_every:
+                continue
             for row, text, free in zip(responses_of([pair]), worked.points, worked.free_points, strict=True):
-                rows.append(Demonstration(f"{row.id}/point_ref", words.point(row), text))
                 rows.append(Demonstration(f"{row.id}/point_free", words.unreference_point(row, text), free))
             prompts = {
                 "pair_ref": (words.compare(pair, worked.points, referenced=True), worked.comparison),
@@ -263,6 +268,6 @@ def train_stand_in(lab: Lab, splits: Handle, seed: Judge) -> Judge:
         write_rows(workspace.path / "rows.jsonl", rows)
         workspace.count(demonstrations=len(rows))
 
-    config = asdict(prompt) | {"seed": lab.config.seed}
+    config = asdict(prompt) | section(recipe.stand_in, "rewrite_every") | {"seed": lab.config.seed}
     worked = lab.stage("worked_critiques", 1, config, [splits], build)
     return train_judge(lab, "stand_in", "sft", worked, seed, recipe.stand_in.optim, None)

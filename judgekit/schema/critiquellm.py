@@ -34,7 +34,12 @@ class StandInConfig:
     """Optional: a local teacher for lack of a better one, the seed after SFT on critiques a program writes."""
 
     enabled: bool = setting(False, "train the stand-in; it teaches where the teacher is the run's own seed")
-    examples: int = setting(96, "instructions whose critiques a program writes", ge=1)
+    examples: int = setting(240, "instructions whose critiques a program writes", ge=1)
+    rewrite_every: int = setting(
+        8,
+        "show rewriting and comparing for every n-th of them only, which is soon learned; judging an answer is not",
+        ge=1,
+    )
     optim: OptimConfig = setting(OptimConfig, "how it is trained")
 
 
