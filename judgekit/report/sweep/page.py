@@ -34,6 +34,27 @@ COLUMNS = ("accuracy", "consistency", "first_position_rate", "invalid_rate")
 """Metrics of the table of settings beside the one the sweep is read by."""
 COSTS = ("tokens", "seconds", "GPU-seconds", "price")
 
+BIAS = {
+    "chosen_response_chars": "chosen, characters",
+    "rejected_response_chars": "rejected, characters",
+    "mean_score": "mean score",
+    "first_position": "first position wins, %",
+    "higher_score": "higher score wins, %",
+}
+"""Columns of the bias reports of recipes with an actor: what ρ and the meta-judge's drift show in."""
+
+
+@dataclass(frozen=True, slots=True)
+class BiasTable:
+    """What the runs' bias reports say.
+
+    :param columns: iteration and heading
+    :param rows: each run with a number and its text for every column
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Run, tuple[tuple[float | None, str], ...]], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -84,6 +105,7 @@ def build_sweep_report(folder: Path, *, metric: str | None = None, judge: str | 
         study=study,
         sections=sections,
         states=Counter(run.state for run in study.runs).most_common(),
+        bias=bias_table(study.runs),
         unfinished=[run for run in study.runs if run.state != "done"],
         swept=overall,
         names=short_names(list(overall)),
@@ -96,8 +118,9 @@ def sweep_markdown(folder: Path, *, metric: str | None = None, judge: str | None
 
     :raises DataError: as ``build_sweep_report``
     """
-    sections = _sections(read_study(folder), folder, metric, judge)
-    return "\n".join(block for section in sections for block in _markdown(section))
+    study = read_study(folder)
+    blocks = [block for section in _sections(study, folder, metric, judge) for block in _markdown(section)]
+    return "\n".join([*blocks, *_bias_markdown(study)])
 
 
 def _sections(study: Study, folder: Path, metric: str | None, judge: str | None) -> list[Section]:
@@ -127,6 +150,30 @@ def _section(study: Study, seen: View, folder: Path) -> Section:
         cost=tuple(cost_figures(seen, found, names, lambda run: _address(folder, run.run))),
         effects=tuple(main_effects(seen, folder)),
     )
+
+
+def bias_table(runs: Sequence[Run]) -> BiasTable | None:
+    """The bias reports of all runs side by side, by iteration; None where no run has one."""
+    known = {name for run in runs for name, value in run.numbers.items() if value is not None}
+    iterations = dict.fromkeys(
+        name.split("/")[1] for run in runs for name in run.numbers if name.startswith("bias/") and name in known
+    )
+    names = [(iteration, kind) for iteration in iterations for kind in BIAS if f"bias/{iteration}/{kind}" in known]
+    if not names:
+        return None
+    rows = []
+    for run in runs:
+        values = [run.numbers.get(f"bias/{iteration}/{kind}") for iteration, kind in names]
+        if any(value is not None for value in values):
+            texts = (_bias_text(kind, value) for (_, kind), value in zip(names, values, strict=True))
+            rows.append((run, tuple(zip(values, texts, strict=True))))
+    return BiasTable(tuple((iteration, BIAS[kind]) for iteration, kind in names), tuple(rows))
+
+
+def _bias_text(kind: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if kind == "mean_score" else f"{value if kind.endswith('chars') else 100 * value:.1f}"
 
 
 def _address(folder: Path, run: Run) -> str | None:
@@ -180,6 +227,20 @@ def _markdown(section: Section) -> list[str]:
         lines += [_line(_effect_cells(effect, section)) for effect in section.effects]
         blocks.append("\n".join(lines) + "\n")
     return blocks
+
+
+def _bias_markdown(study: Study) -> list[str]:
+    table, keys = bias_table(study.runs), list(swept([run.values for run in study.runs]))
+    if table is None:
+        return []
+    names = short_names(keys)
+    head = [*(names[key] for key in keys), *(f"{iteration}: {title}" for iteration, title in table.columns)]
+    lines = ["**Bias reports**", "", _line(head), "|" + "---|" * len(keys) + "---:|" * len(table.columns)]
+    lines += [
+        _line([*(written(run.values.get(key)) for key in keys), *(text for _, text in cells)])
+        for run, cells in table.rows
+    ]
+    return ["\n".join(lines) + "\n"]
 
 
 def _effect_cells(effect: Effect, section: Section) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from judgekit.cli import main
-from judgekit.report.sweep import build_sweep_report
+from judgekit.report.sweep import build_sweep_report, sweep_markdown
 from judgekit.report.sweep.charts import Spot, amount, chart
 from tests.report.run_folder import HOSTILE, make_run
 from tests.report.sweep_folder import make_sweep
@@ -121,3 +122,20 @@ def test_charts_keep_to_their_area() -> None:
     flat = chart([("", [Spot(1, 0.5, None, "")])], "n", rates=True)
     assert flat.lines[0].marks[0].y > 0 and flat.x_ticks == () or flat.x_ticks
     assert [amount(value) for value in (12, 12_300, 3.4e6, 2e9)] == ["12", "12.3k", "3.4M", "2G"]
+
+
+def test_bias_reports_stand_side_by_side(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "sweep", {"bias.rho": [0, 0.4], "seed": [1]}, pairs=6)
+    for run, chars in enumerate((28.2, 26.1)):
+        path = folder / f"{run}-run" / "metrics.json"
+        own = {"bias/m1/chosen_response_chars": chars, "bias/m1/first_position": 0.682, "bias/m2/mean_score": None}
+        path.write_text(json.dumps(json.loads(path.read_text()) | own | ({"bias/m2/mean_score": 4.0} if run else {})))
+    assert sweep_markdown(folder).splitlines()[-5:] == [
+        "",
+        "| rho | m1: chosen, characters | m1: first position wins, % | m2: mean score |",
+        "|---|---:|---:|---:|",
+        "| 0 | 28.2 | 68.2 | – |",
+        "| 0.4 | 26.1 | 68.2 | 4.00 |",
+    ]
+    page = build_sweep_report(folder).read_text(encoding="utf-8")
+    assert "<h2>Bias reports</h2>" in page and page.count('<td class="num" data-value="26.1">26.1</td>') == 1
