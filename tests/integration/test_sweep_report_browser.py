@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from judgekit.report.sweep import build_sweep_report
-from tests.integration.test_report_browser import Visit, chromium  # noqa: F401  (a fixture)
+from tests.integration.test_report_browser import Visit
 from tests.report.run_folder import HOSTILE
 from tests.report.sweep_folder import make_sweep
 
@@ -31,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def visit(chromium: Browser) -> Iterator[Visit]:  # noqa: F811
+def visit(chromium: Browser) -> Iterator[Visit]:
     made = Visit(chromium, viewport={"width": 1240, "height": 900})
     yield made
     made.page.close()
@@ -126,7 +126,7 @@ def test_paper_holds_the_whole_tables(visit: Visit, report: Path) -> None:
     assert page.evaluate(hidden) == 0 and page.locator("#find").is_hidden()
 
 
-def test_without_scripts_everything_but_sorting_is_there(chromium: Browser, report: Path) -> None:  # noqa: F811
+def test_without_scripts_everything_but_sorting_is_there(chromium: Browser, report: Path) -> None:
     page = chromium.new_page(java_script_enabled=False)
     page.goto(report.as_uri())
     assert page.locator("svg.chart").count() == 8 and page.locator("#runs tbody tr").count() == 24
