@@ -185,7 +185,7 @@ def test_the_command_judges_through_the_server(
     Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings = (f"sampler.base_url={server.url}", "sampler.api_key_env=JUDGEKIT_SERVED_KEY", "sampler.dialect=vllm")
     command = ["judge", "pairs.jsonl", "-o", "v.jsonl", "--sampler", "openai", "--verdict", "constrained", *settings]
-    assert main([*command, "prompt=pairwise", "judge.tokens=16"]) == 0
+    assert main([*command, "prompt=pairwise", "prompt.reasoning=false"]) == 0
     verdicts = [json.loads(line) for line in Path("v.jsonl").read_text().splitlines()]
     assert [row["order"] for row in verdicts] == ["ab", "ba"] * 3
     assert all(row["verdict"] in ("A", "B") and 0 < row["p_a"] < 1 for row in verdicts)
