@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from judgekit.bradley_terry import elo
 from judgekit.evaluation.ranking import Ranked
 from judgekit.evaluation.tournament import Tournament
-from judgekit.report.html import asset, environment
+from judgekit.report.html import asset, environment, write_page
 
 WIDTH, ROW, PAD = 420, 26, 10
 """Size of the plot and of each of its rows, pixels."""
@@ -40,13 +38,10 @@ class Ratings:
 
 def write_ranking_page(path: Path, found: Tournament) -> Path:
     """Write the page; it needs neither a network nor anything beside it, and runs no script."""
-    html = environment().get_template("ranking.html").render(
-        found=found, ratings=ratings(found.ranking.places), style=Markup(asset("report.css")), elo=elo_ends
-    )  # fmt: skip
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(path)
-    return path
+    page = environment().get_template("ranking.html")
+    return write_page(
+        page, path, asset("report.css"), "", found=found, ratings=ratings(found.ranking.places), elo=elo_ends
+    )
 
 
 def elo_ends(place: Ranked) -> tuple[float, float] | None:
