@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0 done, 1 a bug, 2 a mistake the user can mend, 130 interrupted."""
-    # Threads that wait by spinning halve the speed as soon as another process wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

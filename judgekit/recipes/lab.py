@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
 from judgekit.randomness import digest
-from judgekit.sampling.backends import text_sampler, used_digest
+from judgekit.sampling.backends import hand_over, text_sampler, used_digest
 from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
@@ -241,8 +241,9 @@ class Lab:
 
     def _hold(self, key: str, make: Callable[[], TextSampler]) -> TextSampler:
         if self._held is None or self._held[0] != key:
-            self.release()
-            self._held = (key, make())
+            old, self._held = self._held, (key, make())
+            if old is not None:
+                hand_over(old[1], self._held[1])
         return replace(self._held[1], shard=self._shard)
 
     def release(self) -> None:

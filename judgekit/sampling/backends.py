@@ -34,6 +34,17 @@ def make_sampler(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -
     raise ModelError(f"sampler={sampler.name} does not take weights. Use sampler=vllm or sampler=hf.")
 
 
+def hand_over(old: TextSampler, new: TextSampler) -> None:
+    """Close ``old``; engines that both can use go on to ``new``."""
+    from judgekit.sampling.vllm import VllmSampler
+
+    try:
+        if isinstance(old.sampler, VllmSampler) and isinstance(new.sampler, VllmSampler):
+            new.sampler.take_over(old.sampler)
+    finally:
+        old.close()
+
+
 def used_digest(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> str:
     """Weights as used: the same files in another precision, or under another back end, write other texts."""
     parts: list[Any] = [weights.digest, model.dtype, sampler.name]

@@ -45,7 +45,9 @@ class VllmSampler:
         """Remember what to load; engines start with the first batch, so that a full cache costs nothing."""
         self.weights, self.model, self.config = weights, model, config
         self._engines: list[EngineProcess] = []
+        self._started_with: list[Any] = []
         self._tokenizer: Any = None
+        self._adapter: dict[str, Any] | None = None
         self._tickets = 0
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:
@@ -87,6 +89,16 @@ class VllmSampler:
         for engine in engines:
             engine.close()
 
+    def take_over(self, other: VllmSampler) -> None:
+        """Go on with the engines of another sampler, if they are what this one would start.
+
+        An adapter comes with each request, so that the next checkpoint of a training costs no new start.
+        """
+        if other._engines and not self._engines and other._started_with == self._launches():
+            self._load()
+            self._engines, other._engines = other._engines, []
+            self._started_with, self._tickets = other._started_with, other._tickets
+
     def _start(self) -> None:
         """Start all engines and wait until they are ready.
 
@@ -95,24 +107,34 @@ class VllmSampler:
         """
         if self._engines:
             return
-        from transformers import AutoTokenizer
-
         vllm_limits.check(self.weights, self.model, self.config, cpu=on_cpu())
-        self._tokenizer = AutoTokenizer.from_pretrained(
-            self.weights.base, trust_remote_code=self.model.trust_remote_code
-        )
-        arguments = engine_arguments(self.weights, self.model, self.config, cpu=on_cpu())
-        lora = str(self.weights.adapter) if self.weights.adapter is not None else None
-        settings = {"engine": arguments, "lora": lora, "ends": [end_of_turn(self._tokenizer)]}
+        self._load()
+        self._started_with = self._launches()
         try:
-            for number in range(self.config.data_parallel):
-                engine = EngineProcess("judgekit.sampling.vllm_engine", settings, environment(self.config, number))
-                self._engines.append(engine)
+            for arguments, variables in self._started_with:
+                settings = {"engine": arguments, "ends": [end_of_turn(self._tokenizer)]}
+                self._engines.append(EngineProcess("judgekit.sampling.vllm_engine", settings, variables))
             for engine in self._engines:
                 engine.wait_until_ready(self.config.start_seconds)
         except EngineDied as death:
             self.close()
             raise StageError(f"The vLLM engine did not start. {death}") from death
+
+    def _launches(self) -> list[Any]:
+        """Arguments and environment of every engine."""
+        arguments = engine_arguments(self.weights, self.model, self.config, cpu=on_cpu())
+        return [(arguments, environment(self.config, number)) for number in range(self.config.data_parallel)]
+
+    def _load(self) -> None:
+        """What requests are made with: the tokenizer, and the adapter under a number of its own."""
+        from transformers import AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(
+            self.weights.base, trust_remote_code=self.model.trust_remote_code
+        )
+        if self.weights.adapter is not None:
+            number = 1 + int(self.weights.digest[:7], 16)
+            self._adapter = {"number": number, "folder": str(self.weights.adapter)}
 
     def _submit(
         self, requests: Sequence[Request], item: Item, pending: dict[int, tuple[_Pending, Start]], load: list[int]
@@ -146,7 +168,7 @@ class VllmSampler:
         self._tickets += 1
         pending[self._tickets] = (sample, start)
         try:
-            self._engines[number].send({"ticket": self._tickets, **command})
+            self._engines[number].send({"ticket": self._tickets, "adapter": self._adapter, **command})
         except EngineDied as death:
             raise self._death(death, len(pending)) from death
 

@@ -71,13 +71,11 @@ class Engine:
     """vLLM's engine, fed with token ids."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        """Load the weights. :param settings: ``engine`` arguments, ``lora`` folder or None, ``ends`` token ids"""
+        """Load the weights. :param settings: ``engine`` arguments and ``ends``, token ids"""
         from vllm import LLM
-        from vllm.lora.request import LoRARequest
 
         self._engine: Any = LLM(**settings["engine"]).llm_engine
         self._ends = settings["ends"]
-        self._lora = LoRARequest("judge", 1, settings["lora"]) if settings["lora"] else None
         self._scored: dict[str, list[int]] = {}
 
     def busy(self) -> bool:
@@ -89,8 +87,9 @@ class Engine:
         ticket = str(command["ticket"])
         try:
             self._engine.add_request(
-                ticket, {"prompt_token_ids": command["prompt"]}, self._params(command), lora_request=self._lora
-            )
+                ticket, {"prompt_token_ids": command["prompt"]}, self._params(command),
+                lora_request=_adapter(command["adapter"]),
+            )  # fmt: skip
         except ValueError as error:
             return {"ticket": command["ticket"], "error": str(error)}
         if "score" in command:
@@ -128,6 +127,15 @@ class Engine:
             "text": reply.text, "ids": list(reply.token_ids), "reason": reply.finish_reason,
             "stopped_by_text": stopped_by_text,
         }  # fmt: skip
+
+
+def _adapter(adapter: dict[str, Any] | None) -> Any:
+    """What vLLM loads with the first request that names it; of more than ``max_loras`` it forgets the oldest."""
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(f"judge-{adapter['number']}", adapter["number"], adapter["folder"])
 
 
 if __name__ == "__main__":

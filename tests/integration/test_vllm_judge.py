@@ -16,6 +16,7 @@ from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.models import obtain
 from judgekit.rows import ORDERS, write_rows
+from judgekit.sampling.backends import hand_over
 from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
@@ -66,24 +67,37 @@ def judge(tmp_path_factory: pytest.TempPathFactory, model: ModelConfig) -> Weigh
     return Weights(base, folder / "dpo")
 
 
-def verdicts(sampler: Sampler, weights: Weights, model: ModelConfig, folder: Path) -> list[VerdictRow]:
+def text_sampler(sampler: Sampler, weights: Weights, model: ModelConfig, folder: Path) -> TextSampler:
     tokenizer: Any = AutoTokenizer.from_pretrained(weights.base)
-    asked = TextSampler(tokenizer, sampler, GenerationCache(folder, "a" * 64), model.max_length)
+    return TextSampler(tokenizer, sampler, GenerationCache(folder, weights.digest), model.max_length)
+
+
+def verdicts(asked: TextSampler) -> list[VerdictRow]:
     return judge_pairs(asked, PROTOCOL, pairs(100, 12), ORDERS, SamplingParams(0.0, 1.0, 128))
 
 
-def test_the_judge_gives_vllm_the_verdicts_it_gave_in_training(
+def test_the_judges_give_vllm_the_verdicts_they_gave_in_training(
     judge: Weights, model: ModelConfig, tmp_path: Path
 ) -> None:
-    own = HfSampler(judge, model, HfConfig(device="cpu"))
-    expected = verdicts(own, judge, model, tmp_path / "hf")
-    own.close()
-    engine = VllmSampler(judge, model, VllmConfig(max_sequences=32, cpu_memory=1.0))
-    found = verdicts(engine, judge, model, tmp_path / "vllm")
-    engine.close()
-    assert found == expected
-    assert len(found) == 24 and sum(row.verdict is not None for row in found) > 20
-    assert len({row.text for row in found}) > 12
+    assert judge.adapter is not None
+    held: TextSampler | None = None
+    engines, texts = set(), set()
+    for weights in (judge, Weights(judge.base, judge.adapter.with_name("sft"))):
+        own = text_sampler(HfSampler(weights, model, HfConfig(device="cpu")), weights, model, tmp_path / "hf")
+        expected = verdicts(own)
+        own.close()
+        sampler = VllmSampler(weights, model, VllmConfig(max_sequences=32, cpu_memory=1.0))
+        asked = text_sampler(sampler, weights, model, tmp_path / "vllm")
+        if held is not None:
+            hand_over(held, asked)
+        found, held = verdicts(asked), asked
+        assert found == expected
+        assert len(found) == 24 and sum(row.verdict is not None for row in found) > 20
+        assert len({row.text for row in found}) > 12
+        engines.update(engine.process.pid for engine in sampler._engines)
+        texts.add(tuple(row.text for row in found))
+    held.close()
+    assert len(engines) == 1 and len(texts) == 2  # one engine served both, each with its own adapter
 
 
 def test_the_command_judges_in_vllm(judge: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,8 @@ def answer(command: dict[str, Any]) -> dict[str, Any]:
         time.sleep(3600)
     if "score" in command:
         return {"ticket": ticket, "scores": [float(token) for token in command["score"]]}
-    text = " ".join(map(str, [*reversed(prompt), command.get("seed", "greedy"), os.getpid()]))
+    adapter = (command["adapter"] or {"number": 0})["number"] if "adapter" in command else 0
+    text = " ".join(map(str, [*reversed(prompt), command.get("seed", "greedy"), adapter, os.getpid()]))
     return {"ticket": ticket, "text": text, "ids": prompt[::-1], "reason": "stop", "stopped_by_text": prompt[0] == 7}
 
 

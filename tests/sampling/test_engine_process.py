@@ -101,7 +101,7 @@ def test_whoever_answers_first_is_heard_first(engine: EngineProcess) -> None:
 PARENT = """
 import time
 from judgekit.sampling.engine_process import EngineProcess
-engine = EngineProcess("judgekit.sampling.vllm_engine", {"engine": {}, "lora": None, "ends": []}, {})
+engine = EngineProcess("judgekit.sampling.vllm_engine", {"engine": {}, "ends": []}, {})
 print(engine.process.pid, flush=True)
 time.sleep(3600)
 """

@@ -14,9 +14,12 @@ import pytest
 from judgekit.errors import MissingExtraError, ModelError, StageError
 from judgekit.prompts.chat import encode_reply
 from judgekit.sampling import vllm, vllm_environment, vllm_limits
+from judgekit.sampling.backends import hand_over
 from judgekit.sampling.base import Finished, Generation, Request, SamplingParams
+from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.engine_process import EngineProcess
 from judgekit.sampling.streams import stream_key
+from judgekit.sampling.text import TextSampler
 from judgekit.sampling.vllm import VllmSampler, engine_arguments, lora_rank
 from judgekit.schema.config import ModelConfig, VllmConfig
 from judgekit.weights import Weights
@@ -44,8 +47,8 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         assert module == "judgekit.sampling.vllm_engine" and settings["engine"]["model"] == str(folder)
         return EngineProcess("tests.sampling.echo_engine", {}, {})
 
-    def sampler(**settings: Any) -> VllmSampler:
-        made.append(VllmSampler(Weights(folder), MODEL, VllmConfig(**settings)))
+    def sampler(adapter: Path | None = None, **settings: Any) -> VllmSampler:
+        made.append(VllmSampler(Weights(folder, adapter), MODEL, VllmConfig(**settings)))
         return made[-1]
 
     monkeypatch.setattr(vllm, "EngineProcess", engine)
@@ -135,6 +138,38 @@ def test_answers_nobody_waits_for_do_not_reach_the_next_call(make: Make) -> None
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert len(run(sampler, requests[:3])) == 3
+
+
+def test_the_next_adapter_is_served_by_the_engine_of_the_last(make: Make, tmp_path: Path) -> None:
+    served: dict[str, tuple[str, str]] = {}
+    held = text_sampler(make(), tmp_path)
+    for name, rank in (("first", 8), ("second", 8), ("larger", 64), ("none", None)):
+        adapted = adapter(tmp_path / name, r=rank, lora_alpha=len(name)) if rank is not None else None
+        if adapted is not None and adapted.adapter is not None:
+            (adapted.adapter / "adapter_model.safetensors").write_bytes(name.encode())
+        follower = text_sampler(make(adapter=adapted.adapter if adapted is not None else None), tmp_path)
+        hand_over(held, follower)
+        held = follower
+        assert isinstance(held.sampler, VllmSampler)
+        number, engine = run(held.sampler, [Request("r", (5, 6), GREEDY)])["r", 0].text.split()[-2:]
+        served[name] = (number, engine)
+    assert served["first"][1] == served["second"][1]
+    assert len({engine for _, engine in served.values()}) == 3  # another rank, or none, is another engine
+    assert len({number for number, _ in served.values()}) == 4 and served["none"][0] == "0"
+
+
+def test_engines_that_cannot_be_taken_over_are_ended(make: Make, tmp_path: Path) -> None:
+    held = make()
+    run(held, [Request("r", (5, 6), GREEDY)])
+    (engine,) = held._engines
+    unservable = adapter(tmp_path / "dora", use_dora=True).adapter
+    with pytest.raises(ModelError, match="use_dora"):
+        hand_over(text_sampler(held, tmp_path), text_sampler(make(adapter=unservable), tmp_path))
+    assert engine.process.poll() is not None
+
+
+def text_sampler(sampler: VllmSampler, folder: Path) -> TextSampler:
+    return TextSampler(None, sampler, GenerationCache(folder, "a" * 64), 512)
 
 
 def test_a_refused_prompt_is_named(make: Make) -> None:
