@@ -227,14 +227,16 @@ def main() -> None:
 
     found: dict[str, Any] = {
         "model": options.model, "dtype": model.dtype, "threads": torch.get_num_threads(),
-        "instructions": options.instructions, "plans": PLANS, "executions": EXECUTIONS,
+        "plans": PLANS, "executions": EXECUTIONS,
         "new_tokens": options.new_tokens, "pairs": "llmbar" if options.llmbar else "format constraints",
     }  # fmt: skip
     if "vllm" in options.engines:
         found["vllm"] = compare_vllm(base, model, rounds(options.instructions))
+        found["vllm"]["instructions"] = options.instructions
         found["ratio"] = found["vllm"]["ratio"]
     if "hf" in options.engines:
         found["hf"] = compare_hf(base, model, rounds(options.hf_instructions), options.device)
+        found["hf"]["instructions"] = options.hf_instructions
         found["hf_ratio"] = found["hf"]["ratio"]
     print(json.dumps(found, indent=2))
 

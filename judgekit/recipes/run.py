@@ -63,8 +63,10 @@ def execute(
     """Run a recipe; see ``judgekit.recipes.run_recipe``."""
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         lab = Lab(config, record, make_sampler, progress)
-        outcome = RECIPES[config.recipe.name](lab)
-        lab.release()
+        try:
+            outcome = RECIPES[config.recipe.name](lab)
+        finally:
+            lab.release()  # a failed job of a sweep leaves no engine to the next
         numbers = report_numbers(lab, outcome, run_dir)
         leave_judge(lab, outcome.final, run_dir)
         record_artifacts(lab, outcome, run_dir)

@@ -51,6 +51,9 @@ def train_judge(
         "validate": validate is not None,
         "stop_at": stop_at,
     }
+    if validate is not None:
+        # Which checkpoint is chosen depends on how its judgments are decoded.
+        config["judging"] = section(lab.config.sampler, "judge_tokens", "verdict")
     logps = reference_logps(lab, name, rows, reference or start, optim) if task == "dpo" else None
 
     def build(workspace: Workspace) -> None:
@@ -137,8 +140,12 @@ class _Reports:
 
     def checkpoint(self, step: int, folder: Path) -> float:
         """Score a checkpoint."""
+        import torch
+
         assert self.validate is not None
         score = self.validate(self.lab.trained(folder))
+        if torch.cuda.is_available():
+            self.lab.release()  # training goes on in the same memory
         self._keep(step, {"validation": score})
         return score
 

@@ -130,9 +130,18 @@ class EngineProcess:
 def wait_for_any(engines: Sequence[EngineProcess]) -> list[tuple[int, list[Any]]]:
     """Answers of the engines that have some, by the engines' numbers.
 
-    :raises EngineDied: one of them is gone
+    :raises EngineDied: one of them is gone, and no other has answers
     """
     with selectors.DefaultSelector() as selector:
         for number, engine in enumerate(engines):
             selector.register(engine, selectors.EVENT_READ, number)
-        return [(key.data, engines[key.data].receive()) for key, _ in selector.select()]
+        answers: list[tuple[int, list[Any]]] = []
+        death: EngineDied | None = None
+        for key, _ in selector.select():
+            try:
+                answers.append((key.data, engines[key.data].receive()))
+            except EngineDied as died:
+                death = died  # its pipe stays at its end, so the next call finds it again
+        if death is not None and not answers:
+            raise death
+        return answers

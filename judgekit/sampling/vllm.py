@@ -94,7 +94,8 @@ class VllmSampler:
 
         An adapter comes with each request, so that the next checkpoint of a training costs no new start.
         """
-        if other._engines and not self._engines and other._started_with == self._launches():
+        alive = bool(other._engines) and all(engine.process.poll() is None for engine in other._engines)
+        if alive and not self._engines and other._started_with == self._launches():
             self._load()
             self._engines, other._engines = other._engines, []
             self._started_with, self._tickets = other._started_with, other._tickets
@@ -119,6 +120,9 @@ class VllmSampler:
         except EngineDied as death:
             self.close()
             raise StageError(f"The vLLM engine did not start. {death}") from death
+        except BaseException:
+            self.close()  # one that is not ready yet must not be taken for ready later
+            raise
 
     def _launches(self) -> list[Any]:
         """Arguments and environment of every engine."""

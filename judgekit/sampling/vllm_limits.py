@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ GIB = 2**30
 def check(weights: Weights, model: ModelConfig, config: VllmConfig, *, cpu: bool) -> None:
     """Compare context length and memory with what there is.
 
-    :raises ModelError: the context is longer than the model's, or weights and the cache of one full context do not fit
+    :raises ModelError: the context is longer than the model's, weights and the cache of one full context do not fit, or
+        there are fewer GPUs, or less free memory on them, than configured
     """
     path = weights.base / "config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
@@ -37,8 +39,20 @@ def check(weights: Weights, model: ModelConfig, config: VllmConfig, *, cpu: bool
         need = config.data_parallel * (size + room)
         _require(need <= free, need, free, "this machine's memory", "Lower sampler.cpu_memory or use a smaller model")
         return
-    for total, free in gpu_memory():
-        room = min(config.gpu_memory * total, free)
+    gpus, wanted = gpu_memory(), config.tensor_parallel * config.data_parallel
+    if gpus and len(gpus) < wanted:
+        raise ModelError(
+            f"sampler.tensor_parallel={config.tensor_parallel} times sampler.data_parallel={config.data_parallel} asks "
+            f"for {wanted} GPUs, and {len(gpus)} can be seen. Lower one of them, or see CUDA_VISIBLE_DEVICES."
+        )
+    for total, free in gpus[:wanted]:
+        room = config.gpu_memory * total
+        if room > free:
+            raise ModelError(
+                f"sampler.gpu_memory={config.gpu_memory:g} asks for {room / GIB:.1f} GiB of a GPU that has "
+                f"{free / GIB:.1f} free. Lower it to {max(0.0, free / total - 0.01):.2f} or less (where checkpoints "
+                f"are judged during training, training holds the rest), or free the GPU."
+            )
         need = (size + cache) / config.tensor_parallel
         remedy = "Raise sampler.tensor_parallel or sampler.gpu_memory, free the GPU or use a smaller model"
         _require(need <= room, need, room, "a GPU's memory", remedy)
@@ -73,8 +87,10 @@ def available_memory() -> float:
 
 
 def gpu_memory() -> list[tuple[float, float]]:
-    """(total, free) bytes of every GPU that nvidia-smi lists; empty without it."""
+    """(total, free) bytes of every GPU that nvidia-smi lists and this process may use; empty without it."""
     query = ["nvidia-smi", "--query-gpu=memory.total,memory.free", "--format=csv,noheader,nounits"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        query.append(f"--id={visible}")
     try:
         listed = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):

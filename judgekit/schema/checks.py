@@ -222,12 +222,16 @@ def _server(config: RunConfig) -> list[Problem]:
     return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf"), *server_problems(config.sampler)]
 
 
-@reads("teacher.sampler")
+@reads("teacher.sampler", "sampler")
 def _teaching_server(config: RunConfig) -> list[Problem]:
     sampler = config.teacher.sampler
     if not isinstance(sampler, OpenAIConfig):
         return []
-    return [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
+    problems = [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
+    if config.sampler.shard is not None:
+        message = "the teacher is a server, which one process asks"
+        problems.append(Problem("sampler.shard", message, "Use null, and sampler.shards=1"))
+    return problems
 
 
 def server_problems(config: OpenAIConfig) -> list[Problem]:
@@ -253,7 +257,8 @@ def server_problems(config: OpenAIConfig) -> list[Problem]:
     return found
 
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""In capitals: many keys would be names of variables otherwise."""
 
 
 @reads("loss.name", "loss.label_smoothing")

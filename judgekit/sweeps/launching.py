@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
 
-from judgekit.errors import DataError, StageError
-from judgekit.schema.launchers import LauncherConfig, SlurmLauncherConfig
+from judgekit.errors import ConfigError, DataError, Problem, StageError
+from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
 from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
 from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
@@ -71,7 +71,9 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
     The same call takes up a sweep that was interrupted; of a finished one it starts nothing.
 
     :raises StageError: when jobs failed, once all have ended
+    :raises ConfigError: shards that wait for each other would run one after another
     """
+    _refuse_waiting_shards(launcher, prepared)
     folder.mkdir(parents=True, exist_ok=True)
     with Sweep(folder.absolute(), name, "", launcher).lock():
         sweep, todo = register(folder, name, launcher, prepared)
@@ -87,6 +89,18 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
         if isinstance(launcher, SlurmLauncherConfig):
             sweep, todo = enqueue(sweep, todo, launcher)
     run(sweep, todo, [job.num for job in jobs])
+
+
+def _refuse_waiting_shards(launcher: LauncherConfig, prepared: Sequence[Prepared]) -> None:
+    if not isinstance(launcher, LocalLauncherConfig):
+        return
+    samplers = [item.frozen.config.get("sampler", {}) for item in prepared]
+    waiting = {one.get("shard") for one in samplers if one.get("shard_wait") is None} - {None}
+    if len(waiting) <= max(1, launcher.n_jobs):
+        return
+    message = f"{len(waiting)} shards wait for each other, and {launcher.n_jobs} jobs run at a time"
+    hint = f"Use hydra/launcher=local hydra.launcher.n_jobs={len(waiting)}, or hydra/launcher=slurm"
+    raise ConfigError([Problem("sampler.shard", message, hint)])
 
 
 def enqueue(sweep: Sweep, todo: Sequence[SweepJob], config: SlurmLauncherConfig) -> tuple[Sweep, list[SweepJob]]:

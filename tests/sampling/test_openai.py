@@ -455,6 +455,7 @@ def test_a_server_that_does_not_score_tokens_is_told_apart(ask: Callable[..., Re
         ({"base_url": "https://me:secret@host/v1"}, "sampler.base_url"),
         ({"base_url": "https://host/v1?key=secret"}, "sampler.base_url"),
         ({"api_key_env": "sk-secret"}, "sampler.api_key_env"),
+        ({"api_key_env": "gsk_secret0"}, "sampler.api_key_env"),
         ({"verdict": "constrained"}, "sampler.verdict"),
         ({"shards": 2}, "sampler.shards"),
         ({"shard": 0}, "sampler.shards"),

@@ -13,6 +13,7 @@ import pytest
 
 from judgekit.errors import MissingExtraError, ModelError, StageError
 from judgekit.prompts.chat import encode_reply
+from judgekit.recipes.lab import Lab
 from judgekit.sampling import vllm, vllm_environment, vllm_limits
 from judgekit.sampling.backends import hand_over
 from judgekit.sampling.base import Finished, Generation, Request, SamplingParams
@@ -21,7 +22,7 @@ from judgekit.sampling.engine_process import EngineProcess
 from judgekit.sampling.streams import stream_key
 from judgekit.sampling.text import TextSampler
 from judgekit.sampling.vllm import VllmSampler, engine_arguments, lora_rank
-from judgekit.schema.config import ModelConfig, VllmConfig
+from judgekit.schema.config import ModelConfig, RunConfig, VllmConfig
 from judgekit.weights import Weights
 from tests.sampling.echo_engine import DIE, REFUSE
 from tests.training.tiny import make_model
@@ -168,6 +169,32 @@ def test_engines_that_cannot_be_taken_over_are_ended(make: Make, tmp_path: Path)
     assert engine.process.poll() is not None
 
 
+def test_a_dead_engine_is_not_taken_over(make: Make, tmp_path: Path) -> None:
+    held, follower = make(), make()
+    run(held, [Request("r", (5, 6), GREEDY)])
+    held._engines[0].process.kill()
+    held._engines[0].process.wait()
+    hand_over(text_sampler(held, tmp_path), text_sampler(follower, tmp_path))
+    assert run(follower, [Request("r", (5, 6), GREEDY)])["r", 0].token_ids == (6, 5)
+
+
+def test_the_checkpoints_of_a_training_are_judged_by_one_engine(make: Make, folder: Path, tmp_path: Path) -> None:
+    config = RunConfig(
+        name="held", store=str(tmp_path), model=replace(MODEL, path=str(folder)), sampler=VllmConfig(),
+    )  # fmt: skip
+    lab, engines = Lab(config, None), set()
+    for name in ("first", "second"):
+        weights = Weights(folder, adapter(tmp_path / name).adapter)
+        assert weights.adapter is not None
+        (weights.adapter / "adapter_model.safetensors").write_bytes(name.encode())
+        sampler = lab.ask(weights).sampler
+        assert isinstance(sampler, VllmSampler)
+        run(sampler, [Request("r", (5, 6), GREEDY)])
+        engines.update(engine.process.pid for engine in sampler._engines)
+    lab.release()
+    assert len(engines) == 1
+
+
 def text_sampler(sampler: VllmSampler, folder: Path) -> TextSampler:
     return TextSampler(None, sampler, GenerationCache(folder, "a" * 64), 512)
 
@@ -220,9 +247,26 @@ def test_what_cannot_fit_is_said_before_an_engine_starts(folder: Path, monkeypat
     monkeypatch.setattr(vllm_limits, "available_memory", lambda: 2.0**30)
     with pytest.raises(ModelError, match="this machine's memory leaves 1.0"):
         vllm_limits.check(weights, MODEL, VllmConfig(), cpu=True)
-    monkeypatch.setattr(vllm_limits, "gpu_memory", lambda: [(80 * 2.0**30, 80 * 2.0**30), (80 * 2.0**30, 1e5)])
+    whole, half = (80 * 2.0**30, 80 * 2.0**30), (80 * 2.0**30, 40 * 2.0**30)
+    monkeypatch.setattr(vllm_limits, "gpu_memory", lambda: [whole, half])
+    vllm_limits.check(weights, MODEL, VllmConfig(), cpu=False)  # the second GPU is not wanted
+    with pytest.raises(ModelError, match=r"gpu_memory=0.9 asks for 72.0 GiB of a GPU that has 40.0 .* to 0.49 or less"):
+        vllm_limits.check(weights, MODEL, VllmConfig(data_parallel=2), cpu=False)
+    vllm_limits.check(weights, MODEL, VllmConfig(data_parallel=2, gpu_memory=0.4), cpu=False)
+    with pytest.raises(ModelError, match="asks for 4 GPUs, and 2 can be seen"):
+        vllm_limits.check(weights, MODEL, VllmConfig(data_parallel=2, tensor_parallel=2), cpu=False)
     with pytest.raises(ModelError, match="a GPU's memory"):
-        vllm_limits.check(weights, MODEL, VllmConfig(), cpu=False)
+        vllm_limits.check(weights, MODEL, VllmConfig(gpu_memory=1e-6), cpu=False)
+
+
+def test_only_the_gpus_of_this_process_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "nvidia-smi"
+    script.write_text('#!/bin/sh\necho "$@" > "$0.asked"\necho "81920, 40960"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert vllm_limits.gpu_memory() == [(80 * 2.0**30, 40 * 2.0**30)]
+    assert "--id=3" in (tmp_path / "nvidia-smi.asked").read_text()
 
 
 def test_a_context_costs_what_keys_and_values_of_all_layers_take() -> None:

@@ -202,3 +202,10 @@ def test_a_server_cannot_be_trained_and_its_settings_are_checked_too(changes: di
     problems = cross_checks(changed({"sampler": {"name": "openai", **changes}}))
     assert [problem.key for problem in problems] == keys
     assert not any("word" in str(problem).replace("password", "") for problem in problems)
+
+
+def test_shards_do_not_share_a_teacher_behind_a_server() -> None:
+    server = {"name": "openai", "base_url": "http://localhost:1/v1", "served_model": "m"}
+    assert not cross_checks(changed({"teacher": {"sampler": server}}))
+    (problem,) = cross_checks(changed({"teacher": {"sampler": server}, "sampler.shards": 2, "sampler.shard": 0}))
+    assert problem.key == "sampler.shard" and "one process asks" in str(problem)

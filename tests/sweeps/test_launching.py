@@ -66,6 +66,19 @@ def test_another_configuration_runs_again(folder: Path) -> None:
     assert ran(folder) == [FINE, 7, 8]
 
 
+def test_shards_that_would_wait_for_jobs_behind_them_are_refused(folder: Path) -> None:
+    jobs = prepare(folder, [5, 6])
+    for number, job in enumerate(jobs):
+        job.frozen.config["sampler"] |= {"shards": 2, "shard": number}
+    with pytest.raises(ConfigError, match="2 shards wait for each other, and 1 jobs run at a time.*n_jobs=2"):
+        launch(folder, "sweep", LOCAL, jobs)
+    assert ran(folder) == []
+    for job in jobs:
+        job.frozen.config["sampler"] |= {"shard_wait": 0.0}
+    launch(folder, "sweep", LOCAL, jobs)
+    assert ran(folder) == [5, 6]
+
+
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_a_job_that_fails_takes_no_other_with_it(folder: Path, n_jobs: int) -> None:
     seeds = [FAILS, FINE, *([IS_KILLED] if n_jobs > 1 else []), 9]
