@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from judgekit.cli import main
@@ -76,13 +78,23 @@ def verdicts(asked: TextSampler) -> list[VerdictRow]:
     return judge_pairs(asked, PROTOCOL, pairs(100, 12), ORDERS, SamplingParams(0.0, 1.0, 128))
 
 
-def test_the_judges_give_vllm_the_verdicts_they_gave_in_training(
+def weakened(judge: Weights, folder: Path) -> Weights:
+    """A judge whose adapter counts for half, so that it writes other texts."""
+    assert judge.adapter is not None
+    shutil.copytree(judge.adapter, folder)
+    path = folder / "adapter_model.safetensors"
+    tensors = {name: tensor / 2 if "lora_B" in name else tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+    return Weights(judge.base, folder)
+
+
+def test_the_judge_gives_vllm_the_verdicts_it_gave_in_training(
     judge: Weights, model: ModelConfig, tmp_path: Path
 ) -> None:
-    assert judge.adapter is not None
     held: TextSampler | None = None
-    engines, texts = set(), set()
-    for weights in (judge, Weights(judge.base, judge.adapter.with_name("sft"))):
+    engines: set[int] = set()
+    found: list[list[VerdictRow]] = []
+    for weights in (judge, weakened(judge, tmp_path / "weakened")):
         own = text_sampler(HfSampler(weights, model, HfConfig(device="cpu")), weights, model, tmp_path / "hf")
         expected = verdicts(own)
         own.close()
@@ -90,14 +102,15 @@ def test_the_judges_give_vllm_the_verdicts_they_gave_in_training(
         asked = text_sampler(sampler, weights, model, tmp_path / "vllm")
         if held is not None:
             hand_over(held, asked)
-        found, held = verdicts(asked), asked
-        assert found == expected
-        assert len(found) == 24 and sum(row.verdict is not None for row in found) > 20
-        assert len({row.text for row in found}) > 12
+        held = asked
+        found.append(verdicts(asked))
+        assert found[-1] == expected
         engines.update(engine.process.pid for engine in sampler._engines)
-        texts.add(tuple(row.text for row in found))
+    assert held is not None
     held.close()
-    assert len(engines) == 1 and len(texts) == 2  # one engine served both, each with its own adapter
+    assert len(found[0]) == 24 and sum(row.verdict is not None for row in found[0]) > 20
+    assert len({row.text for row in found[0]}) > 12
+    assert len(engines) == 1 and found[0] != found[1]  # one engine served both, each with its own adapter
 
 
 def test_the_command_judges_in_vllm(judge: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
