@@ -241,7 +241,9 @@ def _write(
 def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
     """What each epoch of fine-tuning shows (``rows.jsonl``), drawn for every row and epoch by itself."""
     recipe, seed = lab.recipe(JudgeLMConfig), lab.config.seed
-    rates = Rates(recipe.swap_rate, recipe.reference_rate, recipe.swap_ordinals)
+    # A prompt that leaves the reference out goes with the review that was written without it.
+    shown_rate = recipe.reference_rate if protocol.config.reference else 0.0
+    rates = Rates(recipe.swap_rate, shown_rate, recipe.swap_ordinals)
     epochs = recipe.sft.epochs
 
     def build(workspace: Workspace) -> None:

@@ -244,6 +244,15 @@ def test_swap_and_reference_rates_ask_nobody_anew(run: Run, tiny: Path, tmp_path
     assert found.info.rows == {"demonstrations": 9, "swapped": 9, "reference_shown": 0} and not script.asked
 
 
+def test_a_prompt_without_reference_trains_on_reviews_written_without(run: Run, tiny: Path, tmp_path: Path) -> None:
+    config = replace(run[0], recipe=replace(run[0].recipe, reference_rate=1.0))
+    protocol = JudgeLM(replace(PROMPT, reference=False))
+    found = in_lab(config, tmp_path / "out", Script(tiny), lambda lab: demonstrate(lab, reviewed(lab), protocol))
+    assert found.info.rows["reference_shown"] == 0
+    lines = {row.target.partition("\n")[0] for row in read_rows(found.file("rows.jsonl"), Demonstration)}
+    assert lines <= {"8 7", "7 8", "8, 7", "7, 8", "9.5 9", "9 9.5"}, "none of REFERENCED"
+
+
 class Chooser(Script):
     """A teacher whose score lines are chosen, and candidates that answer."""
 
