@@ -31,7 +31,7 @@ from judgekit.recipes.critiques import CritiqueStages, point_prompt, read_judgme
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
 from judgekit.recipes.measuring import Measured
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits
-from judgekit.recipes.teaching import Question, Teacher
+from judgekit.recipes.teaching import Question, Teacher, answer_fault
 from judgekit.recipes.training import train_judge
 from judgekit.rows import Demonstration, Instruction, ResponsePair, read_rows, write_rows
 from judgekit.schema.critiquellm import CritiqueLLMConfig
@@ -112,7 +112,7 @@ def add_references(
         bare = {str(pair.group): pair for name in CRITIQUED for pair in found[name] if not pair.reference}
         if asks:
             questions = [Question(name, answer_prompt(pair.instruction)) for name, pair in bare.items()]
-            written = teacher.ask(questions, _whole, workspace, "references", tokens=recipe.reference_tokens)
+            written = teacher.ask(questions, answer_fault, workspace, "references", tokens=recipe.reference_tokens)
         else:
             texts = {name: worked_reference(known[name], lab.config.seed) for name in bare}
             written = {name: text for name, text in texts.items() if text is not None}
@@ -127,7 +127,7 @@ def add_references(
     config = section(recipe, "references", "reference_tokens") | {"seed": lab.config.seed}
     count = lab.config.data.first_round + lab.config.data.validation if asks else 0
     return lab.stage(
-        "references", 1, config | (teacher.settings if asks else {}),
+        "references", 2, config | (teacher.settings if asks else {}),
         [queries, splits, *answered.values(), *([teacher.source] if asks else [])], build,
         generations=count, tokens=count * (PROMPT_TOKENS + recipe.reference_tokens), note="at most" if count else "",
     )  # fmt: skip
@@ -139,11 +139,6 @@ def _file(splits: Artifact, answered: Mapping[str, Handle], name: str) -> Path:
     stage = answered[name]
     assert isinstance(stage, Artifact)
     return stage.file("pairs.jsonl")
-
-
-def _whole(_: str, text: str, truncated: bool) -> str | None:
-    """A reference is used when it is there and ends by itself."""
-    return "empty" if not text.strip() else "no end" if truncated else None
 
 
 def _with_tasks(pairs: list[ResponsePair], known: dict[str, Instruction]) -> list[ResponsePair]:

@@ -20,7 +20,7 @@ from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
 from judgekit.recipes.measuring import Measured, validation
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits
-from judgekit.recipes.teaching import Question, Teacher, teach_pairs
+from judgekit.recipes.teaching import Question, Teacher, answer_fault, teach_pairs
 from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import warm_judge
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
@@ -101,7 +101,7 @@ def make_tasks(lab: Lab, splits: Handle) -> Handle:
         if teacher is not None:
             asked = [pair for rows in pairs.values() for pair in rows if pair.reference is None]
             questions = [Question(pair.id, answer_prompt(pair.instruction)) for pair in asked]
-            written = teacher.ask(questions, _no_answer, workspace, "references", tokens=recipe.reference_tokens)
+            written = teacher.ask(questions, answer_fault, workspace, "references", tokens=recipe.reference_tokens)
         for name, rows in pairs.items():
             found = [replace(pair, reference=pair.reference or _stripped(written.get(pair.id))) for pair in rows]
             write_rows(workspace.path / f"{name}.jsonl", found)
@@ -112,7 +112,7 @@ def make_tasks(lab: Lab, splits: Handle) -> Handle:
         return lab.stage("tasks", 1, {}, inputs, build)
     total = _count(lab)
     return lab.stage(
-        "tasks", 1, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
+        "tasks", 2, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
         generations=total, tokens=total * (PROMPT_TOKENS + recipe.reference_tokens), note="at most",
     )  # fmt: skip
 
@@ -128,11 +128,6 @@ def _answers(lab: Lab, splits: Handle) -> Handle:
     seeds = lab.stage("seeds", 1, {}, [splits], build)
     candidates = lab.recipe(JudgeLMConfig).candidates
     return candidate_pairs(lab, "candidates", seeds, "seeds.jsonl", _count(lab), candidates, None, 1)
-
-
-def _no_answer(name: str, text: str, truncated: bool) -> str | None:
-    """A reference that is cut off is none."""
-    return "cut off" if truncated else None if text.strip() else "missing"
 
 
 def _stripped(text: str | None) -> str | None:

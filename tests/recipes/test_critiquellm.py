@@ -266,7 +266,7 @@ def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp
             if "Start of" in text or "Answer of" in text:
                 return super().answer("stand_in", request)
             self.asked.append(("reference", request.id))
-            return "" if len(self.asked) == 2 else "A reference."
+            return {2: "", 3: "I'm sorry, but I can't help."}.get(len(self.asked), "A reference.")
 
         def compare(self, step: str, pair: str) -> str:
             return "So.\n{'Overall comparison': 'Tie'}"
@@ -282,9 +282,9 @@ def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp
     run_recipe(replace(config, data=data, benchmark={}), tmp_path / "out", script)
     found = stages(tmp_path / "out")
     assert sum(step == "reference" for step, _ in script.asked) == 4
-    assert found["references"]["dropped"] == {"teacher: another format: empty": 1, "d1: no reference": 1}
-    assert found["critiques/d1/point_ref"]["rows"]["usable"] == 3 * 2
-    assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 3, "comparisons": 6}
+    assert found["references"]["dropped"] == {"teacher: another format: missing": 1, "teacher: refused": 1, "d1: no reference": 2}
+    assert found["critiques/d1/point_ref"]["rows"]["usable"] == 2 * 2
+    assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 2, "comparisons": 4}
     rows = read_rows(Path(found["critiques/rows"]["path"]) / "rows.jsonl", Demonstration)
     assert any("at 1.0." in row.prompt[0]["content"] and "A reference." in row.prompt[0]["content"] for row in rows)
 
