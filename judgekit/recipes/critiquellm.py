@@ -191,7 +191,7 @@ def training_rows(
 
     config = section(recipe, "swap", "with_reference", "without_reference", "pointwise", "pairwise")
     inputs = [pairs, point_ref, point_free, pair_ref, pair_free]
-    return lab.stage("critiques/rows", 1, config | {"prompt": asdict(prompt)}, inputs, build)
+    return lab.stage("critiques/rows", 2, config | {"prompt": asdict(prompt)}, inputs, build)
 
 
 def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weights], float]:

@@ -258,7 +258,7 @@ def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
         workspace.count(reference_shown=sum(one.pair.reference is not None for _, one in shown))
 
     settings = asdict(rates) | {"epochs": epochs, "seed": seed, "prompt": asdict(protocol.config)}
-    return lab.stage("demonstrations", 1, settings, [reviewed], build)
+    return lab.stage("demonstrations", 2, settings, [reviewed], build)
 
 
 def _count(lab: Lab) -> int:
