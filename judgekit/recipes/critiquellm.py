@@ -197,7 +197,8 @@ def training_rows(
 def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weights], float]:
     """Score of a checkpoint: Pearson's r of its scores with the teacher's on the validation split.
 
-    Replies without a score are left out; where the checkpoint's own scores are all equal, -1.
+    Replies without a score are left out. -1 where the checkpoint's own scores are all equal, and where fewer than half
+    of its replies have one: a few points correlate by chance.
 
     :raises StageError: (the score) the teacher's are all equal, so that nothing correlates with them
     """
@@ -221,8 +222,12 @@ def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weigh
         )  # fmt: skip
         own = mean_scores(rated)
         both = [(taught[name], value) for name, value in own.items() if value is not None]
+        few = 2 * len(both) < len(own)
         if len(own) > len(both):
-            log.info("validation: %d of %d replies without a score", len(own) - len(both), len(own))
+            told = ", more than half: the checkpoint counts as -1" if few else ""
+            log.info("validation: %d of %d replies without a score%s", len(own) - len(both), len(own), told)
+        if few:
+            return -1.0
         found = pearson([gold for gold, _ in both], [value for _, value in both])
         return found if found is not None else -1.0
 

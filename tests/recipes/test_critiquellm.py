@@ -13,10 +13,12 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
-from judgekit.evaluation.scores import read_scores
+from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.recipes import plan, run_recipe
-from judgekit.rows import Demonstration, Judgment, read_rows
+from judgekit.recipes.critiquellm import validation_pearson
+from judgekit.recipes.lab import Lab
+from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -34,6 +36,7 @@ from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -217,6 +220,29 @@ def test_the_checkpoint_is_chosen_by_its_correlation_with_the_teacher(run: Run) 
     series = [json.loads(line) for line in (Path(found["path"]) / "series.jsonl").read_text().splitlines()]
     assert [point["values"]["train/sft/validation"] for point in series] == [pytest.approx(1.0), pytest.approx(-1.0)]
     assert found["rows"]["chosen_step"] == 1
+
+
+def test_a_checkpoint_with_few_readable_scores_is_not_chosen(
+    run: Run, tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    readable = {"p0/a": 8, "p0/b": 2}
+
+    def answer(request: Request, sample: int) -> str:
+        return f"{{'Overall score': {readable[request.id]}}}" if request.id in readable else "Fine."
+
+    config = replace(run[0], store=str(tmp_path / "store"))
+    pairs = [ResponsePair(f"p{i}", "Why?", "So.", "Thus.", "A", reference="So.") for i in range(3)]
+    taught = [ScoreRow(f"p{i}/{side}", 0, score, None, "") for i in range(3) for side, score in (("a", 9), ("b", 3))]
+    with recorded(config, tmp_path / "out") as record, caplog.at_level("INFO", "judgekit"):
+        lab = Lab(config, record, lambda _: ScriptedSampler(answer))
+        shown = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "validation.jsonl", pairs))
+        gold = lab.stage("gold", 1, {}, [], lambda work: write_rows(work.path / "scores.jsonl", taught))
+        score = validation_pearson(lab, shown, gold)
+        assert score(Weights(tiny)) == -1.0, "two of six replies"
+        readable["p1/a"] = 8
+        lab.release()
+        assert score(Weights(tiny)) == pytest.approx(1.0), "half of them"
+    assert "4 of 6 replies without a score, more than half" in caplog.text
 
 
 def test_judges_are_measured_and_the_judge_says_how_it_is_asked(run: Run) -> None:
