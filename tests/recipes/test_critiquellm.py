@@ -332,6 +332,15 @@ def test_what_cannot_work_is_said_before_anything_starts(tmp_path: Path) -> None
     assert {problem.key for problem in error.value.problems} == {
         "prompt.name", "recipe.pointwise", "recipe.stand_in.enabled", "recipe.validate", "data", "recipe.sft.betas",
     }  # fmt: skip
+    late = [
+        "recipe.augmentation.enabled=true", "data.sources.starter.pairs=noisy_instruction",
+        "+recipe.candidates={one:{temperature:0.5},two:{model:{hub_id:some/model}}}",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError) as error:
+        Composer().job(["recipe=critiquellm", "prompt=critiquellm", "loss=sft", *late])
+    assert sorted(problem.key for problem in error.value.problems) == [
+        "data.sources.constraints.pairs", "data.sources.maths.pairs", "recipe.candidates.two.model.revision",
+    ]  # fmt: skip
     config = Composer().job(["experiment=critiquellm_demo", f"store={tmp_path}"]).config
     names = [stage.name for stage in plan(config)]
     assert names.index("train/stand_in") < names.index("critiques/d1/point_ref") < names.index("train/sft")
