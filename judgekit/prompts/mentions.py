@@ -20,9 +20,9 @@ _MENTION = re.compile(
 def swap_mentions(text: str) -> str:
     """The same text with Assistant 1 called Assistant 2, and the reverse. Done twice it changes nothing.
 
-    "Assistant 1" in any case, "助手1", and "Answer 1" and "Response 1" with a capital alone: "the correct answer 2" is a
-    result. Both numbers of "Assistants 1 and 2" and "助手1和2" are exchanged. Mentions in other words ("the first
-    answer") stay as they are.
+    "Assistant 1" in any case, "助手1", and "Answer 1" and "Response 1" with a capital alone, since "the correct answer
+    2" is a result. Both numbers of "Assistants 1 and 2" and "助手1和2" are exchanged. Mentions in other words ("the
+    first answer") stay as they are.
     """
 
     def exchanged(found: re.Match[str]) -> str:

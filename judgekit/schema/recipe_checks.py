@@ -243,9 +243,7 @@ def _candidates(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
 @of_recipe(CritiqueLLMConfig, "recipe.candidates")
 @of_recipe(JudgeLMConfig, "recipe.candidates")
 @of_recipe(PandaLMConfig, "recipe.candidates")
-def _candidate_models(
-    config: RunConfig, recipe: CritiqueLLMConfig | JudgeLMConfig | PandaLMConfig
-) -> list[Problem]:
+def _candidate_models(config: RunConfig, recipe: CritiqueLLMConfig | JudgeLMConfig | PandaLMConfig) -> list[Problem]:
     return [
         Problem(f"recipe.candidates.{name}.model.revision", "not given, so the run could not be repeated",
                 f"Add recipe.candidates.{name}.model.revision=COMMIT, or .model.path=FOLDER")

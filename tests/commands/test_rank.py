@@ -58,7 +58,14 @@ def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_one_order_of_verdicts_cannot_be_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pair = {"id": "p", "instruction": "Why?", "response_a": "So.", "response_b": "Thus.", "model_a": "x", "model_b": "y"}
+    pair = {
+        "id": "p",
+        "instruction": "Why?",
+        "response_a": "So.",
+        "response_b": "Thus.",
+        "model_a": "x",
+        "model_b": "y",
+    }
     verdict = {"id": "p", "order": "ab", "sample": 0, "verdict": "A", "invalid": None, "text": ""}
     files = write(tmp_path / "verdicts.jsonl", [verdict]), write(tmp_path / "pairs.jsonl", [pair])
     arguments = ["rank", "--verdicts", str(files[0]), "--pairs", str(files[1]), "--resamples", "20"]

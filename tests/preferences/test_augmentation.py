@@ -146,8 +146,20 @@ def test_what_has_no_two_scores_cannot_be_swapped(text: str) -> None:
 
 WORDS = st.sampled_from(
     [
-        "Assistant 1", "assistant 2's", "Assistants 1, 2", "Answers 2 and 1", "first answer", "Second assistant", "12",
-        "Assistant 1 or 1", "and 2", "/1", "助手1和2", "助手 2", "Response", "、",
+        "Assistant 1",
+        "assistant 2's",
+        "Assistants 1, 2",
+        "Answers 2 and 1",
+        "first answer",
+        "Second assistant",
+        "12",
+        "Assistant 1 or 1",
+        "and 2",
+        "/1",
+        "助手1和2",
+        "助手 2",
+        "Response",
+        "、",
     ]  # fmt: skip
 )
 

@@ -222,27 +222,25 @@ def test_the_checkpoint_is_chosen_by_its_correlation_with_the_teacher(run: Run) 
     assert found["rows"]["chosen_step"] == 1
 
 
+@pytest.mark.parametrize(("readable", "expected"), [(2, -1.0), (3, 1.0)])
 def test_a_checkpoint_with_few_readable_scores_is_not_chosen(
-    run: Run, tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    run: Run, tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, readable: int, expected: float
 ) -> None:
-    readable = {"p0/a": 8, "p0/b": 2}
+    scores = {"p0/a": 8, "p0/b": 2, "p1/a": 8, "p1/b": 2, "p2/a": 8, "p2/b": 2}
+    told = list(scores)[:readable]
 
     def answer(request: Request, sample: int) -> str:
-        return f"{{'Overall score': {readable[request.id]}}}" if request.id in readable else "Fine."
+        return f"{{'Overall score': {scores[request.id]}}}" if request.id in told else "Fine."
 
+    pairs = [ResponsePair(f"p{i}", f"Why {i}?", "So.", "Thus.", "A", reference="So.") for i in range(3)]
+    taught = [ScoreRow(name, 0, score + 1, None, "") for name, score in scores.items()]
     config = replace(run[0], store=str(tmp_path / "store"))
-    pairs = [ResponsePair(f"p{i}", "Why?", "So.", "Thus.", "A", reference="So.") for i in range(3)]
-    taught = [ScoreRow(f"p{i}/{side}", 0, score, None, "") for i in range(3) for side, score in (("a", 9), ("b", 3))]
     with recorded(config, tmp_path / "out") as record, caplog.at_level("INFO", "judgekit"):
         lab = Lab(config, record, lambda _: ScriptedSampler(answer))
         shown = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "validation.jsonl", pairs))
         gold = lab.stage("gold", 1, {}, [], lambda work: write_rows(work.path / "scores.jsonl", taught))
-        score = validation_pearson(lab, shown, gold)
-        assert score(Weights(tiny)) == -1.0, "two of six replies"
-        readable["p1/a"] = 8
-        lab.release()
-        assert score(Weights(tiny)) == pytest.approx(1.0), "half of them"
-    assert "4 of 6 replies without a score, more than half" in caplog.text
+        assert validation_pearson(lab, shown, gold)(Weights(tiny)) == pytest.approx(expected)
+    assert ("4 of 6 replies without a score, more than half" in caplog.text) == (expected < 0)
 
 
 def test_judges_are_measured_and_the_judge_says_how_it_is_asked(run: Run) -> None:
@@ -308,7 +306,11 @@ def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp
     run_recipe(replace(config, data=data, benchmark={}), tmp_path / "out", script)
     found = stages(tmp_path / "out")
     assert sum(step == "reference" for step, _ in script.asked) == 4
-    assert found["references"]["dropped"] == {"teacher: another format: missing": 1, "teacher: refused": 1, "d1: no reference": 2}
+    assert found["references"]["dropped"] == {
+        "teacher: another format: missing": 1,
+        "teacher: refused": 1,
+        "d1: no reference": 2,
+    }
     assert found["critiques/d1/point_ref"]["rows"]["usable"] == 2 * 2
     assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 2, "comparisons": 4}
     rows = read_rows(Path(found["critiques/rows"]["path"]) / "rows.jsonl", Demonstration)
