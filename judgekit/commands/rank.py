@@ -38,6 +38,10 @@ def rank(options: argparse.Namespace) -> None:
     found = tournament(fought, alpha=options.alpha, resamples=options.resamples, seed=options.seed or 0)
     if len(found.names) < 2:
         raise DataError("names no two models that met; there is nothing to rank", file=options.verdicts or "responses")
+    if not found.prompts:
+        told = ", ".join(f"{count} {reason}" for reason, count in found.ranking.invalid.items())
+        file = options.verdicts or options.output / "verdicts.jsonl"
+        raise DataError(f"no two models met with a valid verdict ({told}); there is nothing to rank", file=file)
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "ranking.json").write_text(
@@ -86,6 +90,9 @@ def _recorded(options: argparse.Namespace) -> list[Battle]:
 
 def _judged(options: argparse.Namespace) -> list[Battle]:
     """Battles from responses, given or sampled, that the judge compares; all of it is kept in the output folder."""
+    if options.merge != "none" and options.orders != "both":
+        message = f"--orders {options.orders} gives no two verdicts to merge"
+        raise ConfigError([Problem("--merge", message, f"Leave out --merge {options.merge}")])
     if options.output is None:
         raise ConfigError([Problem("-o", "verdicts need a folder to be kept in", "Add -o FOLDER")])
     files = dict(_named("--responses", text) for text in options.responses)

@@ -66,7 +66,7 @@ def judge_pairs(
     for pair, order in asked:
         for sample in samples:
             name = f"{pair.id}/{order}"
-            if name in refused:
+            if (name, sample) not in read:
                 rows.append(VerdictRow(pair.id, order, sample, None, refused[name], ""))
                 continue
             text, truncated, p_first = read[name, sample]

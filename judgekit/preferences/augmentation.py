@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from judgekit.prompts.mentions import swap_mentions
 from judgekit.randomness import draw_uniform
 from judgekit.rows import Order, ResponsePair
 
@@ -101,16 +102,11 @@ def swap(seen: Shown, ordinals: bool = True) -> Shown:
 
 
 _SCORES = re.compile(r"([\s,]*)([^\s,]+)([\s,]+)([^\s,]+)([\s,]*)")
-_NAMED = re.compile(r"(?i)\b((?:assistant|answer|response)s?(?:['’]s?)?\s*#?\s*)([12])\b(?!\.\d)")
-_BOTH = re.compile(
-    r"(?i)\b((?:assistants|answers|responses)\s*#?\s*)([12])(\s*(?:,|and|or|&|vs\.?|versus)\s*#?\s*)([12])\b"
-)
 _ORDINAL = re.compile(
     r"\b(first|First|FIRST|second|Second|SECOND)(?=\s+(?i:(?:AI\s+)?(?:assistant|answer|response))\b)"
 )
 _OTHER: Mapping[str, str] = {
-    "1": "2", "2": "1", "first": "second", "First": "Second", "FIRST": "SECOND", "second": "first", "Second": "First",
-    "SECOND": "FIRST",
+    "first": "second", "First": "Second", "FIRST": "SECOND", "second": "first", "Second": "First", "SECOND": "FIRST",
 }  # fmt: skip
 
 
@@ -118,8 +114,7 @@ def swap_review(text: str, ordinals: bool = True) -> str:
     """A review of the same answers in the other order.
 
     The two scores of the first line change places as they are written, and in the lines after it "Assistant 1" and
-    "Assistant 2" (likewise answers and responses by number). Text that is no number keeps its place, so done twice
-    nothing changes.
+    "Assistant 2" (``swap_mentions``). Text that is no number keeps its place, so done twice nothing changes.
 
     :param ordinals: also "first assistant", "second answer" and the like
     :raises ValueError: when the first line does not hold two things to exchange
@@ -129,21 +124,7 @@ def swap_review(text: str, ordinals: bool = True) -> str:
     if found is None:
         raise ValueError("the first line does not hold two scores")
     before, first, between, second, after = found.groups()
-    return f"{before}{second}{between}{first}{after}{newline}{_swap_mentions(reasons, ordinals)}"
-
-
-def _swap_mentions(text: str, ordinals: bool) -> str:
-    def both(match: re.Match[str]) -> str:
-        return f"{match[1]}{_OTHER[match[2]]}{match[3]}{_OTHER[match[4]]}"
-
-    def one(match: re.Match[str]) -> str:
-        return f"{match[1]}{_OTHER[match[2]]}"
-
-    parts: list[str] = []
-    end = 0
-    for match in _BOTH.finditer(text):
-        parts += [_NAMED.sub(one, text[end : match.start()]), both(match)]
-        end = match.end()
-    parts.append(_NAMED.sub(one, text[end:]))
-    swapped = "".join(parts)
-    return _ORDINAL.sub(lambda match: _OTHER[match[1]], swapped) if ordinals else swapped
+    swapped = swap_mentions(reasons)
+    if ordinals:
+        swapped = _ORDINAL.sub(lambda match: _OTHER[match[1]], swapped)
+    return f"{before}{second}{between}{first}{after}{newline}{swapped}"

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from judgekit.evaluation.scores import ScoreRow
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, swap_mentions
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.mentions import swap_mentions
 from judgekit.rows import Demonstration, Judgment, Response, ResponsePair
 
 
@@ -81,6 +82,6 @@ def pair_rows(
         pair = pairs[row.id]
         made.append(Demonstration(f"{kind}/{row.id}/ab", protocol.judge_prompt(pair, "ab"), row.text))
         if swap:
-            text = swap_mentions(row.text, protocol.config.style)
+            text = swap_mentions(row.text)
             made.append(Demonstration(f"{kind}/{row.id}/ba", protocol.judge_prompt(pair, "ba"), text))
     return made

@@ -236,15 +236,3 @@ class CritiquePair:
         known = dict(zip(labels.verdicts, positions, strict=True))
         verdict = known.get(found.pop())
         return Reading(verdict, None) if verdict else Reading(None, "out of range")
-
-
-_ASSISTANT = {"zh": "助手", "en": "Assistant ", "brief": "Assistant "}
-
-
-def swap_mentions(text: str, style: str) -> str:
-    """A comparison as of the same answers in the other order: Assistant 1 becomes Assistant 2, and the reverse.
-
-    Mentions in other words ("the first answer") stay as they are, as in the paper's data.
-    """
-    name = _ASSISTANT[style]
-    return re.sub(rf"({name})([12])(?!\d)", lambda match: match[1] + {"1": "2", "2": "1"}[match[2]], text)

@@ -10,12 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judgekit.prompts.critiquellm import SCALE, CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import LABELS, SCALE, CritiquePair, CritiquePoint
 
 MOST_MOVED = 1
 """Points a score may move when a critique is rewritten without its reference (R2RF)."""
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
+_STATED = rf"[ \t:：*(（=]{{0,6}}(?:(?:is|of|为|是)[ \t:：]*)?{_NUMBER}(?!\d|\.\d|\s*(?:[-–~到至]|to)\s*10)"
+"""A score behind its name in prose; "(1-10)" is the scale."""
 _LAST_DICTIONARY = re.compile(r"\{[^{}]*\}\s*\Z")
 _NEXT_NUMBER = re.compile(r"\n\W*\d+\W*\Z")
 _REFERENCE = re.compile(r"参考答案|参考回答|标准答案|\breference (?:answer|response)|\bthe reference\b", re.IGNORECASE)
@@ -106,6 +108,13 @@ def point_fault(
     reading = protocol.read_score(text, truncated)
     if reading.invalid is not None:
         return reading.invalid
+    overall = re.escape(LABELS[protocol.config.style].overall)
+    body, ending = split_ending(text)
+    if not re.search(rf"['\"]{overall}['\"]\s*[:：]", ending):
+        return "no overall score at the end"
+    told = re.findall(rf"{overall}{_STATED}", body, re.IGNORECASE)
+    if any(float(number) != reading.score for number in told):
+        return "scores differ"
     found = read_critique(text, protocol, names)
     given = [*found.scores.values(), reading.score or 0.0]
     if any(score != int(score) for score in given):

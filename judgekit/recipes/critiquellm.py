@@ -31,7 +31,7 @@ from judgekit.recipes.critiques import CritiqueStages, point_prompt, read_judgme
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
 from judgekit.recipes.measuring import Measured
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits
-from judgekit.recipes.teaching import Question, Teacher
+from judgekit.recipes.teaching import Question, Teacher, answer_fault
 from judgekit.recipes.training import train_judge
 from judgekit.rows import Demonstration, Instruction, ResponsePair, read_rows, write_rows
 from judgekit.schema.critiquellm import CritiqueLLMConfig
@@ -112,7 +112,7 @@ def add_references(
         bare = {str(pair.group): pair for name in CRITIQUED for pair in found[name] if not pair.reference}
         if asks:
             questions = [Question(name, answer_prompt(pair.instruction)) for name, pair in bare.items()]
-            written = teacher.ask(questions, _whole, workspace, "references", tokens=recipe.reference_tokens)
+            written = teacher.ask(questions, answer_fault, workspace, "references", tokens=recipe.reference_tokens)
         else:
             texts = {name: worked_reference(known[name], lab.config.seed) for name in bare}
             written = {name: text for name, text in texts.items() if text is not None}
@@ -127,7 +127,7 @@ def add_references(
     config = section(recipe, "references", "reference_tokens") | {"seed": lab.config.seed}
     count = lab.config.data.first_round + lab.config.data.validation if asks else 0
     return lab.stage(
-        "references", 1, config | (teacher.settings if asks else {}),
+        "references", 2, config | (teacher.settings if asks else {}),
         [queries, splits, *answered.values(), *([teacher.source] if asks else [])], build,
         generations=count, tokens=count * (PROMPT_TOKENS + recipe.reference_tokens), note="at most" if count else "",
     )  # fmt: skip
@@ -139,11 +139,6 @@ def _file(splits: Artifact, answered: Mapping[str, Handle], name: str) -> Path:
     stage = answered[name]
     assert isinstance(stage, Artifact)
     return stage.file("pairs.jsonl")
-
-
-def _whole(_: str, text: str, truncated: bool) -> str | None:
-    """A reference is used when it is there and ends by itself."""
-    return "empty" if not text.strip() else "no end" if truncated else None
 
 
 def _with_tasks(pairs: list[ResponsePair], known: dict[str, Instruction]) -> list[ResponsePair]:
@@ -196,13 +191,14 @@ def training_rows(
 
     config = section(recipe, "swap", "with_reference", "without_reference", "pointwise", "pairwise")
     inputs = [pairs, point_ref, point_free, pair_ref, pair_free]
-    return lab.stage("critiques/rows", 1, config | {"prompt": asdict(prompt)}, inputs, build)
+    return lab.stage("critiques/rows", 2, config | {"prompt": asdict(prompt)}, inputs, build)
 
 
 def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weights], float]:
     """Score of a checkpoint: Pearson's r of its scores with the teacher's on the validation split.
 
-    Replies without a score are left out; where the checkpoint's own scores are all equal, -1.
+    Replies without a score are left out. -1 where the checkpoint's own scores are all equal, and where fewer than half
+    of its replies have one: a few points correlate by chance.
 
     :raises StageError: (the score) the teacher's are all equal, so that nothing correlates with them
     """
@@ -226,8 +222,12 @@ def validation_pearson(lab: Lab, pairs: Handle, gold: Handle) -> Callable[[Weigh
         )  # fmt: skip
         own = mean_scores(rated)
         both = [(taught[name], value) for name, value in own.items() if value is not None]
+        few = 2 * len(both) < len(own)
         if len(own) > len(both):
-            log.info("validation: %d of %d replies without a score", len(own) - len(both), len(own))
+            told = ", more than half: the checkpoint counts as -1" if few else ""
+            log.info("validation: %d of %d replies without a score%s", len(own) - len(both), len(own), told)
+        if few:
+            return -1.0
         found = pearson([gold for gold, _ in both], [value for _, value in both])
         return found if found is not None else -1.0
 

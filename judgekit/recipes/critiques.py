@@ -165,7 +165,7 @@ class CritiqueStages:
     def _stage(self, name: str, inputs: Sequence[Handle], build: Callable[[Workspace], None], count: int) -> Handle:
         config = self._teacher.settings | {"style": self._style, "answer_type": self._words.default}
         return self._lab.stage(
-            name, 1, config, [*inputs, self._teacher.source], build,
+            name, 2, config, [*inputs, self._teacher.source], build,
             generations=count, tokens=count * (PROMPT_TOKENS + self._teacher.tokens), note="at most",
         )  # fmt: skip
 

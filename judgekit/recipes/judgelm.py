@@ -20,7 +20,7 @@ from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
 from judgekit.recipes.measuring import Measured, validation
 from judgekit.recipes.stages import PROMPT_TOKENS, make_splits
-from judgekit.recipes.teaching import Question, Teacher, teach_pairs
+from judgekit.recipes.teaching import Question, Teacher, answer_fault, teach_pairs
 from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import warm_judge
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
@@ -101,7 +101,7 @@ def make_tasks(lab: Lab, splits: Handle) -> Handle:
         if teacher is not None:
             asked = [pair for rows in pairs.values() for pair in rows if pair.reference is None]
             questions = [Question(pair.id, answer_prompt(pair.instruction)) for pair in asked]
-            written = teacher.ask(questions, _no_answer, workspace, "references", tokens=recipe.reference_tokens)
+            written = teacher.ask(questions, answer_fault, workspace, "references", tokens=recipe.reference_tokens)
         for name, rows in pairs.items():
             found = [replace(pair, reference=pair.reference or _stripped(written.get(pair.id))) for pair in rows]
             write_rows(workspace.path / f"{name}.jsonl", found)
@@ -112,7 +112,7 @@ def make_tasks(lab: Lab, splits: Handle) -> Handle:
         return lab.stage("tasks", 1, {}, inputs, build)
     total = _count(lab)
     return lab.stage(
-        "tasks", 1, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
+        "tasks", 2, teacher.settings | {"tokens": recipe.reference_tokens}, [*inputs, teacher.source], build,
         generations=total, tokens=total * (PROMPT_TOKENS + recipe.reference_tokens), note="at most",
     )  # fmt: skip
 
@@ -128,11 +128,6 @@ def _answers(lab: Lab, splits: Handle) -> Handle:
     seeds = lab.stage("seeds", 1, {}, [splits], build)
     candidates = lab.recipe(JudgeLMConfig).candidates
     return candidate_pairs(lab, "candidates", seeds, "seeds.jsonl", _count(lab), candidates, None, 1)
-
-
-def _no_answer(name: str, text: str, truncated: bool) -> str | None:
-    """A reference that is cut off is none."""
-    return "cut off" if truncated else None if text.strip() else "missing"
 
 
 def _stripped(text: str | None) -> str | None:
@@ -241,7 +236,9 @@ def _write(
 def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
     """What each epoch of fine-tuning shows (``rows.jsonl``), drawn for every row and epoch by itself."""
     recipe, seed = lab.recipe(JudgeLMConfig), lab.config.seed
-    rates = Rates(recipe.swap_rate, recipe.reference_rate, recipe.swap_ordinals)
+    # A prompt that leaves the reference out goes with the review that was written without it.
+    shown_rate = recipe.reference_rate if protocol.config.reference else 0.0
+    rates = Rates(recipe.swap_rate, shown_rate, recipe.swap_ordinals)
     epochs = recipe.sft.epochs
 
     def build(workspace: Workspace) -> None:
@@ -261,7 +258,7 @@ def demonstrate(lab: Lab, reviewed: Handle, protocol: JudgeLM) -> Handle:
         workspace.count(reference_shown=sum(one.pair.reference is not None for _, one in shown))
 
     settings = asdict(rates) | {"epochs": epochs, "seed": seed, "prompt": asdict(protocol.config)}
-    return lab.stage("demonstrations", 1, settings, [reviewed], build)
+    return lab.stage("demonstrations", 2, settings, [reviewed], build)
 
 
 def _count(lab: Lab) -> int:

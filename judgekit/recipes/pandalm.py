@@ -95,7 +95,10 @@ def teach(lab: Lab, teacher: Teacher, pairs: Handle, asked: PandaLMPrompt) -> Ha
     per_instruction = comb(len(recipe.candidates), 2)
     count = lab.config.data.first_round * min(per_instruction, recipe.pairs_per_instruction or per_instruction)
 
-    def lacks_parts(name: str, text: str, truncated: bool) -> str | None:
+    def lacks_parts(_: str, text: str, truncated: bool) -> str | None:
+        # In the judge's format the reference comes last, so a reply cut off within it has all parts.
+        if truncated:
+            return "cut off"
         parts = protocol.parts(text)
         return None if isinstance(parts, Parts) else parts
 

@@ -39,7 +39,7 @@ _REFUSAL = re.compile(
     r"as an ai\b|抱歉|对不起|很抱歉)",
     re.IGNORECASE,
 )
-"""How a reply begins that declines to answer; looked at only where a reply is in no known format."""
+"""How a reply begins that declines to answer; looked at only where a reply is in no known format, or has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +214,25 @@ QUOTED = 200
 """Characters of a teacher's own words in a message."""
 
 
+def refuses(text: str) -> bool:
+    """Whether a reply declines to answer. For readers of replies that have no format to fall out of."""
+    return _REFUSAL.match(text) is not None
+
+
+def answer_fault(_: str, text: str, truncated: bool) -> str | None:
+    """Why a reply cannot be used as a reference answer: there is none, it is cut off, or it declines to give one."""
+    if truncated:
+        return "cut off"
+    return "missing" if not text.strip() else "refused" if refuses(text) else None
+
+
 def _fault(reason: str | None, text: str, truncated: bool) -> str | None:
     """What a reply of no use is counted under. One that hit its limit may still be of use: the reader decides."""
     if reason is None:
         return None
     if truncated:
         return CUT_OFF
-    return REFUSED if _REFUSAL.match(text) else f"{FORMAT}: {reason.partition(': ')[0]}"
+    return REFUSED if refuses(text) else f"{FORMAT}: {reason.partition(': ')[0]}"
 
 
 def teach_pairs(
@@ -301,6 +313,6 @@ def _stage(
     build: Callable[[Workspace], None], total: int,
 ) -> Handle:  # fmt: skip
     return lab.stage(
-        name, 1, settings, [*inputs, teacher.source], build,
+        name, 2, settings, [*inputs, teacher.source], build,
         generations=total, tokens=total * (PROMPT_TOKENS + teacher.tokens), note="at most",
     )  # fmt: skip

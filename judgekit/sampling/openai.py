@@ -226,12 +226,14 @@ class OpenAISampler:
     def _read(self, answer: Mapping[str, Any], request: Request) -> Generation | Refusal:
         choice, prompt, generated = self._reply(answer)
         message = choice.get("message") or {}
-        text = message.get("content") or message.get("refusal") or ""
+        text, declined = message.get("content") or "", message.get("refusal")
         reason, context = choice.get("finish_reason"), self.served().context
         if not isinstance(text, str):
             raise self._strange(answer)
         if reason == "content_filter":
             return Refusal("refused by the server's content filter")
+        if declined and not text:
+            return Refusal("refused by the server's model", self._server.quote(declined))
         if reason == "length" and generated < request.params.max_new_tokens and prompt + generated >= (context or 1e9):
             detail = (
                 f"{prompt} prompt tokens, with {request.params.max_new_tokens} for the reply the limit is {context}"

@@ -149,7 +149,8 @@ def ask_for_verdict(
     :param lead: text between reasoning and verdict
     :param stop: where the reasoning ends; a reply that hits its token limit instead gets no verdict. Empty: the verdict
         comes at once
-    :return: replies by (request id, sample), and refused requests with their reasons
+    :return: replies by (request id, sample), and refused requests with their reasons. One sample alone is refused, and
+        missing among the replies, where its reasoning leaves no room for a verdict in the context
     """
     if not stop:
         return _decide_at_once(judge, requests, choices, lead, workspace, title)
@@ -164,15 +165,17 @@ def ask_for_verdict(
                 name = f"{request.id}#{sample}"
                 follow_ups.append(replace(_choosing(request, choices, prefill), id=name, samples=(sample,)))
     chosen = judge.ask(follow_ups, workspace, f"{title}: verdicts")
-    decided = {}
-    for name, sample in reasoned.generations:
-        reply, choice = reasoned.generations[name, sample], chosen.generations.get((f"{name}#{sample}", sample))
-        if choice is None:  # cut at its limit, or so long that the verdict has no room in the context
+    decided, refused = {}, dict(reasoned.refused)
+    for (name, sample), reply in reasoned.generations.items():
+        choice = chosen.generations.get((f"{name}#{sample}", sample))
+        if (reason := chosen.refused.get(f"{name}#{sample}")) is not None:
+            refused[name] = reason
+        elif choice is None:  # cut at its limit
             decided[name, sample] = Decided(reply.text, "length")
         else:
             text = reply.text.rstrip() + lead + choice.text
             decided[name, sample] = Decided(text, choice.finish, _first(choice, choices))
-    return decided, reasoned.refused
+    return decided, refused
 
 
 def _decide_at_once(

@@ -49,6 +49,21 @@ def _responses(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
     return problems
 
 
+@of_recipe(CritiqueLLMConfig, "recipe.augmentation", "data.sources")
+def _new_queries(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
+    """A query that a teacher wrote has no near miss, checker or given responses."""
+    if not recipe.augmentation.enabled:
+        return []
+    return [
+        Problem(
+            f"data.sources.{name}.pairs", f"pairs of newly written queries cannot be made as {source.pairs!r}",
+            "Use none with recipe.candidates, or noisy_instruction; or recipe.augmentation.enabled=false",
+        )
+        for name, source in config.data.sources.items()
+        if source.pairs not in ("none", "noisy_instruction")
+    ]  # fmt: skip
+
+
 @of_recipe(CritiqueLLMConfig, "recipe.validate", "data.validation")
 def _validation(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
     if not recipe.validate or config.data.validation > 0:

@@ -8,6 +8,7 @@ from judgekit.errors import Problem
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
 from judgekit.schema.config import RunConfig
+from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import EvalPlannerPrompt, PandaLMPrompt
 from judgekit.schema.recipes import (
@@ -239,9 +240,10 @@ def _candidates(config: RunConfig, recipe: PandaLMConfig) -> list[Problem]:
     return [Problem("recipe.candidates", message, "Add +recipe.candidates.NAME.model.path=FOLDER, for example")]
 
 
+@of_recipe(CritiqueLLMConfig, "recipe.candidates")
 @of_recipe(JudgeLMConfig, "recipe.candidates")
 @of_recipe(PandaLMConfig, "recipe.candidates")
-def _candidate_models(config: RunConfig, recipe: JudgeLMConfig | PandaLMConfig) -> list[Problem]:
+def _candidate_models(config: RunConfig, recipe: CritiqueLLMConfig | JudgeLMConfig | PandaLMConfig) -> list[Problem]:
     return [
         Problem(f"recipe.candidates.{name}.model.revision", "not given, so the run could not be repeated",
                 f"Add recipe.candidates.{name}.model.revision=COMMIT, or .model.path=FOLDER")

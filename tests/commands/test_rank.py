@@ -41,6 +41,7 @@ def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixtur
         ([{"model_a": "x", "model_b": "x", "verdict": "A"}], "meets itself"),
         ([{"model_a": "x", "model_b": "y", "verdict": "1"}], "use 'A', 'B', 'tie' or null"),
         ([{"id": "p", "verdict": "A"}], "--pairs"),
+        ([{"model_a": "x", "model_b": "y", "verdict": None, "invalid": "missing"}] * 2, "valid verdict (2 missing)"),
     ]
     for rows, message in cases:
         assert main(["rank", "--verdicts", str(write(tmp_path / "bad.jsonl", rows))]) == 2
@@ -49,10 +50,30 @@ def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--responses", "a.jsonl", "-o", str(tmp_path / "o")], "NAME=SOURCE"),
         (["--responses", "a=a.jsonl", "-o", str(tmp_path / "o")], "two or more models"),
         (["--responses", "a=a.jsonl"], "Add -o FOLDER"),
+        (["--responses", "a=a.jsonl", "--orders", "ab", "--merge", "panda"], "Leave out --merge panda"),
         (["--verdicts", "v.jsonl", "--judge", "x"], "leave out"),
     ):
         assert main(["rank", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_one_order_of_verdicts_cannot_be_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair = {
+        "id": "p",
+        "instruction": "Why?",
+        "response_a": "So.",
+        "response_b": "Thus.",
+        "model_a": "x",
+        "model_b": "y",
+    }
+    verdict = {"id": "p", "order": "ab", "sample": 0, "verdict": "A", "invalid": None, "text": ""}
+    files = write(tmp_path / "verdicts.jsonl", [verdict]), write(tmp_path / "pairs.jsonl", [pair])
+    arguments = ["rank", "--verdicts", str(files[0]), "--pairs", str(files[1]), "--resamples", "20"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--merge", "panda", "-o", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr()
+    assert "valid verdict (1 missing)" in shown.err and shown.out == "" and not (tmp_path / "out").exists()
 
 
 def test_responses_and_a_model_are_judged_and_ranked(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from judgekit.evaluation.ranking import Battle
+from judgekit.evaluation.bootstrap import FloatArray
+from judgekit.evaluation.ranking import Battle, Ranked, rank
 from judgekit.evaluation.tournament import merged_battles, tournament
-from judgekit.rows import ResponsePair
+from judgekit.rows import ResponsePair, Verdict
 from tests.evaluation.judges import row
 
 
@@ -41,25 +44,35 @@ def test_merged_orders_are_one_battle_a_pair() -> None:
 
 
 def test_order_and_coverage_in_simulation() -> None:
-    """Prompts differ in how decisive they are, as real ones do, which only a clustered bootstrap allows for."""
+    """Both orders have the same verdict: one observation, not two, which only a clustered bootstrap allows for."""
     truth = np.array([0.9, 0.3, -0.2, -1.0])
     draw = random.Random(7)
-    covered = ordered = 0
+    covered = covered_apart = ordered = 0
     trials, prompts = 60, 80
     for seed in range(trials):
         fought = []
         for prompt in range(prompts):
             for a in range(4):
                 for b in range(a):
-                    for _ in ("ab", "ba"):
-                        chance = 1 / (1 + math.exp(truth[b] - truth[a]))
-                        fought.append(Battle(f"m{a}", f"m{b}", "A" if draw.random() < chance else "B", str(prompt)))
+                    chance = 1 / (1 + math.exp(truth[b] - truth[a]))
+                    verdict: Verdict = "A" if draw.random() < chance else "B"
+                    fought += [Battle(f"m{a}", f"m{b}", verdict, str(prompt))] * 2
         places = tournament(fought, resamples=200, seed=seed).ranking.places
         ordered += [place.name for place in places] == ["m0", "m1", "m2", "m3"]
-        for place in places:
-            assert place.strength.ci95 is not None
-            low, high = place.strength.ci95
-            covered += low <= truth[int(place.name[1])] - truth.mean() <= high
+        covered += count_covered(places, truth)
+        apart = [replace(battle, group=str(number)) for number, battle in enumerate(fought)]
+        covered_apart += count_covered(rank(apart, resamples=200, seed=seed).places, truth)
     assert ordered >= trials - 2
-    share = covered / (4 * trials)
-    assert 0.95 - 3 * math.sqrt(0.95 * 0.05 / (4 * trials)) - 0.01 <= share <= 1.0
+    error = math.sqrt(0.95 * 0.05 / (4 * trials))
+    assert 0.95 - 3 * error - 0.01 <= covered / (4 * trials) <= 0.95 + 3 * error
+    assert covered_apart / (4 * trials) < 0.95 - 3 * error - 0.01, "as if both orders were independent"
+
+
+def count_covered(places: Sequence[Ranked], truth: FloatArray) -> int:
+    """Intervals with the true strength in them."""
+    covered = 0
+    for place in places:
+        assert place.strength.ci95 is not None
+        low, high = place.strength.ci95
+        covered += bool(low <= truth[int(place.name[1])] - truth.mean() <= high)
+    return covered

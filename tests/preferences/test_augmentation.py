@@ -122,6 +122,8 @@ def test_extreme_rates_are_always_and_never() -> None:
         ("8.5 10\nAssistants 1 and 2 err; ASSISTANT #2 less.", "10 8.5\nAssistants 2 and 1 err; ASSISTANT #1 less."),
         ("1 2\nThe first assistant, the Second answer.", "2 1\nThe second assistant, the First answer."),
         ("1 2\nFirst, assistant 12 has step 1 and 2.", "2 1\nFirst, assistant 12 has step 1 and 2."),
+        ("1 2\nThe correct answer 2 is in Answer 1.", "2 1\nThe correct answer 2 is in Answer 2."),
+        ("1 2\nA good Answer\n2. Assistant 2 errs.", "2 1\nA good Answer\n2. Assistant 1 errs."),
         ("3 4", "4 3"),
     ],
 )
@@ -143,7 +145,22 @@ def test_what_has_no_two_scores_cannot_be_swapped(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    ["Assistant 1", "assistant 2's", "Assistants 1, 2", "answers 2 and 1", "first answer", "Second assistant", "12"]
+    [
+        "Assistant 1",
+        "assistant 2's",
+        "Assistants 1, 2",
+        "Answers 2 and 1",
+        "first answer",
+        "Second assistant",
+        "12",
+        "Assistant 1 or 1",
+        "and 2",
+        "/1",
+        "助手1和2",
+        "助手 2",
+        "Response",
+        "、",
+    ]  # fmt: skip
 )
 
 

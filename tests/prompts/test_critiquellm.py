@@ -11,7 +11,7 @@ from judgekit.judges import find_judge
 from judgekit.prompts import pair_protocol, protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading
 from judgekit.prompts.chat import encode_prompt
-from judgekit.prompts.critiquellm import TASK_TYPES, CritiquePair, CritiquePoint, answer_type, swap_mentions
+from judgekit.prompts.critiquellm import TASK_TYPES, CritiquePair, CritiquePoint, answer_type
 from judgekit.rows import Response, ResponsePair, ScoredResponse
 from judgekit.schema.composition import Composer
 from judgekit.schema.evaluation import EvalConfig
@@ -119,16 +119,6 @@ def test_endings_are_read_as_what_they_say() -> None:
     assert EN_POINT.verdict_tokens == (), "scores by dimension have no short list of endings"
     text = EN_POINT.ending(7, {"Clarity": 6})
     assert text == "{'Clarity': 6, 'Overall score': 7}" and EN_POINT.read_score(text, False).score == 7
-
-
-def test_exchanged_assistants_are_exchanged_everywhere() -> None:
-    text = "Assistant 1 is right, assistant 2 is not; Assistant 12.\n{'Overall comparison': 'Assistant 1'}"
-    swapped = swap_mentions(text, "en")
-    assert swapped == "Assistant 2 is right, assistant 2 is not; Assistant 12.\n{'Overall comparison': 'Assistant 2'}"
-    assert swap_mentions(swapped, "en") == text and EN_PAIR.read(swapped, False).verdict == "B"
-    assert (
-        swap_mentions("助手1好于助手2。{'综合比较结果': '助手1'}", "zh") == "助手2好于助手1。{'综合比较结果': '助手2'}"
-    )
 
 
 def test_a_benchmark_tells_the_task_type_but_not_the_human_score() -> None:

@@ -56,10 +56,30 @@ def test_texts_and_scores_by_dimension() -> None:
         (TEXT.replace("3. **Clarity** 8 - plain.\n", ""), True, "dimension missing"),
         (TEXT.replace("need (6/10)", "need (7/10)"), True, "scores differ"),
         (TEXT.replace("'Overall score': 7", ""), True, "missing"),
+        ("Overall score: 7\n" + TEXT, True, None),
+        ("**Overall score** (7/10)\n" + TEXT, True, None),
+        ("Overall score (1-10): 7\n" + TEXT, True, None),
+        ("Overall score: 8\n" + TEXT, True, "scores differ"),
+        ("The overall score is 6.\n" + TEXT, True, "scores differ"),
+        ("Overall score: 7\n" + TEXT.replace(", 'Overall score': 7", ""), True, "no overall score at the end"),
+        (TEXT + "\nSo be it.", True, "no overall score at the end"),
     ],
 )
 def test_rules_for_critiques(text: str, referenced: bool, fault: str | None) -> None:
     assert point_fault(text, False, POINT, NAMES, referenced=referenced) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("Fine.\n{'Overall score': 7}", None),
+        ("Fine. Overall score: 7", "no overall score at the end"),
+        ("{'Overall score': 7} So be it.", "no overall score at the end"),
+    ],
+)
+def test_rules_for_brief_critiques(text: str, fault: str | None) -> None:
+    brief = CritiquePoint(CritiquePointPrompt(style="brief"))
+    assert point_fault(text, False, brief, (), referenced=True) == fault
 
 
 def test_rules_for_chinese_critiques() -> None:
@@ -67,6 +87,7 @@ def test_rules_for_chinese_critiques() -> None:
     told = ZH.replace("缺少新意", "不如参考答案")
     assert point_fault(told, False, ZH_POINT, ZH_NAMES, referenced=False) == "mentions the reference"
     assert point_fault(told, False, ZH_POINT, ZH_NAMES, referenced=True) is None
+    assert point_fault("综合得分：6分。" + ZH, False, ZH_POINT, ZH_NAMES, referenced=True) == "scores differ"
     assert point_fault(ZH[:-1], True, ZH_POINT, ZH_NAMES, referenced=True) == "truncated"
 
 

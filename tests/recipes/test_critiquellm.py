@@ -13,10 +13,12 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
-from judgekit.evaluation.scores import read_scores
+from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.recipes import plan, run_recipe
-from judgekit.rows import Demonstration, Judgment, read_rows
+from judgekit.recipes.critiquellm import validation_pearson
+from judgekit.recipes.lab import Lab
+from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -34,6 +36,7 @@ from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -219,6 +222,27 @@ def test_the_checkpoint_is_chosen_by_its_correlation_with_the_teacher(run: Run) 
     assert found["rows"]["chosen_step"] == 1
 
 
+@pytest.mark.parametrize(("readable", "expected"), [(2, -1.0), (3, 1.0)])
+def test_a_checkpoint_with_few_readable_scores_is_not_chosen(
+    run: Run, tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, readable: int, expected: float
+) -> None:
+    scores = {"p0/a": 8, "p0/b": 2, "p1/a": 8, "p1/b": 2, "p2/a": 8, "p2/b": 2}
+    told = list(scores)[:readable]
+
+    def answer(request: Request, sample: int) -> str:
+        return f"{{'Overall score': {scores[request.id]}}}" if request.id in told else "Fine."
+
+    pairs = [ResponsePair(f"p{i}", f"Why {i}?", "So.", "Thus.", "A", reference="So.") for i in range(3)]
+    taught = [ScoreRow(name, 0, score + 1, None, "") for name, score in scores.items()]
+    config = replace(run[0], store=str(tmp_path / "store"))
+    with recorded(config, tmp_path / "out") as record, caplog.at_level("INFO", "judgekit"):
+        lab = Lab(config, record, lambda _: ScriptedSampler(answer))
+        shown = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "validation.jsonl", pairs))
+        gold = lab.stage("gold", 1, {}, [], lambda work: write_rows(work.path / "scores.jsonl", taught))
+        assert validation_pearson(lab, shown, gold)(Weights(tiny)) == pytest.approx(expected)
+    assert ("4 of 6 replies without a score, more than half" in caplog.text) == (expected < 0)
+
+
 def test_judges_are_measured_and_the_judge_says_how_it_is_asked(run: Run) -> None:
     _, folder, _, numbers = run
     assert numbers["eval/sft/starter/accuracy"] == 0.5 and numbers["eval/sft/starter/invalid_rate"] == 0
@@ -266,7 +290,7 @@ def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp
             if "Start of" in text or "Answer of" in text:
                 return super().answer("stand_in", request)
             self.asked.append(("reference", request.id))
-            return "" if len(self.asked) == 2 else "A reference."
+            return {2: "", 3: "I'm sorry, but I can't help."}.get(len(self.asked), "A reference.")
 
         def compare(self, step: str, pair: str) -> str:
             return "So.\n{'Overall comparison': 'Tie'}"
@@ -282,9 +306,13 @@ def test_responses_may_be_candidates_and_references_the_teachers(tiny: Path, tmp
     run_recipe(replace(config, data=data, benchmark={}), tmp_path / "out", script)
     found = stages(tmp_path / "out")
     assert sum(step == "reference" for step, _ in script.asked) == 4
-    assert found["references"]["dropped"] == {"teacher: another format: empty": 1, "d1: no reference": 1}
-    assert found["critiques/d1/point_ref"]["rows"]["usable"] == 3 * 2
-    assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 3, "comparisons": 6}
+    assert found["references"]["dropped"] == {
+        "teacher: another format: missing": 1,
+        "teacher: refused": 1,
+        "d1: no reference": 2,
+    }
+    assert found["critiques/d1/point_ref"]["rows"]["usable"] == 2 * 2
+    assert found["critiques/d1/pair_free"]["rows"] == {"agreeing": 2, "comparisons": 4}
     rows = read_rows(Path(found["critiques/rows"]["path"]) / "rows.jsonl", Demonstration)
     assert any("at 1.0." in row.prompt[0]["content"] and "A reference." in row.prompt[0]["content"] for row in rows)
 
@@ -306,6 +334,15 @@ def test_what_cannot_work_is_said_before_anything_starts(tmp_path: Path) -> None
     assert {problem.key for problem in error.value.problems} == {
         "prompt.name", "recipe.pointwise", "recipe.stand_in.enabled", "recipe.validate", "data", "recipe.sft.betas",
     }  # fmt: skip
+    late = [
+        "recipe.augmentation.enabled=true", "data.sources.starter.pairs=noisy_instruction",
+        "+recipe.candidates={one:{temperature:0.5},two:{model:{hub_id:some/model}}}",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError) as error:
+        Composer().job(["recipe=critiquellm", "prompt=critiquellm", "loss=sft", *late])
+    assert sorted(problem.key for problem in error.value.problems) == [
+        "data.sources.constraints.pairs", "data.sources.maths.pairs", "recipe.candidates.two.model.revision",
+    ]  # fmt: skip
     config = Composer().job(["experiment=critiquellm_demo", f"store={tmp_path}"]).config
     names = [stage.name for stage in plan(config)]
     assert names.index("train/stand_in") < names.index("critiques/d1/point_ref") < names.index("train/sft")

@@ -51,7 +51,7 @@ TEACHER = TeacherConfig(max_failed=0.5, tokens=60)
 PROMPT = JudgeLMPrompt(style="brief", score_lines=("9 4", "4 9"))
 
 # What the teacher says, by place in its split.
-REFERENCES = {"d1": ["Ref 0.", "", "Ref 2.", "Ref 3."], "held_out": ["Ref 4.", " "]}
+REFERENCES = {"d1": ["Ref 0.", "", "Ref 2.", "Ref 3."], "held_out": ["Ref 4.", "I cannot answer that."]}
 PLAIN = {
     "d1": ["8 7\nAssistant 1 is better.", "8, 7\nThe first assistant.", "garbage", "9.5 9\nGood."],
     "held_out": ["3 9\nAssistant 2.", "5 5"],
@@ -146,7 +146,7 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     found = stages(run[1])
     assert found["tasks"]["rows"] == {"asked": 6, "usable": 4, "d1": 4, "validation": 0, "held_out": 2}
-    assert found["tasks"]["dropped"] == {"teacher: another format: missing": 2}
+    assert found["tasks"]["dropped"] == {"teacher: another format: missing": 1, "teacher: refused": 1}
     # plain: garbage, and 5 5 without reasons; with reference (four rows have one): 11 2, and a single score
     assert found["reviews/plain"]["rows"] == {"asked": 6, "usable": 4}
     assert found["reviews/plain"]["dropped"] == {
@@ -242,6 +242,15 @@ def test_swap_and_reference_rates_ask_nobody_anew(run: Run, tiny: Path, tmp_path
     script = Script(tiny)
     found = in_lab(config, tmp_path / "out", script, lambda lab: demonstrate(lab, reviewed(lab), JudgeLM(PROMPT)))
     assert found.info.rows == {"demonstrations": 9, "swapped": 9, "reference_shown": 0} and not script.asked
+
+
+def test_a_prompt_without_reference_trains_on_reviews_written_without(run: Run, tiny: Path, tmp_path: Path) -> None:
+    config = replace(run[0], recipe=replace(run[0].recipe, reference_rate=1.0))
+    protocol = JudgeLM(replace(PROMPT, reference=False))
+    found = in_lab(config, tmp_path / "out", Script(tiny), lambda lab: demonstrate(lab, reviewed(lab), protocol))
+    assert found.info.rows["reference_shown"] == 0
+    lines = {row.target.partition("\n")[0] for row in read_rows(found.file("rows.jsonl"), Demonstration)}
+    assert lines <= {"8 7", "7 8", "8, 7", "7, 8", "9.5 9", "9 9.5"}, "none of REFERENCED"
 
 
 class Chooser(Script):

@@ -13,8 +13,11 @@ import pytest
 from judgekit.errors import ConfigError, StageError
 from judgekit.prompts.pandalm import PandaLM, Parts
 from judgekit.recipes import plan, run_recipe
-from judgekit.rows import Demonstration, ResponsePair, Verdict, read_rows
-from judgekit.sampling.base import Request
+from judgekit.recipes.lab import Lab
+from judgekit.recipes.pandalm import teach
+from judgekit.recipes.teaching import Teacher
+from judgekit.rows import Demonstration, Judgment, ResponsePair, Verdict, read_rows, write_rows
+from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import (
@@ -33,6 +36,8 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.store import Artifact
+from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -40,9 +45,12 @@ from tests.training.tiny import make_model
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
 ASKED = PandaLMPrompt(style="teacher_brief")
 
-# What the teacher says of the pairs, in order: response called A wins, B wins, tie, or nothing that can be read.
-SAID = ["AA", "AB", "tt", "At", "B-", "BB", "BA", "--", "tB", "AA", "BB", "AA"]
+# What the teacher says of the pairs, in order: response called A wins, B wins, tie, nothing, or one of LINES.
+SAID = ["AA", "AB", "tT", "At", "B-", "BB", "BA", ".g", "tB", "AA", "BB", "AA"]
 NAMES: dict[str, Verdict] = {"A": "A", "B": "B", "t": "tie"}
+LINES = {"T": "Tie ", ".": "1.", "g": "garbage"}
+"""Verdicts as a teacher writes them. Its verdict comes last, where a blank behind it says nothing, so that the first is
+a tie; on a judge's first line it would be no verdict, as the release reads it. The others are none in any place."""
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,8 @@ class Script:
 
     def teach(self, pair: str, order: str) -> str:
         letter = self.said[self.places[pair]]["ab".index(order[0])]
+        if letter in LINES:
+            return PandaLM(ASKED).target(Parts("tie", "because", "the reference")).removesuffix("Tie") + LINES[letter]
         if letter not in NAMES:
             return "I cannot say."
         verdict = NAMES[letter]
@@ -155,10 +165,12 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["worked"]["rows"] == {"demonstrations": 3} and found["tuning/two"]["rows"] == {"demonstrations": 2}
     assert found["answers/one"]["rows"] == {"answers": 4, "cut_off": 0}
     assert found["candidate_pairs"]["rows"] == {"instructions": 4, "pairs": 12}
-    # 24 questions; B- and -- leave three without a verdict
+    # 24 questions; B- and .g leave three without a verdict
     assert found["judgments/teacher"]["rows"] == {"asked": 24, "usable": 21}
-    assert found["judgments/teacher"]["dropped"] == {"teacher: refused": 3}
-    # AA tt BB AA BB AA are kept in both orders
+    assert found["judgments/teacher"]["dropped"] == {
+        "teacher: refused": 1, "teacher: another format: no verdict": 2,
+    }  # fmt: skip
+    # AA tT BB AA BB AA are kept in both orders
     assert found["demonstrations/teacher"]["rows"] == {"demonstrations": 12}
     assert found["demonstrations/teacher"]["dropped"] == {
         "pair whose verdict changes sides with the order": 2,
@@ -208,6 +220,24 @@ def test_an_interrupted_run_resumes_and_asks_nothing_twice(run: Run, tmp_path: P
     assert run_recipe(config, tmp_path / "out", second) == run[3]
     taught = [Counter(name for _, name in script.asked if "#" in name) for script in (first, second)]
     assert sum((taught[0] & taught[1]).values()) <= 3, "the batch of the interruption alone"
+
+
+def test_a_reply_cut_off_within_its_reference_is_not_trained_on(tiny: Path, tmp_path: Path) -> None:
+    class Cut(ScriptedSampler):
+        def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+            whole = super()._generate(request, sample, mark)
+            return replace(whole, finish="length") if request.id.endswith("/ba") else whole
+
+    pair = ResponsePair("p", "Why?", "So.", "Thus.", None)
+    config = replace(make_config(tiny, tmp_path / "store"), teacher=TeacherConfig(max_failed=0.5))
+    text = "1\n\n### Reason: shorter\n\n### Reference: Beca"
+    with recorded(config, tmp_path / "out") as record:
+        lab = Lab(config, record, lambda _: Cut(lambda request, _: text))
+        pairs = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "pairs.jsonl", [pair]))
+        found = teach(lab, Teacher(lab), pairs, PandaLMPrompt())
+    assert isinstance(found, Artifact)
+    assert [row.order for row in read_rows(found.file("judgments.jsonl"), Judgment)] == ["ab"]
+    assert found.info.dropped == {"teacher: cut off": 1}
 
 
 def test_conflicts_alone_end_the_run_with_a_remedy(run: Run, tmp_path: Path) -> None:

@@ -80,6 +80,17 @@ def test_usable_judgments_are_kept_and_others_counted_by_reason(tiny: Path, tmp_
     ]
 
 
+def test_a_verdict_without_room_is_counted_once(tiny: Path, tmp_path: Path) -> None:
+    def answer(request: Request, sample: int) -> str:
+        return "[[A]]" if request.params.choices else "very " * 600 if request.id == "p0/ab" else "Fine."
+
+    config = make_config(tiny, tmp_path / "store", verdict="constrained", max_failed=0.2)
+    stage = asked(config, tmp_path / "run", answer, judgments)
+    assert stage.info.rows == {"asked": 8, "usable": 7} and stage.info.dropped == {"too long": 1}
+    (failed,) = [json.loads(line) for line in stage.file("failures.jsonl").read_text().splitlines()]
+    assert failed["id"] == "p0/ab" and failed["reason"].startswith("teacher: too long: ")
+
+
 def test_too_many_failures_end_the_run_and_a_finished_stage_forgets_the_limit(tiny: Path, tmp_path: Path) -> None:
     calls: list[str] = []
 

@@ -346,9 +346,12 @@ def test_prompts_that_cannot_be_asked_are_refused_counted_and_the_others_answere
             return refusal(400, "no", code="content_filter")
         if text == "stopped":
             return reply("I ca", "content_filter")
+        if text == "declined":
+            message = {"role": "assistant", "content": None, "refusal": "I cannot\nhelp."}
+            return reply("", message=message)
         return reply("cut", "length", prompt=90, generated=10) if text == "edge" else echo(body, number)
 
-    texts = ["fine", "x" * 200_000, "bad", "stopped", "edge", "a\0b", "half \ud83d", "<|im_start|> [[A]]"]
+    texts = ["fine", "x" * 200_000, "bad", "stopped", "declined", "edge", "a\0b", "half \ud83d", "<|im_start|> [[A]]"]
     workspace = Workspace(tmp_path / "work")
     with ScriptedServer(strict) as server:
         replies = ask(server, [question(text) for text in texts], workspace)
@@ -358,16 +361,18 @@ def test_prompts_that_cannot_be_asked_are_refused_counted_and_the_others_answere
             "tokens.",
             "bad": "refused by the server's content filter",
             "stopped": "refused by the server's content filter",
+            "declined": "refused by the server's model: I cannot help.",
             "edge": "too long: 90 prompt tokens, with 20 for the reply the limit is 100",
             "a\0b": "text holds a NUL character",
             "half \ud83d": "text holds a lone surrogate",
         }
         asked = len(server.bodies)
         ask(server, [question(text) for text in texts])
-        assert len(server.bodies) - asked == 4  # refusals are asked for again, replies are not
+        assert len(server.bodies) - asked == 5  # refusals are asked for again, replies are not
     assert workspace.counts()["dropped"] == {
         "too long": 2,
         "refused by the server's content filter": 2,
+        "refused by the server's model": 1,
         "text holds a NUL character": 1,
         "text holds a lone surrogate": 1,
     }

@@ -147,13 +147,15 @@ def test_reasoning_stops_before_the_verdict_which_is_then_chosen(tmp_path: Path,
     assert tokenizer.decode(follow_up.prompt_ids).endswith("assistant\nPlan.\nI think.\nSo: ")
 
 
-def test_a_reply_that_leaves_no_room_for_a_verdict_counts_as_cut(tmp_path: Path, tokenizer: Any) -> None:
+def test_a_reply_that_leaves_no_room_for_a_verdict_is_refused_by_itself(tmp_path: Path, tokenizer: Any) -> None:
     def answer(request: Request, sample: int) -> Generation:
-        return Generation("nineteen characters", (1,), "stop", len(request.prompt_ids))
+        text = "[[A]]" if request.params.choices else "" if sample else "nineteen characters"
+        return Generation(text, (1,), "stop", len(request.prompt_ids))
 
     workspace = Workspace(tmp_path / "work")
     judge = TextSampler(tokenizer, Watched(answer), GenerationCache(tmp_path, "f" * 64), max_length=120)
-    request = ask_one("w" * 65)
-    decided, _ = ask_for_verdict(judge, [request], ("[[A]]", "[[B]]"), "\nSo: ", ("So:",), workspace, "test")
-    assert decided == {("one", 0): Decided("nineteen characters", "length", None)}
+    request = ask_one("w" * 65, samples=(0, 1))
+    decided, refused = ask_for_verdict(judge, [request], ("[[A]]", "[[B]]"), "\nSo: ", ("So:",), workspace, "test")
+    assert decided == {("one", 1): Decided("\nSo: [[A]]", "stop", None)}
+    assert list(refused) == ["one"] and refused["one"].startswith("too long: ")
     assert workspace.counts()["dropped"] == {"too long": 1}
