@@ -240,6 +240,8 @@ def engine_arguments(weights: Weights, model: ModelConfig, config: VllmConfig, *
         arguments["gpu_memory_utilization"] = config.gpu_memory
     if weights.adapter is not None:
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": lora_rank(weights)}
+        if cpu:
+            arguments["worker_extension_cls"] = "judgekit.sampling.vllm_lora.WorkerExtension"
     for name, text in config.options.items():
         try:
             arguments[name] = json.loads(text)
