@@ -150,8 +150,6 @@ def test_a_slice_of_the_demonstration_runs_and_a_killed_parent_leaves_no_engine(
     run_dir = tmp_path / "outputs" / "vllm_slice"
     manifest = json.loads((run_dir / "manifest.json").read_text())
     stages = {stage["name"]: stage for stage in manifest["stages"]}
-    logged = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    assert sum("train/warm/validation" in line.get("values", line) for line in logged) == 2
     chains = stages["chains/d1"]["rows"]
     assert chains["plans"] > 0 and chains["chains"] == 4 * chains["plans"] and chains["valid"] > 0
     numbers = json.loads((run_dir / "metrics.json").read_text())
