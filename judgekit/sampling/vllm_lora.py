@@ -50,6 +50,8 @@ def expand_slice(
 
 
 def _product(inputs: Tensor, weights: Tensor, output: Tensor) -> Tensor:
+    if len(weights) != 1:
+        raise ValueError(f"the engine has {len(weights)} slots for adapters, and these operations know one")
     matrix = weights[0, 0] if weights.dim() == 4 else weights[0]
     return inputs.to(output.dtype) @ matrix.to(output.dtype).T
 

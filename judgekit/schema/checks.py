@@ -210,7 +210,8 @@ def _vllm(config: AnyConfig) -> list[Problem]:
 
 _OWN_OPTIONS = {
     "model", "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "data_parallel_size", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "enable_lora", "max_lora_rank",
+    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "enable_lora", "max_loras",
+    "max_lora_rank", "worker_extension_cls",
 }  # fmt: skip
 
 

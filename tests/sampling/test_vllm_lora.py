@@ -55,6 +55,12 @@ def test_a_slice_leaves_the_other_columns(numbers: torch.Generator, add: bool) -
     assert torch.equal(output[:, :3], before[:, :3]) and torch.equal(output[:, 8:], before[:, 8:])
 
 
+def test_a_second_slot_is_refused(numbers: torch.Generator) -> None:
+    inputs, weights = torch.randn(TOKENS, WIDTH, generator=numbers), torch.randn(2, 1, RANK, WIDTH, generator=numbers)
+    with pytest.raises(ValueError, match="2 slots"):
+        vllm_lora.shrink(inputs, weights, torch.zeros(TOKENS, RANK), torch.ones(TOKENS, dtype=torch.long))
+
+
 def test_vllms_names_are_replaced() -> None:
     module = SimpleNamespace(bgmv_shrink=None, bgmv_expand=None, bgmv_expand_slice=None)
     vllm_lora.install(module)

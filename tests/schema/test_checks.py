@@ -209,3 +209,9 @@ def test_shards_do_not_share_a_teacher_behind_a_server() -> None:
     assert not cross_checks(changed({"teacher": {"sampler": server}}))
     (problem,) = cross_checks(changed({"teacher": {"sampler": server}, "sampler.shards": 2, "sampler.shard": 0}))
     assert problem.key == "sampler.shard" and "one process asks" in str(problem)
+
+
+@pytest.mark.parametrize("name", ["max_loras", "worker_extension_cls", "max_model_len"])
+def test_engine_arguments_that_judgekit_sets_are_not_options(name: str) -> None:
+    (problem,) = cross_checks(changed({"sampler": {"name": "vllm", "options": {name: "2"}}}))
+    assert problem.key == f"sampler.options.{name}"
