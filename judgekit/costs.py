@@ -14,6 +14,8 @@ class PlannedStage:
     :param tokens: about how many tokens they need, prompts included
     :param stored: whether the store holds its result; None when earlier stages decide it
     :param note: anything a user should know, for example why a number is an upper bound
+    :param digest: of everything that determines it
+    :param reads: dotted keys of the configuration it depends on by itself, not counting those of its inputs
     """
 
     name: str
@@ -21,6 +23,8 @@ class PlannedStage:
     tokens: int
     stored: bool | None
     note: str = ""
+    digest: str = ""
+    reads: tuple[str, ...] = ()
 
 
 def print_plan(stages: Sequence[PlannedStage], name: str) -> None:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from judgekit.errors import StageError
-from judgekit.evaluation.benchmarks import SCORED, identity, load_benchmark, load_scored
-from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.numbers import (
-    JUDGMENT_COLUMNS,
-    Numbers,
-    flip_numbers,
-    judgment_rows,
-    pair_numbers,
-    point_numbers,
-    section_numbers,
-)
-from judgekit.evaluation.scores import mean_scores, read_scores
-from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
-from judgekit.judges import OpenJudge, decoding, open_judge, starter_pairs
+from judgekit.evaluation.benchmarks import SCORED
+from judgekit.evaluation.numbers import Numbers
+from judgekit.judges import OpenJudge, open_judge, starter_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
-from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.backends import MakeSampler
-from judgekit.sampling.base import SamplingParams
 from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.store import Artifact, Store, Workspace, file_digest
+from judgekit.stages.judging import BenchmarkRows, Repeated, Scores, Verdicts, benchmark_rows
+from judgekit.stages.lab import Maker
+from judgekit.stages.measuring import Measurement, Scoring, report_measurements
+from judgekit.stages.models import Drawing, Judging, Model
+from judgekit.stages.stage import Digest, Made
 from judgekit.tracking.progress import ProgressDisplay
-from judgekit.tracking.record import RunRecord
 from judgekit.tracking.session import recorded
 
 
@@ -49,7 +37,10 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
             record.manifest |= {"judges": [judge.name], "judge_digest": judge.digest, "prompt": asdict(judge.prompt)}
             if (folder := run_judge(config.judge.path)) is not None:
                 record.tracker.artifact(f"judge-{judge.name}", "model", folder, used=True)
-            numbers = _Evaluation(config, run_dir, record, Store(store), judge).measure()
+            measurements = list(_measurements(config, Maker(config, record, progress), judge))
+        resamples = config.resamples
+        scoring = Scoring(config.seed, resamples, resamples, config.merge, config.invalid_as)
+        numbers = report_measurements(measurements, record, scoring, judge.name, config.logger.table_rows)
         record.summary(numbers)
     report = build_report(run_dir)
     show_results(numbers, [judge.name], list(config.benchmark), report)
@@ -62,154 +53,34 @@ def run_judge(path: str | None) -> Path | None:
     return next((place for place in places if (place / "judge.yaml").is_file()), None)
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    config: EvalConfig
-    run_dir: Path
-    record: RunRecord
-    store: Store
-    judge: OpenJudge
-
-    def measure(self) -> Numbers:
-        numbers: Numbers = {}
-        table: list[list[object]] = []
-        for name, benchmark in self.config.chosen.items():
-            if isinstance(self.judge.protocol, PointProtocol) and benchmark.kind in SCORED:
-                numbers |= self._scored(name, benchmark, self.judge.protocol)
-            else:
-                numbers |= self._compared(name, benchmark, table)
-        self.record.tracker.table("judgments", JUDGMENT_COLUMNS, table[: self.config.logger.table_rows])
-        return numbers
-
-    def _compared(self, name: str, benchmark: BenchmarkConfig, table: list[list[object]]) -> Numbers:
-        config, judge = self.config, self.judge.name
-        rows = self._pairs(name, benchmark)
-        pairs = read_rows(rows.file("pairs.jsonl"), ResponsePair)
-        found = self._verdicts(name, rows, pairs)
-        self._leave(rows.file("pairs.jsonl"), f"pairs/{name}.jsonl")
-        self._leave(found.file("verdicts.jsonl"), f"verdicts/{judge}.{name}.jsonl")
-        self.record.manifest["benchmarks"][name] = {"pairs": len(pairs)}
-        verdicts = read_verdicts(found.file("verdicts.jsonl"))
-        table += judgment_rows(name, pairs, verdicts)
-        prefix, seed, resamples = f"eval/{judge}/{name}", config.seed, config.resamples
-        numbers = pair_numbers(
-            prefix, pairs, verdicts, seed=seed, resamples=resamples, merge=config.merge, invalid_as=config.invalid_as
-        )
-        numbers |= section_numbers(prefix, benchmark.kind, pairs, verdicts, seed=seed, resamples=resamples)
-        return numbers | self._flips(name, rows, pairs, verdicts)
-
-    def _flips(
-        self, name: str, rows: Artifact, pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow]
-    ) -> Numbers:
-        """Judge some pairs once more (``sampler.flip_pairs``)."""
-        count = self.config.sampler.flip_pairs
-        if count == 0 or self.config.samples > 1:
-            return {}
-        again = self._verdicts(name, rows, pairs[:count], samples=(1,), stage="repeated")
-        repeated = read_verdicts(again.file("verdicts.jsonl"))
-        numbers, note = flip_numbers(self.judge.name, name, verdicts, repeated, self.config.seed)
-        self.record.note(note)
-        return numbers
-
-    def _scored(self, name: str, benchmark: BenchmarkConfig, protocol: PointProtocol) -> Numbers:
-        judge = self.judge
-        rows = self._responses(name, benchmark)
-        responses = read_rows(rows.file("responses.jsonl"), ScoredResponse)
-
-        def build(workspace: Workspace) -> None:
-            rated = rate_responses(
-                judge.ask, protocol, [row.shown for row in responses], self._params, samples=self._samples,
-                workspace=workspace, title=f"{judge.name} on {name}",
-            )  # fmt: skip
-            write_rows(workspace.path / "scores.jsonl", rated)
-            workspace.count(scores=len(rated), invalid=sum(row.score is None for row in rated))
-
-        found = self._stage(f"scores/{judge.name}/{name}", self._asked(self._samples), [judge.digest, rows], build)
-        self._leave(rows.file("responses.jsonl"), f"responses/{name}.jsonl")
-        self._leave(found.file("scores.jsonl"), f"scores/{judge.name}.{name}.jsonl")
-        self.record.manifest["benchmarks"][name] = {"responses": len(responses)}
-        scores = mean_scores(read_scores(found.file("scores.jsonl")))
-        config = self.config
-        return point_numbers(
-            f"eval/{judge.name}/{name}", responses, scores, protocol.scale, seed=config.seed, resamples=config.resamples
-        )
-
-    def _pairs(self, name: str, benchmark: BenchmarkConfig) -> Artifact:
-        settings, inputs = identity(name, benchmark)
-        starter = starter_pairs(self.config.judge) if benchmark.kind == "starter" else None
-
-        def build(workspace: Workspace) -> None:
-            held_out = read_rows(starter, ResponsePair) if starter is not None else []
-            pairs = load_benchmark(name, benchmark, held_out) or []
-            write_rows(workspace.path / "pairs.jsonl", _any(pairs, name))
-            workspace.count(pairs=len(pairs))
-
-        return self._stage(
-            f"benchmark/{name}", settings, [*inputs, *([file_digest(starter)] if starter is not None else [])], build
-        )
-
-    def _responses(self, name: str, benchmark: BenchmarkConfig) -> Artifact:
-        settings, inputs = identity(name, benchmark)
-
-        def build(workspace: Workspace) -> None:
-            rows = load_scored(name, benchmark) or []
-            write_rows(workspace.path / "responses.jsonl", _any(rows, name))
-            workspace.count(responses=len(rows))
-
-        return self._stage(f"responses/{name}", settings, inputs, build)
-
-    def _verdicts(
-        self, name: str, rows: Artifact, pairs: Sequence[ResponsePair], samples: Sequence[int] | None = None,
-        stage: str = "verdicts",
-    ) -> Artifact:  # fmt: skip
-        judge = self.judge
-        drawn = self._samples if samples is None else samples
-
-        def build(workspace: Workspace) -> None:
-            verdicts = judge_pairs(
-                judge.ask, judge.protocol, pairs, ORDERS, self._params, constrained=judge.constrained,
-                samples=drawn, workspace=workspace, title=f"{judge.name} on {name}",
-            )  # fmt: skip
-            write_verdicts(workspace.path / "verdicts.jsonl", verdicts)
-            workspace.count(verdicts=len(verdicts), invalid=sum(row.verdict is None for row in verdicts))
-
-        config = self._asked(drawn) | {"constrained": judge.constrained, "pairs": len(pairs)}
-        return self._stage(f"{stage}/{judge.name}/{name}", config, [judge.digest, rows], build)
-
-    @property
-    def _samples(self) -> tuple[int, ...]:
-        return tuple(range(self.config.samples))
-
-    @property
-    def _params(self) -> SamplingParams:
-        sampler = self.config.sampler
-        return decoding(self.judge, self.config.samples, sampler.temperature, sampler.top_p, self.config.seed)
-
-    def _asked(self, samples: Sequence[int]) -> dict[str, Any]:
-        """What determines replies beside the weights."""
-        length = {"max_length": self.judge.ask.max_length}
-        return {"prompt": asdict(self.judge.prompt), "params": asdict(self._params), "samples": samples} | length
-
-    def _stage(
-        self, name: str, config: Mapping[str, Any], inputs: Sequence[Artifact | str],
-        build: Callable[[Workspace], None],
-    ) -> Artifact:  # fmt: skip
-        self.record.begin(name)
-        artifact = self.store.stage(name, 1, config, inputs, build)
-        self.record.stage(name, artifact)
-        return artifact
-
-    def _leave(self, source: Path, name: str) -> None:
-        target = self.run_dir / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
+def _measurements(config: EvalConfig, maker: Maker[EvalConfig], judge: OpenJudge) -> Iterator[Measurement]:
+    """The judge on every benchmark: scores of single responses where it gives scores and there are some to compare."""
+    asked: dict[str, Any] = {
+        "judge": judge.name,
+        "model": Model(
+            Digest(judge.digest), None, config.sampler.name, {}, judge.ask.max_length,
+            lambda: replace(judge.ask, shard=maker.shard),
+        ),
+        "judging": Judging(judge.prompt, judge.tokens, "constrained" if judge.constrained else "free"),
+        "samples": config.samples,
+        "drawing": Drawing() if config.samples > 1 else None,
+    }  # fmt: skip
+    for name, benchmark in config.chosen.items():
+        if isinstance(judge.protocol, PointProtocol) and benchmark.kind in SCORED:
+            rows = maker.make(benchmark_rows(name, benchmark, scored=True))
+            scores = maker.make(Scores(benchmark=name, rows=rows, **asked))
+            yield Measurement(judge.name, name, benchmark.kind, rows, scores=scores, scale=judge.protocol.scale)
+        else:
+            yield _compared(config, maker, name, benchmark, asked)
 
 
-def _any(rows: Sequence[Any], name: str) -> Sequence[Any]:
-    """The rows themselves.
-
-    :raises StageError: there are none
-    """
-    if not rows:
-        raise StageError(f"Benchmark {name} has no rows. Check benchmark.{name}.path.")
-    return rows
+def _compared(
+    config: EvalConfig, maker: Maker[EvalConfig], name: str, benchmark: BenchmarkConfig, asked: dict[str, Any]
+) -> Measurement:
+    """Verdicts on pairs, some of them once more (``sampler.flip_pairs``)."""
+    rows: Made[BenchmarkRows] = maker.make(benchmark_rows(name, benchmark, starter_pairs(config.judge)))
+    verdicts = maker.make(Verdicts(benchmark=name, rows=rows, **asked))
+    count, repeated = config.sampler.flip_pairs, None
+    if count and config.samples == 1:
+        repeated = maker.make(Repeated(benchmark=name, rows=rows, count=count, **asked))
+    return Measurement(asked["judge"], name, benchmark.kind, rows, verdicts, repeated)

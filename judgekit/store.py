@@ -62,6 +62,7 @@ class StageInfo:
     :param finished: time of completion, ISO 8601, UTC
     :param cost: what a server charged for the sampled generations, in the currency of the configured prices
     :param numbers: what was measured, by name: means and rates, where counts do not say it
+    :param record: settings it was made with that change it by rounding alone, so that the digest leaves them out
     """
 
     name: str
@@ -79,6 +80,7 @@ class StageInfo:
     finished: str
     cost: float | None = None
     numbers: dict[str, float] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class Store:
         config: Mapping[str, Any],
         inputs: Sequence[Artifact | str],
         build: Callable[[Workspace], None],
+        record: Mapping[str, Any] | None = None,
     ) -> Artifact:
         """Return a stage, building it when it is not there. Parameters as ``digest_of``.
 
@@ -196,6 +199,7 @@ class Store:
         process dies, ``Workspace.scratch`` is kept for the next attempt.
 
         :param build: writes the data files into ``Workspace.path``; its output must depend on the digest only
+        :param record: noted beside what determines the stage
         :raises StageError: when the disk is full or the folder cannot be written
         """
         identity = _identity(name, version, config, inputs)
@@ -210,7 +214,7 @@ class Store:
                     return found
                 if folder.exists():
                     _set_aside(folder, digest)
-                return _build(folder, identity, digest, build, hold)
+                return _build(folder, identity, digest, build, hold, dict(record or {}))
 
     def _folder(self, name: str, digest: str) -> Path:
         if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", name, re.ASCII):
@@ -339,8 +343,9 @@ def _set_aside(folder: Path, digest: str) -> None:
 
 
 def _build(
-    folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None], hold: Hold
-) -> Artifact:
+    folder: Path, identity: dict[str, Any], digest: str, build: Callable[[Workspace], None], hold: Hold,
+    record: dict[str, Any],
+) -> Artifact:  # fmt: skip
     started = time.monotonic()
     partial = folder.with_name(f"{digest}.partial")
     workspace = Workspace(partial)
@@ -357,6 +362,7 @@ def _build(
         files=files,
         host=socket.gethostname(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        record=record,
     )
     write_json_atomic(workspace.path / STAGE_FILE, asdict(info))
     workspace.path.rename(folder)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from judgekit.randomness import digest
+from judgekit.rows import write_rows
 from judgekit.sampling.base import Batch, Finished, Generation, Request
+from judgekit.stages.stage import Stage, unkeyed
+from judgekit.store import Workspace
 
 
 def echo(request: Request, sample: int) -> str:
@@ -60,3 +65,16 @@ class ScriptedSampler:
     def _generate(self, request: Request, sample: int, mark: str) -> Generation:
         text = self.reply(request, sample) + mark
         return Generation(text, tuple(text.encode()), "eos", prompt_tokens=len(request.prompt_ids))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given(Stage):
+    """A stage whose files a test gives: rows by the name of their file."""
+
+    label = "given/{called}"
+    called: str
+    files: Mapping[str, Sequence[Any]] = unkeyed("a test uses a store of its own")
+
+    def build(self, workspace: Workspace) -> None:
+        for name, rows in self.files.items():
+            write_rows(workspace.path / f"{name}.jsonl", rows)

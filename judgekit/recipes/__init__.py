@@ -18,11 +18,11 @@ __all__ = ["PlannedStage", "plan", "run_recipe"]
 
 def plan(config: RunConfig) -> list[PlannedStage]:
     """The stages a run would go through, with upper bounds of what they sample and whether the store holds them."""
-    from judgekit.recipes.lab import Lab
-    from judgekit.recipes.run import RECIPES
+    from judgekit.recipes.run import recipe_of
+    from judgekit.stages.lab import Lab
 
     lab = Lab(config, record=None)
-    RECIPES[config.recipe.name](lab)
+    recipe_of(config.recipe.name)(lab)
     return lab.planned
 
 

@@ -17,6 +17,8 @@ class Allowed:
     :param doc: one sentence for people
     :param ge: smallest allowed number, inclusive; ``gt`` exclusive; ``le`` and ``lt`` likewise from above
     :param path: the value names a file or folder that must exist (when it is not null)
+    :param rounding: it changes results by rounding alone, so it is recorded with a stage and no part of its key
+    :param unkeyed: why it cannot change any result; None: it can
     """
 
     doc: str
@@ -25,6 +27,8 @@ class Allowed:
     le: float | None = None
     lt: float | None = None
     path: bool = False
+    rounding: bool = False
+    unkeyed: str | None = None
 
 
 def setting(default: Any, doc: str, **allowed: Any) -> Any:

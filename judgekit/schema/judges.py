@@ -14,7 +14,9 @@ from judgekit.schema.prompts import PromptConfig
 class JudgeConfig:
     """``judge``: a folder, a model of the hub, or with ``sampler=openai`` a server's model."""
 
-    name: str | None = setting(None, "name in reports; null: that of the run's judge, the folder or the model")
+    name: str | None = setting(
+        None, "name in reports; null: that of the run's judge, the folder or the model", unkeyed="a name"
+    )
     path: str | None = setting(None, "folder of a run, of its judge, of an adapter or of a whole model")
     hub: str | None = setting(None, "model of the hub with its commit, ORGANISATION/NAME@COMMIT")
     model: ModelConfig | None = setting(None, "a model by its parts; for a run or an adapter, the base in use")

@@ -84,7 +84,10 @@ class CollapseConfig:
         0.85, "on equal scores it prefers one position this often or more, so that the position decides", ge=0.5, le=1.0
     )
     least: int = setting(50, "comparisons with a winner needed to say so", ge=1)
-    stop: bool = setting(False, "train on no more judge pairs once it has; otherwise only a warning")
+    stop: bool = setting(
+        False, "train on no more judge pairs once it has; otherwise only a warning",
+        unkeyed="it decides while the run goes on which stages there are",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

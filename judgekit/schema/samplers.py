@@ -7,6 +7,8 @@ from typing import Literal
 
 from judgekit.schema.fields import setting
 
+_WHO = "who draws, when and how fast, not what"
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -22,10 +24,12 @@ class SamplingConfig:
     verdict: Literal["free", "constrained"] = setting(
         "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
     )
-    shards: int = setting(1, "parts a sampling stage splits into", ge=1)
-    shard: int | None = setting(None, "draw only this part (0-based), then wait for the others; null: draw all", ge=0)
+    shards: int = setting(1, "parts a sampling stage splits into", ge=1, unkeyed=_WHO)
+    shard: int | None = setting(
+        None, "draw only this part (0-based), then wait for the others; null: draw all", ge=0, unkeyed=_WHO
+    )
     shard_wait: float | None = setting(
-        None, "seconds a shard waits for the others after its own part; null: as long as it takes", ge=0
+        None, "seconds a shard waits for the others after its own part; null: as long as it takes", ge=0, unkeyed=_WHO
     )
     flip_pairs: int = setting(
         0, "pairs of a benchmark judged a second time, to report how many greedy verdicts flip (flip_rate)", ge=0
@@ -37,9 +41,9 @@ class HfConfig(SamplingConfig):
     """``sampler=hf``: transformers on one device."""
 
     name: Literal["hf"] = setting("hf", "back end")
-    device: str = setting("auto", "torch device; auto: cuda where there is one, else cpu")
-    batch_size: int = setting(64, "sequences generated together, at most", ge=1)
-    batch_tokens: int = setting(32768, "tokens (prompts and replies) held together, at most", ge=64)
+    device: str = setting("auto", "torch device; auto: cuda where there is one, else cpu", rounding=True)
+    batch_size: int = setting(64, "sequences generated together, at most", ge=1, rounding=True)
+    batch_tokens: int = setting(32768, "tokens (prompts and replies) held together, at most", ge=64, rounding=True)
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,24 @@ class VllmConfig(SamplingConfig):
     """``sampler=vllm``: vLLM's offline engine in processes of its own."""
 
     name: Literal["vllm"] = setting("vllm", "back end")
-    tensor_parallel: int = setting(1, "GPUs one engine splits the model over", ge=1)
-    data_parallel: int = setting(1, "engines side by side, each on tensor_parallel GPUs of its own", ge=1)
-    gpu_memory: float = setting(0.9, "share of a GPU's memory the engine may fill", gt=0.0, le=1.0)
-    cpu_memory: float = setting(2.0, "memory for cached tokens on a CPU, GiB", gt=0.0)
-    max_sequences: int = setting(256, "sequences generated together, at most", ge=1)
-    batch_tokens: int | None = setting(None, "tokens of one forward pass, at most; null: vLLM's own choice", ge=64)
-    eager: bool | None = setting(None, "no compiled graphs: starts sooner, runs slower on a GPU; null: on a CPU only")
-    seeded: bool = setting(True, "each sample draws from its own seed; false is a little faster and not repeatable")
-    start_seconds: float = setting(1800.0, "time the engine has to start", gt=0)
+    tensor_parallel: int = setting(1, "GPUs one engine splits the model over", ge=1, rounding=True)
+    data_parallel: int = setting(
+        1, "engines side by side, each on tensor_parallel GPUs of its own", ge=1, rounding=True
+    )
+    gpu_memory: float = setting(0.9, "share of a GPU's memory the engine may fill", gt=0.0, le=1.0, rounding=True)
+    cpu_memory: float = setting(2.0, "memory for cached tokens on a CPU, GiB", gt=0.0, rounding=True)
+    max_sequences: int = setting(256, "sequences generated together, at most", ge=1, rounding=True)
+    batch_tokens: int | None = setting(
+        None, "tokens of one forward pass, at most; null: vLLM's own choice", ge=64, rounding=True
+    )
+    eager: bool | None = setting(
+        None, "no compiled graphs: starts sooner, runs slower on a GPU; null: on a CPU only", rounding=True
+    )
+    seeded: bool = setting(
+        True, "each sample draws from its own seed; false is a little faster and not repeatable",
+        unkeyed="without it the same configuration gives other samples each time it draws",
+    )  # fmt: skip
+    start_seconds: float = setting(1800.0, "time the engine has to start", gt=0, unkeyed=_WHO)
     options: dict[str, str] = setting({}, "further engine arguments by vLLM's names, as text (JSON where not a string)")
 
 
@@ -69,13 +82,17 @@ class OpenAIConfig(SamplingConfig):
     dialect: Literal["openai", "vllm"] = setting(
         "openai", "vllm: the server also continues a begun reply and restricts replies to given texts"
     )
-    api_key_env: str = setting("OPENAI_API_KEY", "environment variable that holds the key")
-    concurrency: int = setting(32, "requests under way at the same time, at most", ge=1)
-    requests_per_minute: int | None = setting(None, "rate limit to keep; null: only what the server says", ge=1)
-    retries: int = setting(6, "tries again after a transport error, an overload or a rate limit, at most", ge=0)
-    timeout_seconds: float = setting(600.0, "time one request may take", gt=0)
-    price_prompt: float = setting(0.0, "price of a million prompt tokens, any currency", ge=0.0)
-    price_generated: float = setting(0.0, "price of a million generated tokens", ge=0.0)
+    api_key_env: str = setting("OPENAI_API_KEY", "environment variable that holds the key", unkeyed=_WHO)
+    concurrency: int = setting(32, "requests under way at the same time, at most", ge=1, unkeyed=_WHO)
+    requests_per_minute: int | None = setting(
+        None, "rate limit to keep; null: only what the server says", ge=1, unkeyed=_WHO
+    )
+    retries: int = setting(
+        6, "tries again after a transport error, an overload or a rate limit, at most", ge=0, unkeyed=_WHO
+    )
+    timeout_seconds: float = setting(600.0, "time one request may take", gt=0, unkeyed=_WHO)
+    price_prompt: float = setting(0.0, "price of a million prompt tokens, any currency", ge=0.0, unkeyed="a price")
+    price_generated: float = setting(0.0, "price of a million generated tokens", ge=0.0, unkeyed="a price")
 
 
 SamplerConfig = HfConfig | VllmConfig | OpenAIConfig

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.randomness import digest
 from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.fields import allowed
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.validation import build
 from judgekit.training.batches import Unit, epoch_batches
@@ -22,11 +23,13 @@ class Job:
     """One training stage, or only its reference log-probabilities.
 
     :param task: ``sft`` on ``Demonstration`` rows or ``dpo`` on ``Preference`` rows
-    :param start: the weights it starts from, DPO's reference
+    :param start: the weights it starts from
     :param work: checkpoints, and records of its processes
     :param stage: name of the stage, used in messages and in random draws
     :param dtype: precision of the base weights; ``auto``: as stored
     :param reference_file: where reference log-probabilities are kept (DPO)
+    :param reference: the weights that file was computed from; it is then only read. None: it is computed from
+        ``start`` where it is not there yet
     :param reference_only: end when that file is written
     """
 
@@ -41,6 +44,7 @@ class Job:
     stage: str
     dtype: str
     reference_file: Path
+    reference: Weights | None = None
     reference_only: bool = False
 
     @property
@@ -61,12 +65,17 @@ class Job:
     def read(path: Path) -> Job:
         """The job that ``write`` wrote."""
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        base, adapter = held["start"]["base"], held["start"]["adapter"]
         sections = {"optim": OptimConfig, "loss": LossConfig, "trainer": TrainerConfig}
         paths = {name: Path(held[name]) for name in ("rows_file", "work", "reference_file")}
-        start = Weights(Path(base), Path(adapter) if adapter is not None else None)
+        weights = {name: _weights(held[name]) for name in ("start", "reference")}
         built: dict[str, Any] = {name: build(kind, held[name])[0] for name, kind in sections.items()}
-        return Job(**held | built | paths | {"start": start})
+        return Job(**held | built | paths | weights)
+
+
+def _weights(held: dict[str, Any] | None) -> Weights | None:
+    if held is None:
+        return None
+    return Weights(Path(held["base"]), Path(held["adapter"]) if held["adapter"] is not None else None)
 
 
 @dataclass(frozen=True)
@@ -96,32 +105,24 @@ def make_plan(job: Job, units: list[Unit]) -> Plan:
 
 
 def weights_key(job: Job, units: list[Unit]) -> str:
-    """Digest of all that determines the trained weights."""
+    """Digest of all that determines the trained weights, rounding aside."""
     rows = digest([[unit.epoch, unit.prompt, *unit.completions] for unit in units], 64)
-    settings = {name: value for name, value in asdict(job.trainer).items() if name != "threads"}
-    parts = [asdict(job.optim), asdict(job.loss), settings]
+    parts = [asdict(job.optim), asdict(job.loss), decisive(job.trainer)]
     return digest([job.task, job.start.digest, rows, *parts, job.seed, job.stage, job.dtype], 64)
 
 
-REFERENCE_TRAINER = (
-    "adapter",
-    "accelerator",
-    "devices",
-    "nodes",
-    "strategy",
-    "attention",
-    "max_tokens",
-)
-"""Trainer settings that reference log-probabilities depend on to the last bit."""
-
-
-def reference_settings(trainer: TrainerConfig) -> dict[str, Any]:
-    """The part of the trainer's settings that reference log-probabilities depend on."""
-    return {name: value for name, value in asdict(trainer).items() if name in REFERENCE_TRAINER}
+def decisive(trainer: TrainerConfig) -> dict[str, Any]:
+    """The trainer's settings without those that change results by rounding alone, unless they are asked to count."""
+    settings = {field.name: allowed(field) for field in fields(trainer)}
+    return {
+        name: getattr(trainer, name)
+        for name, setting in settings.items()
+        if setting.unkeyed is None and (trainer.strict or not setting.rounding)
+    }
 
 
 def reference_key(plan: Plan) -> str:
-    """Digest of all that determines reference log-probabilities: weights, pairs, how they are packed and computed."""
-    contents = [[[unit.prompt, *unit.completions] for unit in batch] for batch in plan.reference_batches]
+    """Digest of all that determines reference log-probabilities, rounding aside: weights and pairs."""
     job = plan.job
-    return digest([job.start.digest, job.dtype, reference_settings(job.trainer), contents], 64)
+    contents = [[[unit.prompt, *unit.completions] for unit in batch] for batch in plan.reference_batches]
+    return digest([(job.reference or job.start).digest, job.dtype, decisive(job.trainer), contents], 64)

@@ -112,7 +112,7 @@ class JudgeModule(lightning.LightningModule):
         )
 
     def on_train_start(self) -> None:
-        """Take the reference from the starting weights, then continue from the last checkpoint, if there is one."""
+        """Take the reference from its file or the starting weights, then go on from the last checkpoint, if any."""
         self.whole(check_head, self.device)
         if self.plan.job.task == "dpo":
             self._take_reference()
@@ -188,6 +188,11 @@ class JudgeModule(lightning.LightningModule):
         logps = reference.load_reference(job.reference_file, key)
         units = [unit for batch in plan.reference_batches for unit in batch]
         if not self._everywhere(logps is not None):
+            if job.reference is not None:
+                raise StageError(
+                    f"{job.stage}: {job.reference_file} does not hold the reference log-probabilities of these pairs "
+                    "under the reference model. Nothing was changed; report this as a bug."
+                )
             shares = [
                 share(batch, job.trainer.max_tokens, self.global_rank, job.processes, job.sharded)
                 for batch in plan.reference_batches

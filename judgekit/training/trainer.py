@@ -60,6 +60,7 @@ def train(
     on_step: OnStep,
     on_checkpoint: OnCheckpoint | None = None,
     reference_file: Path | None = None,
+    reference: Weights | None = None,
     dtype: str = "auto",
     stop_at: float | None = None,
     on_plan: Callable[[int, int], None] = lambda steps, done: None,
@@ -75,15 +76,16 @@ def train(
     :param stage: name of the stage, used in messages and in random draws
     :param on_step: called after every step with the 1-based step and its series
     :param on_checkpoint: called with every checkpoint's step and folder; returns a score, the highest is chosen
-    :param reference_file: keeps the reference log-probabilities, reused by a later call with the same pairs,
-        weights and packing; in ``work`` when None
+    :param reference_file: keeps the reference log-probabilities, reused by a later call with the same pairs and
+        weights; in ``work`` when None
+    :param reference: what ``reference_file`` was computed from, which then is only read; None: ``start``
     :param dtype: precision of the base weights; ``auto``: as stored
     :param stop_at: end at the first checkpoint whose score is at least this
     :param on_plan: called before the first step with their number and how many an earlier attempt has done
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     kept = reference_file or work / "reference.safetensors"
-    job = Job(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept)
+    job = Job(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference)
     plan, encoded = prepare(job)
     checkpoints = Checkpoints(work, weights_key(job, encoded.units))
 
@@ -117,8 +119,8 @@ def compute_reference(
 ) -> int:
     """Write the reference log-probabilities that ``train`` with the same arguments takes as ``reference_file``.
 
-    They are computed with the code, packing and processes of training, so they are the same to the last bit. Neither
-    the loss nor the learning rate plays a part.
+    They are computed with the code of training, so with its packing and processes they are the same to the last bit.
+    Neither the loss nor the learning rate plays a part.
 
     :param rows_file: ``Preference`` rows
     :param start: the reference

@@ -139,7 +139,7 @@ def test_the_card_reads_verdicts_as_judgekit_does(exported: Path) -> None:
 
 def test_rows_are_conversations(run_dir: Path, exported: Path, tmp_path: Path) -> None:
     expected = {
-        "worked": ("worked", Demonstration),
+        "worked_chains": ("worked_chains", Demonstration),
         "demonstrations-d1": ("demonstrations/d1", Demonstration),
         "preferences-d1": ("preferences/d1", Preference),
         "preferences-d2": ("preferences/d2", Preference),

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.recipes.augmentation import augment_queries
-from judgekit.recipes.lab import Lab
-from judgekit.recipes.teaching import Teacher
-from judgekit.rows import Instruction, read_rows, write_rows
+from judgekit.recipes.critiquellm.augmentation import augment_queries
+from judgekit.rows import Instruction, read_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
 from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
+from judgekit.schema.prompts import CritiquePairPrompt
 from judgekit.schema.teachers import TeacherConfig
-from judgekit.store import Artifact
+from judgekit.stages.lab import Lab
+from judgekit.stages.teaching import find_teacher
 from judgekit.tracking.session import recorded
-from tests.helpers import ScriptedSampler
+from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model
 
 SEEDS = [
@@ -53,6 +53,7 @@ def test_new_queries_are_filtered_and_balanced(tiny: Path, tmp_path: Path) -> No
         seed=4,
         store=str(tmp_path / "store"),
         model=ModelConfig(name="tiny", path=str(tiny), dtype="float32", max_length=2048),
+        prompt=CritiquePairPrompt(style="en"),
         recipe=CritiqueLLMConfig(augmentation=rules),
         sampler=HfConfig(judge_tokens=64),
         teacher=TeacherConfig(max_failed=0.3),
@@ -64,18 +65,12 @@ def test_new_queries_are_filtered_and_balanced(tiny: Path, tmp_path: Path) -> No
             return LISTS[request.id]
         return LEVELS[texts[request.id]]
 
-    def seeds(workspace: object) -> None:
-        folder = workspace.path  # type: ignore[attr-defined]
-        write_rows(folder / "instructions.jsonl", SEEDS)
-        write_rows(folder / "given.jsonl", [])
-
     with recorded(config, tmp_path / "run") as record:
         lab = Lab(config, record, lambda _: ScriptedSampler(answer))
-        given = lab.stage("instructions", 1, {}, [], seeds)
+        given = lab.make(Given(called="instructions", files={"instructions": SEEDS, "given": []}))
         texts |= _Names()
-        stage = augment_queries(lab, Teacher(lab), given, rules, "en")
+        stage = augment_queries(lab, find_teacher(lab), given).done
         found = {name: one["rows"] | {"dropped": one["dropped"]} for name, one in _stages(record).items()}
-    assert isinstance(stage, Artifact)
     assert found["queries/written"] == {
         "asked": 4, "usable": 3, "queries": 7,
         "dropped": {"teacher: another format: no list": 1, "written twice": 2},

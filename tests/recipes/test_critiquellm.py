@@ -16,9 +16,8 @@ from judgekit.errors import ConfigError
 from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.recipes import plan, run_recipe
-from judgekit.recipes.critiquellm import validation_pearson
-from judgekit.recipes.lab import Lab
-from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
+from judgekit.recipes.critiquellm.stages import PearsonWithTeacher
+from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -36,9 +35,12 @@ from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.stages.lab import Lab
+from judgekit.stages.stage import Made
+from judgekit.stages.watched import filled
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
-from tests.helpers import ScriptedSampler
+from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model
 
 SEED = 5
@@ -237,9 +239,10 @@ def test_a_checkpoint_with_few_readable_scores_is_not_chosen(
     config = replace(run[0], store=str(tmp_path / "store"))
     with recorded(config, tmp_path / "out") as record, caplog.at_level("INFO", "judgekit"):
         lab = Lab(config, record, lambda _: ScriptedSampler(answer))
-        shown = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "validation.jsonl", pairs))
-        gold = lab.stage("gold", 1, {}, [], lambda work: write_rows(work.path / "scores.jsonl", taught))
-        assert validation_pearson(lab, shown, gold)(Weights(tiny)) == pytest.approx(expected)
+        shown: Made[Any] = lab.make(Given(called="pairs", files={"validation": pairs}))
+        gold: Made[Any] = lab.make(Given(called="gold", files={"scores": taught}))
+        validation = filled(PearsonWithTeacher(shown, gold), config, set())
+        assert validation.score(lab.ask(Weights(tiny))) == pytest.approx(expected)
     assert ("4 of 6 replies without a score, more than half" in caplog.text) == (expected < 0)
 
 

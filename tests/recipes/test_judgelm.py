@@ -17,8 +17,8 @@ from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.prompts.judgelm import JudgeLM
 from judgekit.recipes import plan, run_recipe
-from judgekit.recipes.judgelm import demonstrate, read_released, review
-from judgekit.recipes.lab import Handle, Judge, Lab
+from judgekit.recipes.judgelm.recipe import review
+from judgekit.recipes.judgelm.stages import Demonstrations, ReleasedReviews
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -37,6 +37,8 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.schema.recipes import JudgeLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.stages.lab import Lab
+from judgekit.stages.stage import Made, file_inputs
 from judgekit.store import Artifact
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
@@ -164,7 +166,7 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
 
 def test_every_epoch_shows_every_row_once_with_its_own_draws(run: Run) -> None:
     found = stages(run[1])
-    rows = read_rows(Path(found["demonstrations"]["path"]) / "rows.jsonl", Demonstration)
+    rows = read_rows(Path(found["demonstrations/epochs"]["path"]) / "rows.jsonl", Demonstration)
     assert [row.epoch for row in rows] == [0] * 3 + [1] * 3 + [2] * 3
     pairs = {row.id: row for row in read_rows(Path(found["reviewed"]["path"]) / "d1.jsonl", ResponsePair)}
     swapped = shown = 0
@@ -182,7 +184,7 @@ def test_every_epoch_shows_every_row_once_with_its_own_draws(run: Run) -> None:
         assert re.findall(r"[\d.]+", told) == (numbers[::-1] if is_swapped else numbers)
         swapped += is_swapped
         shown += with_reference
-    assert found["demonstrations"]["rows"] == {"demonstrations": 9, "swapped": swapped, "reference_shown": shown}
+    assert found["demonstrations/epochs"]["rows"] == {"demonstrations": 9, "swapped": swapped, "reference_shown": shown}
 
 
 def test_judges_are_measured_without_and_with_the_reference(run: Run) -> None:
@@ -209,16 +211,14 @@ def test_the_same_run_again_does_nothing_and_planning_names_every_stage(run: Run
     assert len(script.asked) == asked and {stage["status"] for stage in stages(folder).values()} == {"reused"}
 
 
-def in_lab(config: RunConfig, folder: Path, script: Script, work: Callable[[Lab], Handle]) -> Artifact:
+def in_lab(config: RunConfig, folder: Path, script: Script, work: Callable[[Lab], Made[Any]]) -> Artifact:
     """Some stages of the recipe alone."""
     with recorded(config, folder) as record:
-        handle = work(Lab(config, record, script))
-    assert isinstance(handle, Artifact)
-    return handle
+        return work(Lab(config, record, script)).done
 
 
-def reviewed(lab: Lab) -> Handle:
-    return review(lab, Judge("seed", None), JudgeLM(PROMPT))[0]
+def reviewed(lab: Lab) -> Made[Any]:
+    return review(lab, lab.seed)[0]
 
 
 def test_interrupted_reviews_go_on_to_the_same_rows(run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -238,16 +238,17 @@ def test_interrupted_reviews_go_on_to_the_same_rows(run: Run, tiny: Path, tmp_pa
 def test_swap_and_reference_rates_ask_nobody_anew(run: Run, tiny: Path, tmp_path: Path) -> None:
     config = replace(run[0], recipe=replace(run[0].recipe, swap_rate=1.0, reference_rate=0.0))
     new = [stage.name for stage in plan(config) if not stage.stored]
-    assert new == ["demonstrations", "train/sft", "verdicts/sft/starter"]
+    assert new == ["demonstrations/epochs", "train/sft", "verdicts/sft/starter"]
     script = Script(tiny)
-    found = in_lab(config, tmp_path / "out", script, lambda lab: demonstrate(lab, reviewed(lab), JudgeLM(PROMPT)))
+    found = in_lab(config, tmp_path / "out", script, lambda lab: lab.make(Demonstrations(reviewed=reviewed(lab))))
     assert found.info.rows == {"demonstrations": 9, "swapped": 9, "reference_shown": 0} and not script.asked
 
 
 def test_a_prompt_without_reference_trains_on_reviews_written_without(run: Run, tiny: Path, tmp_path: Path) -> None:
     config = replace(run[0], recipe=replace(run[0].recipe, reference_rate=1.0))
-    protocol = JudgeLM(replace(PROMPT, reference=False))
-    found = in_lab(config, tmp_path / "out", Script(tiny), lambda lab: demonstrate(lab, reviewed(lab), protocol))
+    unseen = replace(PROMPT, reference=False)
+    stage = lambda lab: lab.make(Demonstrations(reviewed=reviewed(lab), prompt=unseen))  # noqa: E731
+    found = in_lab(config, tmp_path / "out", Script(tiny), stage)
     assert found.info.rows["reference_shown"] == 0
     lines = {row.target.partition("\n")[0] for row in read_rows(found.file("rows.jsonl"), Demonstration)}
     assert lines <= {"8 7", "7 8", "8, 7", "7, 8", "9.5 9", "9 9.5"}, "none of REFERENCED"
@@ -273,9 +274,12 @@ def test_candidates_answer_and_scores_are_chosen_before_reasons_are_written(
     config = replace(run[0], recipe=recipe, teacher=teacher, store=str(tmp_path / "store"))
     found = in_lab(config, tmp_path / "out", Chooser(tiny), reviewed)
     by_name = stages(tmp_path / "out")
-    assert by_name["scores/plain"]["rows"] == by_name["reviews/plain"]["rows"] == {"asked": 6, "usable": 6}
-    assert "reviews/reference" not in by_name
-    rows = read_rows(Path(by_name["reviews/plain"]["path"]) / "judgments.jsonl", Judgment)
+    expected = {"asked": 6, "usable": 6}
+    assert by_name["score_lines/plain"]["rows"] == by_name["reasoned_reviews/plain"]["rows"] == expected
+        by_name["score_lines/plain"]["rows"] == by_name["reasoned_reviews/plain"]["rows"] == {"asked": 6, "usable": 6}
+    )
+    assert "reasoned_reviews/reference" not in by_name
+    rows = read_rows(Path(by_name["reasoned_reviews/plain"]["path"]) / "judgments.jsonl", Judgment)
     assert {row.text for row in rows} <= {f"{line}\nAssistant 1 is fine." for line in PROMPT.score_lines}
     pairs, labels = read_rows(found.file("held_out.jsonl"), ResponsePair), {row.id: row.verdict for row in rows}
     assert [pair.label for pair in pairs] == [labels[pair.id] for pair in pairs], "the teacher's: there is no other"
@@ -303,10 +307,15 @@ def test_released_rows_take_the_place_of_data_and_teacher(run: Run, tiny: Path, 
     )  # fmt: skip
     config = replace(run[0], recipe=replace(run[0].recipe, reviews=str(path)), store=str(tmp_path / "store"))
     names = [stage.name for stage in plan(config)]
-    assert names[0] == "reviewed" and names[-3:] == ["demonstrations", "train/sft", "verdicts/sft/starter"]
+    assert names[0] == "released_reviews" and names[-3:] == [
+        "demonstrations/epochs",
+        "train/sft",
+        "verdicts/sft/starter",
+    ]
 
-    def read(lab: Lab) -> Handle:
-        return read_released(lab, str(path), JudgeLM(PROMPT))
+    def read(lab: Lab) -> Made[Any]:
+        (known,) = file_inputs(str(path))
+        return lab.make(ReleasedReviews(digest=known, path=str(path)))
 
     found = in_lab(config, tmp_path / "out", Script(tiny), read)
     assert found.info.rows == {"reviews_plain": 4, "reviews_reference": 1}

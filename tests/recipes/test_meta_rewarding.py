@@ -165,10 +165,10 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["responses/m1"]["rows"] == {"prompts": 4, "responses": 11}
     assert found["responses/m1"]["dropped"] == {"identical response": 1}
     # 11 x 3 judgments; one of the first prompt and five of the third have no score
-    assert found["judgments/m1"]["rows"] == {"responses": 11, "judgments": 33, "valid": 27}
-    assert found["judgments/m1"]["dropped"] == {"judgment without a score: missing": 6}
+    assert found["point_judgments/m1"]["rows"] == {"responses": 11, "judgments": 33, "valid": 27}
+    assert found["point_judgments/m1"]["dropped"] == {"judgment without a score: missing": 6}
     # 24.5 + 24 + 17 + 27 points
-    assert found["judgments/m1"]["numbers"]["mean_score"] == pytest.approx(92.5 / 27)
+    assert found["point_judgments/m1"]["numbers"]["mean_score"] == pytest.approx(92.5 / 27)
     assert found["actor_pairs/m1"]["rows"] == {"pairs": 1}
     assert found["actor_pairs/m1"]["dropped"] == {
         "response with too few valid judgments": 2,
@@ -183,10 +183,10 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["judge_pairs/m1"]["dropped"] == {"prompt whose judgments are equally strong": 2}
     assert found["preferences/m1"]["rows"] == {"preferences": 3}
     assert found["responses/m2"]["rows"] == {"prompts": 4, "responses": 12}
-    assert found["judgments/m2"]["rows"] == {"responses": 12, "judgments": 36, "valid": 36}
+    assert found["point_judgments/m2"]["rows"] == {"responses": 12, "judgments": 36, "valid": 36}
     assert found["preferences/m2"]["rows"] == {"preferences": 4}
     assert "comparisons/m2" not in found and "judge_pairs/m2" not in found
-    assert found["worked"]["rows"] == {"demonstrations": 2 + 2 + 1}
+    assert found["worked_scores"]["rows"] == {"demonstrations": 2 + 2 + 1}
 
 
 def rows_of(run: Run, name: str) -> list[Preference]:
@@ -255,7 +255,7 @@ def test_each_iteration_trains_the_model_before_it(run: Run) -> None:
 
 
 def test_the_warm_start_shows_scores_comparisons_and_answers(run: Run) -> None:
-    rows = read_rows(Path(stages(run[1])["worked"]["path"]) / "rows.jsonl", Demonstration)
+    rows = read_rows(Path(stages(run[1])["worked_scores"]["path"]) / "rows.jsonl", Demonstration)
     assert [row.id.rpartition("/")[2] for row in rows] == ["score", "meta", "answer", "score", "meta"]
     assert rows[0].target.endswith("match.\nScore: 5") and "Winner: Judgement" in rows[1].target
 
@@ -286,7 +286,7 @@ def test_a_sweep_over_rho_samples_nothing_before_training(run: Run, tmp_path: Pa
         numbers = run_recipe(replace(config, bias=BiasConfig(rho=rho)), folder, script)
         lengths.append(numbers["bias/m2/chosen_response_chars"])
     assert lengths == [40, 20]
-    assert not script.sampled and stages(folder)["judgments/m2"]["status"] == "reused"
+    assert not script.sampled and stages(folder)["point_judgments/m2"]["status"] == "reused"
 
 
 def test_judge_training_stops_when_the_meta_judge_has_collapsed(run: Run, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tmp_path
     second = Script()
     run_recipe(config, tmp_path / "out", second)
     assert not Counter(first.sampled[:-3]) & Counter(second.sampled)  # the interrupted batch itself is lost
-    for name, file in (("preferences/m1", "rows.jsonl"), ("bias/m1", "bias.json")):
+    for name, file in (("preferences/m1", "rows.jsonl"), ("meta_bias/m1", "bias.json")):
         places = [Path(stages(folder)[name]["path"]) / file for folder in (run[1], tmp_path / "out")]
         assert places[0].read_bytes() == places[1].read_bytes()
 
@@ -340,5 +340,5 @@ def test_the_small_experiment_plans_two_iterations(tmp_path: Path) -> None:
     config = Composer().job(["experiment=meta_rewarding_demo", f"store={tmp_path}"]).config
     planned = {stage.name: stage for stage in plan(config)}
     assert [name for name in planned if name.startswith("train/")] == ["train/warm", "train/m1", "train/m2"]
-    assert planned["judgments/m1"].generations == 64 * 5 * 3
+    assert planned["point_judgments/m1"].generations == 64 * 5 * 3
     assert planned["comparisons/m2"].generations == 48 * 3 * 2

@@ -13,10 +13,8 @@ import pytest
 from judgekit.errors import ConfigError, StageError
 from judgekit.prompts.pandalm import PandaLM, Parts
 from judgekit.recipes import plan, run_recipe
-from judgekit.recipes.lab import Lab
-from judgekit.recipes.pandalm import teach
-from judgekit.recipes.teaching import Teacher
-from judgekit.rows import Demonstration, Judgment, ResponsePair, Verdict, read_rows, write_rows
+from judgekit.recipes.pandalm.stages import TeacherJudgments
+from judgekit.rows import ORDERS, Demonstration, Judgment, ResponsePair, Verdict, read_rows
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
@@ -36,10 +34,12 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
-from judgekit.store import Artifact
+from judgekit.stages.lab import Lab
+from judgekit.stages.stage import Made
+from judgekit.stages.teaching import find_teacher
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights
-from tests.helpers import ScriptedSampler
+from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model
 
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
@@ -142,7 +142,7 @@ class Placed(Script):
 
     def teach(self, pair: str, order: str) -> str:
         if not self.places:
-            (file,) = (self.store / "stages" / "candidate_pairs").glob("*/pairs.jsonl")
+            (file,) = (self.store / "stages" / "candidate_pairs" / "d1").glob("*/pairs.jsonl")
             self.places = {row.id: place for place, row in enumerate(read_rows(file, ResponsePair))}
         return super().teach(pair, order)
 
@@ -162,12 +162,14 @@ def run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     found = stages(run[1])
     assert found["splits"]["rows"] == {"held_out": 2, "validation": 0, "warm": 3, "d1": 4, "d2": 0}
-    assert found["worked"]["rows"] == {"demonstrations": 3} and found["tuning/two"]["rows"] == {"demonstrations": 2}
-    assert found["answers/one"]["rows"] == {"answers": 4, "cut_off": 0}
-    assert found["candidate_pairs"]["rows"] == {"instructions": 4, "pairs": 12}
+    assert found["worked_reviews"]["rows"] == {"demonstrations": 3} and found["tuning/two"]["rows"] == {
+        "demonstrations": 2
+    }
+    assert found["answers/one/d1"]["rows"] == {"answers": 4, "cut_off": 0}
+    assert found["candidate_pairs/d1"]["rows"] == {"instructions": 4, "pairs": 12}
     # 24 questions; B- and .g leave three without a verdict
-    assert found["judgments/teacher"]["rows"] == {"asked": 24, "usable": 21}
-    assert found["judgments/teacher"]["dropped"] == {
+    assert found["teacher_judgments"]["rows"] == {"asked": 24, "usable": 21}
+    assert found["teacher_judgments"]["dropped"] == {
         "teacher: refused": 1, "teacher: another format: no verdict": 2,
     }  # fmt: skip
     # AA tT BB AA BB AA are kept in both orders
@@ -182,7 +184,7 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
 def test_candidates_and_teacher_are_who_they_should_be(run: Run) -> None:
     asked = Counter(model for model, name in run[2].asked if "#" in name)
     assert set(asked) == {"teacher"}, "the stand-in teaches, not the seed"
-    pairs = read_rows(Path(stages(run[1])["candidate_pairs"]["path"]) / "pairs.jsonl", ResponsePair)
+    pairs = read_rows(Path(stages(run[1])["candidate_pairs/d1"]["path"]) / "pairs.jsonl", ResponsePair)
     written = {(pair.model_a, pair.response_a) for pair in pairs} | {(pair.model_b, pair.response_b) for pair in pairs}
     assert written == {("one", "seed at 0.8"), ("two", "candidate-two at 0.0"), ("three", "seed at 0.5")}
     assert {pair.label for pair in pairs} == {None} and len({pair.group for pair in pairs}) == 4
@@ -208,7 +210,7 @@ def test_the_same_run_again_does_nothing_and_planning_names_its_stages(run: Run,
     assert run_recipe(config, folder, script) == numbers and len(script.asked) == before
     fresh = {stage.name: stage for stage in plan(replace(config, store=str(tmp_path / "empty")))}
     assert list(fresh) == list(stages(folder))
-    assert fresh["judgments/teacher"].generations == 4 * 3 * 2
+    assert fresh["teacher_judgments"].generations == 4 * 3 * 2
 
 
 def test_an_interrupted_run_resumes_and_asks_nothing_twice(run: Run, tmp_path: Path) -> None:
@@ -233,9 +235,9 @@ def test_a_reply_cut_off_within_its_reference_is_not_trained_on(tiny: Path, tmp_
     text = "1\n\n### Reason: shorter\n\n### Reference: Beca"
     with recorded(config, tmp_path / "out") as record:
         lab = Lab(config, record, lambda _: Cut(lambda request, _: text))
-        pairs = lab.stage("pairs", 1, {}, [], lambda work: write_rows(work.path / "pairs.jsonl", [pair]))
-        found = teach(lab, Teacher(lab), pairs, PandaLMPrompt())
-    assert isinstance(found, Artifact)
+        pairs: Made[Any] = lab.make(Given(called="pairs", files={"pairs": [pair]}))
+        stage = TeacherJudgments(compared=pairs, teacher=find_teacher(lab), prompt=PandaLMPrompt(), orders=ORDERS)
+        found = lab.make(stage).done
     assert [row.order for row in read_rows(found.file("judgments.jsonl"), Judgment)] == ["ab"]
     assert found.info.dropped == {"teacher: cut off": 1}
 
@@ -261,7 +263,7 @@ def test_the_small_experiment_fits_its_plan(tmp_path: Path) -> None:
     config = Composer().job(["experiment=pandalm_demo", f"store={tmp_path}"]).config
     assert isinstance(config, RunConfig)
     found = {stage.name: stage for stage in plan(config)}
-    assert found["judgments/teacher"].generations == 144 * 2
+    assert found["teacher_judgments"].generations == 144 * 2
     assert [name for name in found if name.startswith("train/")] == [
         "train/teacher", "train/candidate-tuned", "train/sft",
     ]  # fmt: skip

@@ -153,7 +153,7 @@ def test_seed_data_equal_the_tables(run: Run) -> None:
         "d1 groups": 4, "d1 responses": 12, "held_out groups": 2, "held_out responses": 6,
     }  # fmt: skip
     assert found["demonstrations/ift"]["rows"] == {"demonstrations": 4}
-    assert found["judgments/eft"]["rows"] == {"responses": 12, "judgments": 24, "valid": 22}
+    assert found["seed_judgments"]["rows"] == {"responses": 12, "judgments": 24, "valid": 22}
     # the first group agrees at once, the second at the second try; scores 5 3 1 and 5 4 1, of which 5 and 1 are cut
     # to one each by a share of 0.4: two of five would be just that, so nothing is cut
     assert found["demonstrations/eft"]["dropped"] == {
@@ -180,7 +180,7 @@ def test_the_baseline_writes_the_judgments(run: Run) -> None:
 
 
 def test_new_prompts_are_filtered(run: Run) -> None:
-    found = stages(run[0])["prompts"]
+    found = stages(run[0])["new_prompts"]
     assert found["rows"] == {"requests": 8, "prompts": 2}
     assert found["dropped"] == {
         "new prompt: like an earlier one": 1,

@@ -193,8 +193,8 @@ def test_every_iteration_trains_the_same_judge_anew(run: Run) -> None:
         for name in ("train/iter1", "train/iter2", "train/dpo2", "judgments/iter2")
     }
     warm = found["train/warm"]["digest"]
-    assert inputs["train/iter1"] == [found["demonstrations/iter1"]["digest"], warm, found["splits"]["digest"]]
-    assert inputs["train/iter2"] == [found["demonstrations/iter2"]["digest"], warm, found["splits"]["digest"]]
+    assert inputs["train/iter1"] == [found["demonstrations/iter1"]["digest"], warm]
+    assert inputs["train/iter2"] == [found["demonstrations/iter2"]["digest"], warm]
     assert found["train/iter2"]["digest"] in inputs["train/dpo2"] and warm not in inputs["train/dpo2"]
     assert inputs["judgments/iter2"][-1] == found["train/iter1"]["digest"]
 
@@ -205,7 +205,7 @@ def test_votes_are_a_row_of_their_own(run: Run) -> None:
     assert manifest["judges"] == ["seed", "warm", "iter1", "iter2", "dpo2", "dpo2-vote3"]
     assert numbers["eval/dpo2/starter/accuracy"] == 0.5, "greedy it names the first position"
     assert numbers["eval/dpo2-vote3/starter/consistent_accuracy"] == 1.0, "two of three votes are right"
-    samples = Path(stages(folder)["verdicts/dpo2-vote3/starter"]["path"]) / "samples.jsonl"
+    samples = Path(stages(folder)["verdicts/dpo2-vote3/starter"]["path"]) / "verdicts.jsonl"
     assert len(samples.read_text().splitlines()) == 2 * 2 * 3
     assert "judge: dpo2\n" in (folder / "judge" / "judge.yaml").read_text()
     assert numbers["train/dpo2/loss"] == pytest.approx(0.6931, abs=1e-3)

@@ -1,0 +1,1 @@
+"""CritiqueLLM (arXiv 2311.18702): a judge of single answers and of pairs, from a teacher's critiques."""

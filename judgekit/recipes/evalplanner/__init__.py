@@ -1,0 +1,1 @@
+"""EvalPlanner (arXiv 2501.18099): a judge that plans an evaluation, executes the plan, and decides."""

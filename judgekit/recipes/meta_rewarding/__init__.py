@@ -1,0 +1,1 @@
+"""Meta-Rewarding Language Models (arXiv 2407.19594): an actor, its judge and its judge's judge in one model."""

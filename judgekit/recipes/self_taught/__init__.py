@@ -1,0 +1,1 @@
+"""Self-Taught Evaluators (arXiv 2408.02666): a judge from its own judgments on pairs built to have a right answer."""

@@ -1,0 +1,223 @@
+"""Stages that make the data of a run: instructions, response pairs of them, splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from judgekit.data.checking import Checker
+from judgekit.data.pairs import Question, build_pairs, without_responses
+from judgekit.data.sources import load_source
+from judgekit.data.splits import split_instructions
+from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
+from judgekit.sampling.base import SamplingParams
+from judgekit.sampling.text import TextRequest
+from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.stages.lab import Lab
+from judgekit.stages.models import Model
+from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read
+from judgekit.store import Workspace
+
+PROMPT_TOKENS = 300
+"""Rough length of a prompt for planning: short pairs need half of it, long ones several times as much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instructions(Stage):
+    """All instructions of the sources (``instructions.jsonl``), and the pairs that come with some (``given.jsonl``)."""
+
+    label = "instructions"
+    files: tuple[Digest, ...]
+    sources: dict[str, SourceConfig] = read("data.sources")
+    seed: int = read("seed")
+
+    def build(self, workspace: Workspace) -> None:
+        """Read the sources."""
+        rows: list[Instruction] = []
+        given: list[ResponsePair] = []
+        for name, source in self.sources.items():
+            found = load_source(source, self.seed)
+            for row in found:
+                if isinstance(row, ResponsePair):
+                    given.append(_named(row, name))
+                rows.append(_instruction_of(row, name))
+            workspace.count(**{name: len(found)})
+        write_rows(workspace.path / "instructions.jsonl", rows)
+        write_rows(workspace.path / "given.jsonl", given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Stage):
+    """Response pairs of every instruction that allows one (``pairs.jsonl``).
+
+    :param model: writes responses, for sources whose pairs are sampled
+    """
+
+    label = "pairs"
+    instructions: Made[Any]
+    model: Model | None
+    sources: dict[str, SourceConfig] = read("data.sources")
+    solutions: int = read("data.solutions")
+    temperature: float = read("data.solution_temperature")
+    top_p: float = read("sampler.top_p")
+    tokens: int = read("data.response_tokens")
+    checker_seconds: float = read("data.checker_seconds")
+    max_chars: int | None = read("bias.max_response_chars")
+    seed: int = read("seed")
+
+    def build(self, workspace: Workspace) -> None:
+        """Make the pairs, source by source."""
+        rows = self.instructions.rows("instructions", Instruction)
+        made = self.instructions.rows("given", ResponsePair)
+        data = DataConfig(solutions=self.solutions, response_tokens=self.tokens)
+
+        with Checker(self.checker_seconds) as checker:
+            for name, source in self.sources.items():
+                if source.pairs == "given":
+                    continue
+                members = [row for row in rows if row.category.startswith(f"{name}/")]
+                if source.pairs == "none":
+                    made += [_named(pair, name) for pair in without_responses(members)]
+                    workspace.count(**{name: len(members)})
+                    continue
+                found = build_pairs(
+                    members, source, data, seed=self.seed, ask=partial(self._ask, workspace),
+                    verify=partial(_verify, workspace, checker), max_chars=self.max_chars,
+                    drop=partial(_drop_from, workspace, name),
+                )  # fmt: skip
+                made += [_named(pair, name) for pair in found]
+                workspace.count(**{name: len(found)})
+        write_rows(workspace.path / "pairs.jsonl", made)
+
+    def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Mapping[tuple[str, int], str]:
+        if self.model is None:
+            return {}
+        params = SamplingParams(self.temperature, self.top_p, self.tokens, seed=self.seed)
+        requests = [
+            TextRequest(
+                question.id, question.prompt,
+                params if question.tokens is None else replace(params, max_new_tokens=question.tokens),
+                tuple(range(question.samples)),
+            )
+            for question in questions
+        ]  # fmt: skip
+        replies = self.model.ask(requests, workspace, "responses")
+        return {key: reply.text.strip() for key, reply in replies.generations.items()}
+
+    @property
+    def cost(self) -> Planned:
+        """Solutions of verifiable problems, or two responses an instruction."""
+        count = sum(
+            (source.count or 0) * (self.solutions if source.pairs == "verified" else 2)
+            for source in self.sources.values()
+            if is_sampled(source)
+        )
+        return Planned(count, count * (self.tokens + 64), "at most" if count else "")
+
+
+def is_sampled(source: SourceConfig) -> bool:
+    """Whether a model writes responses of a source's pairs."""
+    return source.pairs not in ("written", "given", "none")
+
+
+def _verify(workspace: Workspace, checker: Checker, items: Sequence[tuple[Instruction, str]]) -> list[bool | None]:
+    checks = checker.check(items) if items else []
+    for reason, count in Counter(check.reason for check in checks if check.reason).items():
+        workspace.drop(f"solution not verified: {reason}", count)
+    return [check.correct for check in checks]
+
+
+def _drop_from(workspace: Workspace, source: str, reason: str) -> None:
+    workspace.drop(f"{source}: {reason}")
+
+
+def _named(pair: ResponsePair, source: str) -> ResponsePair:
+    return replace(pair, subset=source, group=pair.group or pair.id)
+
+
+def _instruction_of(row: Instruction | ResponsePair, source: str) -> Instruction:
+    """An instruction under its source's name; pairs that are given stand for their instruction."""
+    if isinstance(row, Instruction):
+        return Instruction(**asdict(row) | {"category": f"{source}/{row.category}"})
+    return Instruction(row.group or row.id, row.instruction, source, f"{source}/given")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits(Stage):
+    """Pairs by split (``held_out``, ``validation``, ``warm``, ``d1``, ``d2``), with the instructions of ``warm``.
+
+    :param warm: instructions set apart for a warm start, of ``warm_categories`` (None: all)
+    :param second_round: instructions of D2
+    """
+
+    label = "splits"
+    version = 3
+    instructions: Made[Any]
+    pairs: Made[Pairs]
+    warm: int
+    warm_categories: tuple[str, ...] | None
+    second_round: int
+    names: tuple[str, ...]
+    held_out: int = read("data.held_out")
+    validation: int = read("data.validation")
+    first_round: int = read("data.first_round")
+    train_sources: tuple[str, ...] | None = read("data.train_sources")
+    seed: int = read("seed")
+
+    def build(self, workspace: Workspace) -> None:
+        """Divide the pairs by instruction."""
+        sizes = {
+            "held_out": self.held_out, "validation": self.validation, "warm": self.warm, "d1": self.first_round,
+            "d2": self.second_round,
+        }  # fmt: skip
+        by_id = {pair.group: pair for pair in self.pairs.rows("pairs", ResponsePair)}
+        rows = [row for row in self.instructions.rows("instructions", Instruction) if row.id in by_id]
+        by_source = {name: [row for row in rows if row.category.startswith(f"{name}/")] for name in self.names}
+        found = split_instructions(by_source, sizes, self.seed, self.warm_categories, self.train_sources)
+        for split, members in found.items():
+            write_rows(workspace.path / f"{split}.jsonl", [by_id[row.id] for row in members])
+            workspace.count(**{split: len(members)})
+        warm_ids = {pair.group for pair in read_rows(workspace.path / "warm.jsonl", ResponsePair)}
+        write_rows(workspace.path / "warm_instructions.jsonl", [row for row in rows if row.id in warm_ids])
+
+
+def make_splits(
+    lab: Lab,
+    warm: int,
+    warm_categories: Collection[str] | None = None,
+    *,
+    second_round: bool = True,
+    choose: Callable[[Made[Any]], Made[Any]] | None = None,
+) -> Made[Splits]:
+    """Instructions -> response pairs -> splits.
+
+    :param warm: instructions set apart for a warm start
+    :param warm_categories: categories those are taken from; None: all
+    :param second_round: whether the recipe trains on D2; otherwise that split stays empty
+    :param choose: from the stage of all instructions to one that holds the selected ones
+    """
+    data = lab.config.data
+    files = file_inputs(*(source.path for source in data.sources.values()))
+    instructions: Made[Any] = lab.make(Instructions(files=files))
+    if choose is not None:
+        instructions = choose(instructions)
+    asked = any(is_sampled(source) for source in data.sources.values())
+    pairs = lab.make(Pairs(instructions=instructions, model=lab.model(lab.seed) if asked else None))
+    return lab.make(
+        Splits(
+            instructions=instructions,
+            pairs=pairs,
+            warm=warm,
+            warm_categories=tuple(warm_categories) if warm_categories is not None else None,
+            second_round=data.second_round if second_round else 0,
+            names=tuple(data.sources),
+        )
+    )
+
+
+def orders(both: bool) -> tuple[Order, ...]:
+    """The orders responses are shown in (``bias.both_orders``)."""
+    return ORDERS if both else ORDERS[:1]

@@ -1,0 +1,107 @@
+"""Models as inputs of stages: those that are asked, those that training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from judgekit.prompts import protocol_of
+from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.sampling.base import SamplingParams
+from judgekit.sampling.text import Replies, TextRequest, TextSampler
+from judgekit.schema.prompts import PromptConfig
+from judgekit.stages.stage import Digest, Made, read, unkeyed
+from judgekit.store import Workspace
+from judgekit.weights import Weights
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Weights as an input: of the seed, of a file, or of a stage that trains them.
+
+    :param weights: digest of the files, or of the stage
+    :param fetch: gives the files
+    :param stage: the stage that trains them, None for a model as it is
+    """
+
+    weights: Digest
+    fetch: Callable[[], Weights] = unkeyed("the digest says what it gives")
+    stage: Made[Any] | None = unkeyed("the digest is its own", None)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model at some point of a recipe.
+
+    :param name: as in reports: ``seed``, ``warm``, ``sft``, ``dpo1`` ...
+    :param votes: its verdicts are majorities over so many samples; 0: greedy judgments
+    """
+
+    name: str
+    origin: Origin
+    votes: int = 0
+
+    def voting(self, votes: int) -> Judge:
+        """The same model, judging by majority over so many samples."""
+        return replace(self, name=f"{self.name}-vote{votes}", votes=votes)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that a stage asks, with all that decides what it says besides the prompt and the decoding.
+
+    :param weights: digest of its files, or of the stage that trains them
+    :param dtype: precision of its weights
+    :param back_end: name of the sampler; ``options`` those of its settings that change what is written
+    :param max_length: context in tokens; longer requests are refused
+    :param open: makes it ready
+    """
+
+    weights: Digest
+    dtype: str | None
+    back_end: str
+    options: dict[str, Any]
+    max_length: int | None
+    open: Callable[[], TextSampler] = unkeyed("the fields above say what it opens")
+
+    def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str) -> Replies:
+        """Replies to all requests; see ``TextSampler.ask``."""
+        return self.open().ask(requests, workspace, title)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How samples are drawn."""
+
+    temperature: float = read("sampler.temperature")
+    top_p: float = read("sampler.top_p")
+    seed: int = read("seed")
+
+    def params(self, tokens: int, stop: tuple[str, ...] = ()) -> SamplingParams:
+        """Sampling of at most ``tokens`` new tokens."""
+        return SamplingParams(self.temperature, self.top_p, tokens, stop, (), self.seed)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How whole judgments are asked for and read."""
+
+    prompt: PromptConfig = read("prompt")
+    tokens: int = read("sampler.judge_tokens")
+    verdict: str = read("sampler.verdict")
+
+    @property
+    def protocol(self) -> PairProtocol | PointProtocol:
+        """How to ask and how to read."""
+        return protocol_of(self.prompt)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether verdicts are chosen among those the protocol allows."""
+        return self.verdict == "constrained"
+
+    @property
+    def greedy(self) -> SamplingParams:
+        """Greedy decoding."""
+        return SamplingParams(0.0, 1.0, self.tokens)
