@@ -147,7 +147,11 @@ def run(arguments: Sequence[str], application: Application = APPLICATIONS["run"]
         composer.compose(flags.overrides)
     elif not any(shows):
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
-        (composer.grid if multirun else composer.job)(flags.overrides)
+        jobs = composer.grid(flags.overrides) if multirun else [composer.job(flags.overrides)]
+        if application.kind is RunConfig:
+            from judgekit.recipes.reading import refuse_unread
+
+            refuse_unread(jobs, composer)
     program = sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} {application.command}"
     launch(arguments, program, application)
 

@@ -72,11 +72,14 @@ def _check(options: argparse.Namespace) -> None:
     from judgekit.schema.config import RunConfig
 
     register_resolvers()
-    job = Composer(extra=options.config_dir).job(options.overrides)
+    composer = Composer(extra=options.config_dir)
+    job = composer.job(options.overrides)
 
     from judgekit.costs import print_plan
     from judgekit.recipes import plan
+    from judgekit.recipes.reading import refuse_unread
 
+    refuse_unread([job], composer)
     assert isinstance(job.config, RunConfig)
     print_plan(plan(job.config), job.config.name)
 

@@ -1,0 +1,105 @@
+"""Overrides that nothing reads: a knob that turns nothing would report "no effect", which is a false result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from judgekit.errors import ConfigError, Problem
+from judgekit.recipes.run import RECIPES, recipe_of
+from judgekit.schema.composition import Composer, Job
+from judgekit.schema.config import RunConfig
+from judgekit.schema.fields import allowed
+from judgekit.stages.lab import Lab
+
+OVERLAYS = ("experiment", "ablation", "hydra")
+"""Groups that set values of others."""
+
+
+def fields_read(config: RunConfig) -> set[str]:
+    """Dotted keys of the fields and sections that a run looks at."""
+    lab = Lab(config, None)
+    recipe_of(config.recipe.name)(lab)
+    return lab.seen
+
+
+def refuse_unread(jobs: Iterable[Job], composer: Composer) -> None:
+    """Refuse overrides of fields that the runs they are for do not read.
+
+    :raises ConfigError: with all of them, each told once
+    """
+    problems: list[Problem] = []
+    for job in jobs:
+        assert isinstance(job.config, RunConfig)
+        seen = fields_read(job.config)
+        for text in job.overrides:
+            key = _key(text)
+            if key is not None and _is_idle(job.config, key, seen):
+                problems.append(_problem(job.config, key, text, composer))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _key(text: str) -> str | None:
+    """The place an override changes; None for one that takes something away or chooses an overlay."""
+    name = text.partition("=")[0]
+    if name.startswith("~"):
+        return None
+    key = name.lstrip("+").rpartition("@")[2].replace("/", ".")
+    return None if key.partition(".")[0] in OVERLAYS else key
+
+
+def _is_idle(config: RunConfig, key: str, seen: set[str]) -> bool:
+    """Whether nothing at or below ``key`` is looked at, nor is any of it said to change no result."""
+    if any(_within(key, place) or _within(place, key) for place in seen):
+        return False
+    value: Any = config
+    field: dataclasses.Field[Any] | None = None
+    for part in key.split("."):
+        if isinstance(value, Mapping):
+            if part not in value:
+                return False  # taken out
+            value = value[part]
+        else:
+            known = {one.name: one for one in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else {}
+            if part not in known:
+                return False
+            field, value = known[part], getattr(value, part)
+    if dataclasses.is_dataclass(value):
+        return not any(_effectless(one) for one in dataclasses.fields(value))
+    return field is not None and not _effectless(field)
+
+
+def _effectless(field: dataclasses.Field[Any]) -> bool:
+    limits = allowed(field)
+    return limits.unkeyed is not None or limits.rounding
+
+
+def _within(key: str, place: str) -> bool:
+    return f"{key}.".startswith(f"{place}.")
+
+
+def _problem(config: RunConfig, key: str, text: str, composer: Composer) -> Problem:
+    name = config.recipe.name
+    others = (
+        [] if key.startswith("recipe.") else recipes_that_read(key, composer, [one for one in RECIPES if one != name])
+    )
+    message = f"recipe {name}, as configured here, does not read it, so that it would change nothing"
+    hint = f"Recipes that read it: {', '.join(others)}" if others else "Leave it out, or switch on what uses it"
+    return Problem(key, message, hint, f"override {text}")
+
+
+def recipes_that_read(key: str, composer: Composer, names: Sequence[str]) -> list[str]:
+    """Which of some recipes read a field, each with what it brings by itself."""
+    found = []
+    for name in names:
+        try:
+            config = composer.job([f"recipe={name}"]).config
+            assert isinstance(config, RunConfig)
+            seen = fields_read(config)
+        except ConfigError:
+            continue
+        if any(_within(key, place) or _within(place, key) for place in seen):
+            found.append(name)
+    return found
