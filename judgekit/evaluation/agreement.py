@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from judgekit.evaluation.bootstrap import Estimate, FloatArray, estimate_ratio, gather, interval, resample
 from judgekit.evaluation.outcomes import collect
-from judgekit.evaluation.rates import CODES, INVALID, TIE
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ResponsePair
+from judgekit.stats.bootstrap import Estimate, FloatArray, estimate_ratio, gather, interval, resample
+from judgekit.stats.verdict_rates import CODES, INVALID, TIE
 
 Level = Literal["nominal", "ordinal", "interval"]
 

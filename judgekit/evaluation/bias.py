@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.evaluation.bootstrap import NO_WIDTH, Z95, Estimate, FloatArray, estimate_ratio
 from judgekit.evaluation.outcomes import collect
-from judgekit.evaluation.rates import INVALID, A, B
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import Order, ResponsePair, Verdict
+from judgekit.stats.bootstrap import NO_WIDTH, Z95, Estimate, FloatArray, estimate_ratio
+from judgekit.stats.verdict_rates import INVALID, A, B
 
 STEPS = 50
 """Newton steps after which a fit counts as diverging."""

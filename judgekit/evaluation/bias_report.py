@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from judgekit.evaluation.bootstrap import Estimate, estimate_ratio
 from judgekit.preferences.battles import Contest, Weights
 from judgekit.rows import Candidate, Judgment, PointJudgment
+from judgekit.stats.bootstrap import Estimate, estimate_ratio
 
 BIN = 0.5
 """Width of the histogram's bins, in points; judges that were asked for whole points come to write 4.75."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from judgekit.evaluation.bootstrap import Estimate, FloatArray, estimate_ratio, interval, resample, sum_clusters
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.stats.bootstrap import Estimate, FloatArray, estimate_ratio, interval, resample, sum_clusters
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from judgekit.errors import DataError
-from judgekit.evaluation.bootstrap import Estimate, FloatArray, gather, interval, resample
 from judgekit.evaluation.metrics import MetricValue, score
 from judgekit.evaluation.outcomes import Outcomes, collect
-from judgekit.evaluation.rates import CODES, INVALID
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
+from judgekit.stats.bootstrap import Estimate, FloatArray, gather, interval, resample
+from judgekit.stats.verdict_rates import CODES, INVALID
 
 PairMetric = Literal["accuracy", "accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency"]
 PARTS = 2

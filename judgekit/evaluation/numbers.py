@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import MetricValue, Scores, score
@@ -16,6 +15,7 @@ from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
+from judgekit.stats.bootstrap import Estimate
 
 Numbers = dict[str, float | int | None]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from judgekit.errors import DataError
-from judgekit.evaluation.rates import CODES, INVALID
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair
+from judgekit.stats.verdict_rates import CODES, INVALID
 
 MISSING = "missing"
 """Invalid reason of a pair without a row in an order that was judged."""

@@ -12,14 +12,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from judgekit.bradley_terry import ALPHA
 from judgekit.data.inputs import Candidates
 from judgekit.errors import DataError
 from judgekit.evaluation.merging import MergeRule, merge_orders
-from judgekit.evaluation.ranking import battles, rank
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import vote
 from judgekit.rows import json_line
+from judgekit.stats.bradley_terry import ALPHA
+from judgekit.stats.ranking import battles, rank
 
 Values = Mapping[str, Any]
 """One row as the file has it."""

@@ -14,7 +14,8 @@ from itertools import combinations
 import numpy as np
 
 from judgekit.errors import DataError
-from judgekit.evaluation.bootstrap import (
+from judgekit.rows import ScoredResponse
+from judgekit.stats.bootstrap import (
     Clusters,
     Estimate,
     FloatArray,
@@ -23,7 +24,6 @@ from judgekit.evaluation.bootstrap import (
     resample,
     sum_clusters,
 )
-from judgekit.rows import ScoredResponse
 
 Correlate = Callable[[Sequence[float] | FloatArray, Sequence[float] | FloatArray], float | None]
 MIDDLE = 1 / 8

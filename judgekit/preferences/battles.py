@@ -17,9 +17,9 @@ from itertools import combinations, groupby
 import numpy as np
 import numpy.typing as npt
 
-from judgekit.bradley_terry import ALPHA, DIGITS, FloatArray, estimate
 from judgekit.randomness import pick
 from judgekit.rows import Candidate, Judgment, PointJudgment
+from judgekit.stats.bradley_terry import ALPHA, DIGITS, FloatArray, estimate
 
 IntArray = npt.NDArray[np.int8]
 

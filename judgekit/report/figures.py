@@ -12,7 +12,6 @@ from itertools import combinations
 from typing import TypeVar
 
 from judgekit.evaluation.agreement import JudgeAgreement, judge_agreement
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import majority_curve
@@ -20,6 +19,7 @@ from judgekit.report.charts import Bars, Plot, Point, bars, number, plot
 from judgekit.report.files import JudgedBenchmark
 from judgekit.report.table import percent
 from judgekit.rows import ResponsePair
+from judgekit.stats.bootstrap import Estimate
 
 T = TypeVar("T")
 

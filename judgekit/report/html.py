@@ -11,11 +11,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.report.figures import shown
 from judgekit.report.page import read_page
 from judgekit.report.table import METRICS, heading, percent
 from judgekit.report.text import count, duration, moment, plain, shortened
+from judgekit.stats.bootstrap import Estimate
 
 
 def build_report(run_dir: Path) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from judgekit.bradley_terry import elo
-from judgekit.evaluation.ranking import Ranked
-from judgekit.evaluation.tournament import Tournament
 from judgekit.report.html import asset, environment, write_page
+from judgekit.stats.bradley_terry import elo
+from judgekit.stats.ranking import Ranked
+from judgekit.stats.tournament import Tournament
 
 WIDTH, ROW, PAD = 420, 26, 10
 """Size of the plot and of each of its rows, pixels."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from judgekit.evaluation.bias_report import collapse, report_meta, report_scores
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.preferences.battles import Contest
 from judgekit.rows import Candidate, Judgment, Order, PointJudgment, Verdict
+from judgekit.stats.bootstrap import Estimate
 
 CANDIDATES = [Candidate(f"p{i}/r0", f"p{i}", "ask", "answer", 3) for i in range(20)]
 

@@ -22,9 +22,9 @@ from judgekit.evaluation.outputs import (
     ranking_rows,
     write_output,
 )
-from judgekit.evaluation.ranking import Battle, rank
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, verdict_values
 from judgekit.rows import ORDERS
+from judgekit.stats.ranking import Battle, rank
 from tests.evaluation.judges import both, random_data, row
 
 ROWS = [

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from judgekit.evaluation.bias import Effect, effects
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.metrics import score
 from judgekit.evaluation.pointwise import central_tendency
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, Verdict
+from judgekit.stats.bootstrap import Estimate
 from tests.evaluation.judges import biased_judge
 
 SIMULATIONS = 200

@@ -8,7 +8,6 @@ import choix
 import numpy as np
 import pytest
 
-from judgekit.bradley_terry import estimate
 from judgekit.preferences.battles import (
     Contest,
     Weights,
@@ -20,6 +19,7 @@ from judgekit.preferences.battles import (
     strengths,
 )
 from judgekit.rows import Candidate, Judgment, Order, PointJudgment, Verdict
+from judgekit.stats.bradley_terry import estimate
 
 RESPONSE = Candidate("p/r0", "p", "ask", "answer", 1)
 

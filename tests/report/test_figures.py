@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 
 from judgekit.evaluation.agreement import judge_agreement
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.figures import draw_figures, histogram, shown, votes
 from judgekit.report.files import JudgedBenchmark, read_benchmark
 from judgekit.rows import ResponsePair
+from judgekit.stats.bootstrap import Estimate
 from tests.report.run_folder import make_evaluation
 
 JUDGES = ("plain", "sure", "scorer", "many")

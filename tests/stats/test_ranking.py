@@ -10,9 +10,9 @@ import choix
 import numpy as np
 import pytest
 
-from judgekit.bradley_terry import ALPHA, estimate
-from judgekit.evaluation.ranking import Battle, battles, rank
 from judgekit.rows import ResponsePair, Verdict
+from judgekit.stats.bradley_terry import ALPHA, estimate
+from judgekit.stats.ranking import Battle, battles, rank
 from tests.evaluation.judges import row
 
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from judgekit.evaluation.bootstrap import FloatArray
 from judgekit.rows import ORDERS, VERDICTS, Order
+from judgekit.stats.bootstrap import FloatArray
 
 A, B, TIE, INVALID = range(4)
 CODES: Mapping[str | None, int] = {**{name: code for code, name in enumerate(VERDICTS)}, None: INVALID}

@@ -1,6 +1,6 @@
 """Ranking answers or systems from verdicts on pairs: the model of Bradley and Terry (1952).
 
-The model is that of ``judgekit.bradley_terry``. A tie is half a win for each (so every verdict weighs 1), an invalid
+The model is that of ``judgekit.stats.bradley_terry``. A tie is half a win for each (so every verdict weighs 1), an invalid
 verdict is left out and counted.
 
 Shapes: N answers, G groups, R resamples.
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judgekit.bradley_terry import ALPHA, DIGITS, elo, estimate
-from judgekit.evaluation.bootstrap import Estimate, FloatArray, resample, sum_clusters
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ResponsePair, Verdict
+from judgekit.stats.bootstrap import Estimate, FloatArray, resample, sum_clusters
+from judgekit.stats.bradley_terry import ALPHA, DIGITS, elo, estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from judgekit.evaluation.bootstrap import FloatArray
-from judgekit.evaluation.ranking import Battle, Ranked, rank
-from judgekit.evaluation.tournament import merged_battles, tournament
 from judgekit.rows import ResponsePair, Verdict
+from judgekit.stats.bootstrap import FloatArray
+from judgekit.stats.ranking import Battle, Ranked, rank
+from judgekit.stats.tournament import merged_battles, tournament
 from tests.evaluation.judges import row
 
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from judgekit.bradley_terry import ALPHA
 from judgekit.evaluation.merging import MergeRule, merge_orders
-from judgekit.evaluation.ranking import Battle, Ranking, battles, rank
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import vote
 from judgekit.rows import ResponsePair
+from judgekit.stats.bradley_terry import ALPHA
+from judgekit.stats.ranking import Battle, Ranking, battles, rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy.stats import binomtest, bootstrap
 
-from judgekit.evaluation.bootstrap import Clusters, gather, interval, resample, wilson
+from judgekit.stats.bootstrap import Clusters, gather, interval, resample, wilson
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 
 def test_large_inputs_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("judgekit.evaluation.bootstrap.CHUNK_NUMBERS", 70)
+    monkeypatch.setattr("judgekit.stats.bootstrap.CHUNK_NUMBERS", 70)
     kinds = np.eye(20)
     tables = resample(Clusters(kinds, np.full(20, 3)), 10, seed=0)
     assert tables.shape == (10, 20)
