@@ -6,42 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-
 from judgekit.errors import DataError
 from judgekit.evaluation.metrics import MetricValue, score
-from judgekit.evaluation.outcomes import Outcomes, collect
+from judgekit.evaluation.outcomes import CODES, Outcomes, collect
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
-from judgekit.stats.bootstrap import Estimate, FloatArray, gather, interval, resample
-from judgekit.stats.verdict_rates import CODES, INVALID
+from judgekit.stats.agreement import table_agreement
+from judgekit.stats.bootstrap import Estimate
+from judgekit.stats.paired import PARTS, Difference, success_difference
+from judgekit.stats.verdict_rates import INVALID
 
 PairMetric = Literal["accuracy", "accuracy_ab", "accuracy_ba", "consistent_accuracy", "consistency"]
-PARTS = 2
-"""A judge succeeds on a pair in 0, 1 or 2 halves: ``accuracy`` is the mean over the orders."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A metric of one judge minus that of another on the same pairs.
-
-    :param ci95: interval of the difference, bootstrap over the clusters of pairs
-    :param p_value: exact McNemar test on the pairs where just one of the judges succeeds, None for ``accuracy``, on
-        which a pair can succeed by half. It takes pairs as independent, so trust the bootstrap where clusters hold
-        several pairs
-    :param p_bootstrap: two-sided p-value of the paired bootstrap: how often resamples put the difference on the other
-        side of 0
-    :param only_a: pairs where the first judge succeeds more than the second; ``only_b`` the other way round
-    """
-
-    metric: str
-    difference: float
-    ci95: tuple[float, float]
-    p_value: float | None
-    p_bootstrap: float
-    n: int
-    only_a: int
-    only_b: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +126,10 @@ def _side_by_side(
     codes = [{(row.id, row.order): CODES[row.verdict] for row in rows} for rows in (rows_a, rows_b)]
     asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
     found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]
-    agreement, kappa = _agreement([one for one in found if INVALID not in one[1:]], resamples, seed)
+    valid = [one for one in found if INVALID not in one[1:]]
+    agreement, kappa = table_agreement(
+        (name for name, _, _ in valid), ((one, two) for _, one, two in valid), len(VERDICTS), resamples, seed
+    )
     invalid = (sum(one == INVALID for _, one, _ in found), sum(two == INVALID for _, _, two in found))
     return SideBySide(labelled, len(pairs) - labelled, metrics, agreement, kappa, invalid)
 
@@ -160,25 +138,6 @@ def _estimate(values: dict[str, MetricValue], name: str, n: int) -> Estimate:
     value, ends = values[name], values[name + "_ci95"]
     assert isinstance(value, float) and isinstance(ends, list)
     return Estimate(value, (ends[0], ends[1]), n)
-
-
-def _agreement(rows: Sequence[tuple[str, int, int]], resamples: int, seed: int) -> tuple[Estimate, Estimate]:
-    """Share of equal verdicts and Cohen's κ of (cluster, code of one judge, code of the other)."""
-    if not rows:
-        return Estimate(None, None, 0), Estimate(None, None, 0)
-    size = len(VERDICTS)
-    clusters = gather((name for name, _, _ in rows), (size * one + two for _, one, two in rows), size * size)
-    tables = np.concatenate([clusters.total_C[None], resample(clusters, resamples, seed)]).reshape(-1, size, size)
-    total, same = tables.sum(axis=(1, 2)), np.trace(tables, axis1=1, axis2=2)
-    chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kappas = np.where(chance < total * total, (same * total - chance) / (total * total - chance), np.nan)
-    shares, count = same / total, clusters.count()
-    share, kappa = float(shares[0]), float(kappas[0])
-    agreement = Estimate(share, interval(share, shares[1:], count), len(rows))
-    if np.isnan(kappa):
-        return agreement, Estimate(None, None, len(rows))
-    return agreement, Estimate(kappa, interval(kappa, kappas[1:], count, signed=True), len(rows))
 
 
 def paired_difference(
@@ -205,50 +164,6 @@ def paired_difference(
     if not names:
         raise DataError("no pair has a label, so there is nothing to compare", file="gold pairs", field="label")
     return success_difference(metric, names, first, second, resamples=resamples, seed=seed)
-
-
-def success_difference(
-    metric: str, names: Sequence[str], first: Sequence[int], second: Sequence[int], *, resamples: int = 1000,
-    seed: int = 0,
-) -> Difference:  # fmt: skip
-    """How far two judges differ, from what each of them did on the same pairs; pairs of several runs may be pooled.
-
-    :param names: cluster of each pair
-    :param first: halves in which the first judge succeeds on each pair, as ``successes`` gives them; likewise
-        ``second``
-    :raises ValueError: without pairs
-    """
-    # A cell is the difference in halves, from -2 to 2.
-    cells = [won_a - won_b + PARTS for won_a, won_b in zip(first, second, strict=True)]
-    clusters = gather(names, cells, width=2 * PARTS + 1)
-    worth = np.arange(-PARTS, PARTS + 1) / PARTS
-    total, tables = clusters.total_C, resample(clusters, resamples, seed)
-    only_a, only_b = int(total[PARTS + 1 :].sum()), int(total[:PARTS].sum())
-    difference = float(total @ worth) / len(cells)
-    replicates = (tables @ worth) / tables.sum(axis=1)
-    return Difference(
-        metric=metric,
-        difference=difference,
-        ci95=interval(difference, replicates, clusters.count(), signed=True),
-        p_value=None if metric == "accuracy" else mcnemar(only_a, only_b),
-        p_bootstrap=_two_sided(replicates),
-        n=len(cells),
-        only_a=only_a,
-        only_b=only_b,
-    )
-
-
-def mcnemar(only_a: int, only_b: int) -> float:
-    """Two-sided p-value of McNemar's exact test (McNemar 1947) from the two discordant counts; 1 when both are 0."""
-    from scipy.special import bdtr  # scipy.stats has the test too, and takes a second to import
-
-    return min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
-
-
-def _two_sided(replicates_R: FloatArray) -> float:
-    """Twice the smaller tail of the replicates beyond 0, each tail with one replicate more than seen, at most 1."""
-    beyond = min((replicates_R <= 0).sum(), (replicates_R >= 0).sum())
-    return float(min(1.0, 2 * (beyond + 1) / (len(replicates_R) + 1)))
 
 
 def successes(

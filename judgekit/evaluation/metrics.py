@@ -12,11 +12,11 @@ import numpy as np
 
 from judgekit.errors import DataError
 from judgekit.evaluation.merging import MergeRule, merge_orders
-from judgekit.evaluation.outcomes import Outcomes, collect
+from judgekit.evaluation.outcomes import CODES, Outcomes, collect
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.stats.bootstrap import Clusters, FloatArray, gather, interval, resample
-from judgekit.stats.verdict_rates import CELLS, CODES, INVALID, TABLE, decided, measure, measure_merged
+from judgekit.stats.verdict_rates import CELLS, INVALID, TABLE, decided, measure, measure_merged
 
 MetricValue: TypeAlias = float | list[float] | None
 

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import MetricValue, Scores, score
-from judgekit.evaluation.pointwise import Correlations, PointwiseScores, score_pointwise
+from judgekit.evaluation.pointwise import PointwiseScores, score_pointwise
 from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
 from judgekit.stats.bootstrap import Estimate
+from judgekit.stats.correlation import Correlations
 
 Numbers = dict[str, float | int | None]
 

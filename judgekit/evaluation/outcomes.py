@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.errors import DataError
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.rows import ORDERS, Order, ResponsePair
-from judgekit.stats.verdict_rates import CODES, INVALID
+from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
+from judgekit.stats.verdict_rates import INVALID
 
+CODES: Mapping[str | None, int] = {**{name: code for code, name in enumerate(VERDICTS)}, None: INVALID}
+"""Verdicts as ``stats.verdict_rates`` counts them."""
 MISSING = "missing"
 """Invalid reason of a pair without a row in an order that was judged."""
 
@@ -21,7 +23,7 @@ _ABSENT = 255
 class Outcomes:
     """What a judge said on the labelled pairs, in their order.
 
-    :param pairs: the labelled pairs, and ``gold`` the codes of their labels (``rates.CODES``)
+    :param pairs: the labelled pairs, and ``gold`` the codes of their labels (``CODES``)
     :param verdicts: for each order that was judged, the code of sample 0 on each pair
     :param reasons: verdict rows without a verdict, by reason
     """

@@ -15,11 +15,12 @@ from typing import Any
 from judgekit.data.inputs import Candidates
 from judgekit.errors import DataError
 from judgekit.evaluation.merging import MergeRule, merge_orders
+from judgekit.evaluation.model_battles import battles
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import vote
 from judgekit.rows import json_line
 from judgekit.stats.bradley_terry import ALPHA
-from judgekit.stats.ranking import battles, rank
+from judgekit.stats.ranking import rank
 
 Values = Mapping[str, Any]
 """One row as the file has it."""

@@ -1,7 +1,6 @@
-"""Ranking answers or systems from verdicts on pairs: the model of Bradley and Terry (1952).
+"""Ranking answers or systems from verdicts on pairs by the model of ``bradley_terry``.
 
-The model is that of ``judgekit.stats.bradley_terry``. A tie is half a win for each (so every verdict weighs 1), an invalid
-verdict is left out and counted.
+A tie is half a win for each (so every verdict weighs 1), an invalid verdict is left out and counted.
 
 Shapes: N answers, G groups, R resamples.
 """
@@ -11,11 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.rows import ResponsePair, Verdict
 from judgekit.stats.bootstrap import Estimate, FloatArray, resample, sum_clusters
 from judgekit.stats.bradley_terry import ALPHA, DIGITS, elo, estimate
 
@@ -30,7 +28,7 @@ class Battle:
 
     a: str
     b: str
-    verdict: Verdict | None
+    verdict: Literal["A", "B", "tie"] | None
     group: str
     invalid: str | None = None
 
@@ -65,21 +63,6 @@ class Ranking:
     def strengths(self) -> dict[str, float]:
         """Strengths by name, best first."""
         return {place.name: place.strength.value or 0.0 for place in self.places}
-
-
-def battles(pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow]) -> list[Battle]:
-    """Verdicts on pairs as battles of who wrote the responses, ``model_a`` and ``model_b``; all orders and samples.
-
-    Verdicts on pairs whose writers are unknown or the same say nothing about a ranking and are left out.
-    """
-    known = {pair.id: pair for pair in pairs}
-    found = []
-    for row in verdicts:
-        pair = known[row.id]
-        if pair.model_a is not None and pair.model_b is not None and pair.model_a != pair.model_b:
-            reason = row.reason if row.verdict is None else None
-            found.append(Battle(pair.model_a, pair.model_b, row.verdict, pair.cluster, reason))
-    return found
 
 
 def rank(

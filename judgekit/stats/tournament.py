@@ -6,12 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from judgekit.evaluation.merging import MergeRule, merge_orders
-from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.evaluation.voting import vote
-from judgekit.rows import ResponsePair
 from judgekit.stats.bradley_terry import ALPHA
-from judgekit.stats.ranking import Battle, Ranking, battles, rank
+from judgekit.stats.ranking import Battle, Ranking, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +67,3 @@ def tournament(
         tuple(Meetings(games[row, column], wins.get((row, column), 0.0)) for column in order) for row in order
     )
     return Tournament(ranking, matrix, len({one.group for one in fought if one.verdict is not None}))
-
-
-def merged_battles(
-    pairs: Sequence[ResponsePair], verdicts: Iterable[VerdictRow], rule: MergeRule = "none"
-) -> list[Battle]:
-    """Verdicts on pairs of models' responses as battles: every verdict one, or one for each pair by a merge rule.
-
-    With a rule, of several samples first the majority counts.
-    """
-    if rule == "none":
-        return battles(pairs, verdicts)
-    merged = merge_orders(vote(verdicts), rule)
-    return [
-        Battle(pair.model_a, pair.model_b, merged[pair.id].verdict, pair.cluster, merged[pair.id].invalid)
-        for pair in pairs
-        if pair.id in merged and pair.model_a is not None and pair.model_b is not None and pair.model_a != pair.model_b
-    ]

@@ -15,16 +15,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from judgekit.rows import ORDERS, VERDICTS, Order
 from judgekit.stats.bootstrap import FloatArray
 
 A, B, TIE, INVALID = range(4)
-CODES: Mapping[str | None, int] = {**{name: code for code, name in enumerate(VERDICTS)}, None: INVALID}
 TABLE = (3, 4, 4)
 CELLS = 48
 
 
-def measure(table_GVV: FloatArray, orders: Sequence[Order], invalid_is_tie: bool = False) -> dict[str, FloatArray]:
+def measure(table_GVV: FloatArray, orders: Sequence[str], invalid_is_tie: bool = False) -> dict[str, FloatArray]:
     """All rates from the table of pair counts, NaN where undefined; metrics that do not apply are left out.
 
     - ``accuracy_ab``, ``accuracy_ba``: correct / pairs (an invalid verdict is not correct); ``accuracy``: their mean
@@ -56,7 +54,7 @@ def measure(table_GVV: FloatArray, orders: Sequence[Order], invalid_is_tie: bool
     rates |= _judged(pooled_GV, asked_GV)
     first, named = _positions(margins, orders)
     rates["first_position_rate"] = _share(first, named)
-    if len(orders) == len(ORDERS):
+    if len(orders) == 2:
         rates |= _both_orders(table_GVV)
     return rates
 
@@ -71,7 +69,7 @@ def measure_merged(table_GSF: FloatArray) -> dict[str, FloatArray]:
     return _judged(merged_GV, asked_GV)
 
 
-def decided(orders: Sequence[Order]) -> npt.NDArray[np.bool_]:
+def decided(orders: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Cells of the flat table with a valid verdict other than tie in an order that was judged."""
     _, ab, ba = np.indices(TABLE).reshape(3, CELLS)
     found = np.zeros(CELLS, dtype=np.bool_)
@@ -120,7 +118,7 @@ def _correct(margin_GV: FloatArray) -> FloatArray:
     return np.asarray(np.trace(margin_GV[..., :INVALID], axis1=-2, axis2=-1), dtype=np.float64)
 
 
-def _positions(margins: Mapping[str, FloatArray], orders: Sequence[Order]) -> tuple[FloatArray, FloatArray]:
+def _positions(margins: Mapping[str, FloatArray], orders: Sequence[str]) -> tuple[FloatArray, FloatArray]:
     """Verdicts naming the response shown first, and all that name one response."""
     shown_first = {"ab": A, "ba": B}
     first = np.sum([margins[order][..., shown_first[order]].sum(axis=-1) for order in orders], axis=0)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score as sklearn_kappa
-from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import compare_judges, mcnemar, paired_difference
+from judgekit.evaluation.compare import compare_judges, paired_difference
 from judgekit.evaluation.metrics import score
 from tests.evaluation.judges import both, pair, random_data, row
 
@@ -50,12 +49,6 @@ def test_paired_difference_refuses_what_it_cannot_compare() -> None:
         paired_difference([pair(0, None)], both(0, "A", "A"), both(0, "A", "A"))
     with pytest.raises(ValueError, match="not a mean over pairs"):
         paired_difference(pairs, [], [], "cohen_kappa")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 9), (40, 22), (7, 7)])
-def test_mcnemar_equals_statsmodels(only_a: int, only_b: int) -> None:
-    theirs = reference([[50, only_a], [only_b, 20]], exact=True).pvalue
-    assert mcnemar(only_a, only_b) == pytest.approx(theirs)
 
 
 def test_accuracy_compares_halves() -> None:

@@ -18,12 +18,12 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
-from judgekit.evaluation.agreement import cohen_kappa
 from judgekit.evaluation.benchmarks import load_benchmark
 from judgekit.evaluation.metrics import RATES, MetricValue, score
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
 from judgekit.schema.config import BenchmarkConfig
+from judgekit.stats.agreement import cohen_kappa
 from judgekit.stats.bootstrap import wilson
 from tests.evaluation.judges import CHOICES, MIRROR, both, pair, random_data, row
 

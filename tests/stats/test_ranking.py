@@ -10,9 +10,10 @@ import choix
 import numpy as np
 import pytest
 
+from judgekit.evaluation.model_battles import battles
 from judgekit.rows import ResponsePair, Verdict
 from judgekit.stats.bradley_terry import ALPHA, estimate
-from judgekit.stats.ranking import Battle, battles, rank
+from judgekit.stats.ranking import Battle, rank
 from tests.evaluation.judges import row
 
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from judgekit.evaluation.model_battles import merged_battles
 from judgekit.rows import ResponsePair, Verdict
 from judgekit.stats.bootstrap import FloatArray
 from judgekit.stats.ranking import Battle, Ranked, rank
-from judgekit.stats.tournament import merged_battles, tournament
+from judgekit.stats.tournament import tournament
 from tests.evaluation.judges import row
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import Difference
 from judgekit.report.html import asset, environment, write_page
 from judgekit.report.sweep.cells import Cell, shown, shown_cell
 from judgekit.report.sweep.effects import Effect, main_effects
@@ -29,6 +28,7 @@ from judgekit.report.sweep.panels import (
 from judgekit.report.sweep.study import SEED, Run, Study, View, read_study, short_names, swept, view, written
 from judgekit.report.table import Rate, heading
 from judgekit.report.text import markdown_cell
+from judgekit.stats.paired import Difference
 
 COLUMNS = ("accuracy", "consistency", "first_position_rate", "invalid_rate")
 """Metrics of the table of settings beside the one the sweep is read by."""
