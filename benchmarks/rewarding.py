@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from judgekit.preferences.actor import Rules, actor_pairs
-from judgekit.preferences.battles import Contest, judge_pairs
+from judgekit.preferences.judgment_battles import Contest, judge_pairs
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Verdict
 
 

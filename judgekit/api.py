@@ -22,12 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
+from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.metrics import Scores, score
-from judgekit.evaluation.numbers import Numbers, pair_numbers, point_numbers, section_numbers
-from judgekit.evaluation.scores import ScoreRow, mean_scores
-from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
+from judgekit.evaluation.verdict_metrics import Scores, score
 from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
@@ -35,6 +33,8 @@ from judgekit.sampling.backends import MakeSampler
 from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.score_rows import ScoreRow, mean_scores
+from judgekit.verdict_rows import VerdictRow, read_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,7 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import SCORED, identity, load_benchmark, load_scored
-from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.numbers import (
+from judgekit.evaluation.flat_metrics import (
     JUDGMENT_COLUMNS,
     Numbers,
     flip_numbers,
@@ -20,8 +19,7 @@ from judgekit.evaluation.numbers import (
     point_numbers,
     section_numbers,
 )
-from judgekit.evaluation.scores import mean_scores, read_scores
-from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
+from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.judges import OpenJudge, decoding, open_judge, starter_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
@@ -31,10 +29,12 @@ from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
 from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
+from judgekit.score_rows import mean_scores, read_scores
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.record import RunRecord
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
+from judgekit.verdict_rows import VerdictRow, read_verdicts, write_verdicts
 
 
 def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None = None) -> Numbers:

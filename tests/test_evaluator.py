@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.evaluator import evaluate, run_judge
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.sampling.base import Request
@@ -18,6 +17,7 @@ from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.verdict_rows import read_verdicts
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from judgekit.errors import DataError
-from judgekit.sampling.upkeep import Held, compact, everything, of_weights, older_than, prune, survey
+from judgekit.sampling.cache_maintenance import Held, compact, everything, of_weights, older_than, prune, survey
 
 
 def print_info(store: Path) -> None:

@@ -16,13 +16,13 @@ from rich.text import Text
 
 from judgekit.data.sources import read_pairs
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import Comparison, Measured, SideBySide, compare_judges
-from judgekit.evaluation.verdicts import VerdictRow, iter_verdicts
+from judgekit.evaluation.judge_comparison import Comparison, Measured, SideBySide, compare_judges
 from judgekit.evaluation.voting import vote
 from judgekit.report.page import read_manifest
-from judgekit.report.table import heading, percent
+from judgekit.report.results_table import heading, percent
 from judgekit.rows import ResponsePair, read_rows
 from judgekit.stats.bootstrap import Estimate
+from judgekit.verdict_rows import VerdictRow, iter_verdicts
 
 TABLE_WIDTH = 120
 

@@ -19,13 +19,13 @@ from judgekit.data.sources import read_pairs
 from judgekit.data.tournaments import read_outcomes, read_prompts, read_responses, tournament_pairs
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.model_battles import merged_battles
-from judgekit.evaluation.verdicts import iter_verdicts
 from judgekit.prompts.noisy import answer_prompt
-from judgekit.report.ranking import write_ranking_page
+from judgekit.report.ranking_page import write_ranking_page
 from judgekit.rows import json_line, write_rows
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.stats.ranking import Battle
 from judgekit.stats.tournament import Tournament, tournament
+from judgekit.verdict_rows import iter_verdicts
 
 _NAMED = re.compile(r"(?P<name>[\w.+-]+)=(?P<source>.+)")
 

@@ -8,8 +8,8 @@ from judgekit.errors import DataError
 from judgekit.report import build_report, results_markdown
 from judgekit.report.page import read_manifest
 from judgekit.report.sweep import build_sweep_report, sweep_markdown
-from judgekit.sweeps.files import SWEEP_FILE
-from judgekit.tracking.local import read_summary
+from judgekit.sweep_folder import SWEEP_FILE
+from judgekit.tracking.local_files import read_summary
 
 
 def report(folder: Path, *, markdown: bool = False, metric: str | None = None, judge: str | None = None) -> None:

@@ -15,10 +15,10 @@ from rich.console import Console
 from judgekit.locks import alive
 from judgekit.report.sweep import build_sweep_report
 from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.sweep_folder import Sweep, SweepJob, note, read_sweep
 from judgekit.sweeps import slurm
 from judgekit.sweeps.board import table
 from judgekit.sweeps.collect import collect, write_table
-from judgekit.sweeps.files import Sweep, SweepJob, note, read_sweep
 from judgekit.sweeps.launching import enqueue, run, say, shown
 from judgekit.sweeps.status import ACTIVE, statuses, summary
 

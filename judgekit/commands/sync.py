@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from judgekit.errors import DataError, StageError
-from judgekit.sweeps.files import read_manifest
+from judgekit.sweep_folder import read_manifest
 
 QUIET_SECONDS = 120.0
 """A run that has written nothing for so long does not go on, whatever its manifest says."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from judgekit.evaluation.merging import MergeRule, merge_orders
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import vote
 from judgekit.rows import ResponsePair
 from judgekit.stats.ranking import Battle
+from judgekit.verdict_rows import VerdictRow
 
 
 def battles(pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow]) -> list[Battle]:

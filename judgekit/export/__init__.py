@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from judgekit.errors import StageError
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
 
 CARD = "README.md"
 _MARK = "\n- judgekit\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
 from judgekit.models import obtain
 from judgekit.prompts import pair_protocol
 from judgekit.rows import ResponsePair

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.evaluation.scores import ScoreRow
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.mentions import swap_mentions
 from judgekit.rows import Demonstration, Judgment, Response, ResponsePair
+from judgekit.score_rows import ScoreRow
 
 
 @dataclass(frozen=True, slots=True)

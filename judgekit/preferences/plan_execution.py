@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.preferences.judgments import CUT, JudgmentPair, balance_positions
+from judgekit.preferences.judgment_balance import CUT, JudgmentPair, balance_positions
 from judgekit.randomness import draw_bits, pick
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from judgekit.data.worked_critiques import worked_critiques, worked_reference
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import rate_responses
-from judgekit.evaluation.scores import mean_scores, read_scores
 from judgekit.preferences.eval_instruct import pair_rows, point_rows, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, known_task
@@ -35,6 +34,7 @@ from judgekit.recipes.training import train_judge
 from judgekit.rows import Demonstration, Instruction, ResponsePair, read_rows, write_rows
 from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.prompts import CritiquePairPrompt
+from judgekit.score_rows import mean_scores, read_scores
 from judgekit.stats.correlation import pearson
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights

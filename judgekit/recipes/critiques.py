@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal
 
-from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.preferences.eval_instruct import cross_validate, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
@@ -20,6 +19,7 @@ from judgekit.recipes.stages import PROMPT_TOKENS
 from judgekit.recipes.teaching import Question, Teacher
 from judgekit.rows import Judgment, ResponsePair, read_rows, write_rows
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
+from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.store import Artifact, Workspace
 
 Split = Literal["d1", "validation"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
-from judgekit.data.worked import Worked
+from judgekit.data.worked_judgments import Worked
 from judgekit.preferences.plan_execution import Rules, select
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner

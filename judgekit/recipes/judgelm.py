@@ -13,7 +13,7 @@ from pathlib import Path
 
 from judgekit.data.judgelm_rows import read_reviewed
 from judgekit.errors import StageError
-from judgekit.preferences.augmentation import Rates, Reviewed, augmented
+from judgekit.preferences.judgelm_augmentation import Rates, Reviewed, augmented
 from judgekit.prompts.judgelm import JudgeLM
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.candidates import candidate_pairs

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import judge_pairs
-from judgekit.preferences.judgments import JudgmentPair
+from judgekit.preferences.judgment_balance import JudgmentPair
 from judgekit.prompts.base import PairProtocol
 from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.recipes.stages import PROMPT_TOKENS, orders

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from judgekit.evaluation.bias_report import MetaReport, bias_numbers, collapse, report_meta, report_scores, to_values
+from judgekit.evaluation.iteration_bias import MetaReport, bias_numbers, collapse, report_meta, report_scores, to_values
 from judgekit.evaluation.judging import judge_pairs as compare
-from judgekit.preferences import battles
-from judgekit.preferences.battles import Contests, contests
+from judgekit.preferences import judgment_battles
+from judgekit.preferences.judgment_battles import Contests, contests
 from judgekit.prompts.base import PointProtocol
 from judgekit.prompts.meta_judge import MetaJudge, judged
 from judgekit.randomness import draw_bits
@@ -102,7 +102,7 @@ def pair_judgments(
     settings |= {"min_valid": recipe.min_valid, "prompts": recipe.meta.prompts, "prompt": asdict(lab.config.prompt)}
 
     def build(workspace: Workspace) -> None:
-        found = battles.judge_pairs(
+        found = judgment_battles.judge_pairs(
             _contests(lab, responses, judgments).kept, _comparisons(comparisons),
             seed=lab.config.seed, alpha=recipe.meta.elo_penalty, max_chars=max_chars,
         )  # fmt: skip
@@ -111,7 +111,7 @@ def pair_judgments(
         rows = []
         for pair in found.kept:
             shown = Response(pair.candidate.id, pair.candidate.instruction, pair.candidate.text)
-            key = battles.comparison(pair.candidate, pair.chosen, pair.rejected)
+            key = judgment_battles.comparison(pair.candidate, pair.chosen, pair.rejected)
             rows.append(Preference(key, protocol.score_prompt(shown), pair.chosen.text, pair.rejected.text))
         write_rows(workspace.path / "rows.jsonl", rows)
         write_rows(workspace.path / "pairs.jsonl", found.kept)

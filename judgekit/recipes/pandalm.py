@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 from math import comb
 from typing import Any
 
-from judgekit.data.worked import worked_judgment
-from judgekit.preferences.agreement import agreed
+from judgekit.data.worked_judgments import worked_judgment
+from judgekit.preferences.agreed_judgments import agreed
 from judgekit.prompts.base import name_response
 from judgekit.prompts.pandalm import PandaLM, Parts
 from judgekit.recipes.candidates import candidate_pairs

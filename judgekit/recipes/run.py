@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from judgekit.evaluation.numbers import (
+from judgekit.evaluation.flat_metrics import (
     JUDGMENT_COLUMNS,
     flip_numbers,
     judgment_rows,
@@ -19,8 +19,6 @@ from judgekit.evaluation.numbers import (
     point_numbers,
     section_numbers,
 )
-from judgekit.evaluation.scores import mean_scores, read_scores
-from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol
 from judgekit.recipes.critiquellm import critiquellm
@@ -37,10 +35,12 @@ from judgekit.report.terminal import show_results
 from judgekit.rows import ResponsePair, ScoredResponse, read_rows
 from judgekit.sampling.base import Sampler
 from judgekit.schema.config import RunConfig
+from judgekit.score_rows import mean_scores, read_scores
 from judgekit.store import Artifact, write_json_atomic
 from judgekit.tracking import Number
 from judgekit.tracking.progress import ProgressDisplay
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
+from judgekit.verdict_rows import read_verdicts
 from judgekit.weights import Weights
 
 RESAMPLES = 200

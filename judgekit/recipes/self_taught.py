@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from judgekit.preferences.rejection import Rules, contrasts, demonstrations
+from judgekit.preferences.rejection_sampling import Rules, contrasts, demonstrations
 from judgekit.prompts import pair_protocol
 from judgekit.prompts.base import PairProtocol, WorkedProtocol
 from judgekit.recipes.judgments import sample_judgments, write_training_rows

@@ -15,7 +15,6 @@ from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import has_source, identity, load_benchmark
 from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.evaluation.voting import vote
 from judgekit.prompts.base import PairProtocol, PointProtocol
 from judgekit.recipes.lab import Handle, Judge, Lab, section
@@ -24,6 +23,7 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.config import BenchmarkConfig
 from judgekit.store import Artifact, Workspace
+from judgekit.verdict_rows import VerdictRow, write_verdicts
 from judgekit.weights import Weights
 
 PROMPT_TOKENS = 300

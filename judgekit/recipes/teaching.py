@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from judgekit.errors import StageError
-from judgekit.evaluation.scores import ScoreRow
 from judgekit.judges import find_judge, judge_weights
 from judgekit.models import find
 from judgekit.prompts.base import PairProtocol, PointProtocol, Verdicts, name_response
@@ -26,6 +25,7 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.schema.config import OpenAIConfig, SamplerConfig
 from judgekit.schema.prompts import PromptConfig
+from judgekit.score_rows import ScoreRow
 from judgekit.store import Workspace
 
 CHUNK = 1024

@@ -12,7 +12,7 @@ from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.schema.optim import OptimConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.tracking.progress import StageProgress
-from judgekit.training.job import Task, reference_settings
+from judgekit.training.training_job import Task, reference_settings
 from judgekit.weights import Weights
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from judgekit.data.worked import Worked, WorkedScore, worked_judgment, worked_responses, worked_score
+from judgekit.data.worked_judgments import Worked, WorkedScore, worked_judgment, worked_responses, worked_score
 from judgekit.prompts.base import WorkedPointProtocol, WorkedProtocol, name_response
 from judgekit.prompts.meta_judge import MetaJudge, judged
 from judgekit.prompts.noisy import answer_prompt

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from judgekit.evaluation.agreement import JudgeAgreement, judge_agreement
-from judgekit.evaluation.calibration import calibrate
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_agreement import JudgeAgreement, judge_agreement
+from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.charts import Bars, Plot, Point, bars, number, plot
-from judgekit.report.files import JudgedBenchmark
-from judgekit.report.table import percent
+from judgekit.report.judged_benchmark import JudgedBenchmark
+from judgekit.report.results_table import percent
 from judgekit.rows import ResponsePair
 from judgekit.stats.bootstrap import Estimate
+from judgekit.verdict_rows import VerdictRow
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from judgekit.report.figures import shown
 from judgekit.report.page import read_page
-from judgekit.report.table import METRICS, heading, percent
-from judgekit.report.text import count, duration, moment, plain, shortened
+from judgekit.report.results_table import METRICS, heading, percent
+from judgekit.report.shown_text import count, duration, moment, plain, shortened
 from judgekit.stats.bootstrap import Estimate
 
 

@@ -12,15 +12,15 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError
-from judgekit.report.bias import BiasIteration, read_bias
 from judgekit.report.charts import Curve, curve
 from judgekit.report.figures import Figures, draw_figures
-from judgekit.report.files import JudgedBenchmark, read_benchmark
-from judgekit.report.further import FurtherRow, further_rows
-from judgekit.report.judgments import MOST_JUDGMENTS, Browser, browser
-from judgekit.report.table import ResultRow, results_table
+from judgekit.report.iteration_bias import BiasIteration, read_bias
+from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
+from judgekit.report.judgment_browser import MOST_JUDGMENTS, Browser, browser
+from judgekit.report.results_table import ResultRow, results_table
+from judgekit.report.secondary_metrics import FurtherRow, further_rows
 from judgekit.tracking.base import Point
-from judgekit.tracking.local import read_series, read_summary
+from judgekit.tracking.local_files import read_series, read_summary
 
 
 @dataclass(frozen=True, slots=True)

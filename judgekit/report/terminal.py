@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from judgekit.report.further import further_rows
-from judgekit.report.table import print_results
+from judgekit.report.results_table import print_results
+from judgekit.report.secondary_metrics import further_rows
 
 TABLE_WIDTH = 100
 FURTHER_ROWS = 24

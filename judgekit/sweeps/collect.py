@@ -11,8 +11,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from judgekit.errors import DataError
-from judgekit.sweeps.files import Sweep, read_manifest
-from judgekit.sweeps.outcomes import Row, override_values, run_cost, run_numbers
+from judgekit.run_results import Row, override_values, run_cost, run_numbers
+from judgekit.sweep_folder import Sweep, read_manifest
 from judgekit.sweeps.status import JobStatus, statuses
 
 

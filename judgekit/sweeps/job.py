@@ -19,7 +19,7 @@ from judgekit.locks import held
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.validation import build
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, is_finished, note, read_frozen, read_sweep
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, is_finished, note, read_frozen, read_sweep
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

@@ -12,9 +12,9 @@ from time import sleep
 
 from judgekit.errors import ConfigError, DataError, Problem, StageError
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
 from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
 from judgekit.sweeps.status import ACTIVE, statuses
 
 log = logging.getLogger(__name__)

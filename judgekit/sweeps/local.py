@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from judgekit.errors import JudgekitError
 from judgekit.locks import Busy
+from judgekit.sweep_folder import Sweep, SweepJob, history, note
 from judgekit.sweeps.board import Board, plain
-from judgekit.sweeps.files import Sweep, SweepJob, history, note
 from judgekit.sweeps.job import run_job
 from judgekit.sweeps.status import job_status
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweeps.files import Sweep, SweepJob
+from judgekit.sweep_folder import Sweep, SweepJob
 from judgekit.sweeps.job import SlurmJob
 
 FOLDER = "jobs/slurm"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from judgekit.locks import alive
+from judgekit.sweep_folder import Event, Sweep, SweepJob, history, is_finished, read_manifest
 from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Event, Sweep, SweepJob, history, is_finished, read_manifest
 
 State = Literal[
     "never started", "queued", "running", "pre-empted", "done", "failed", "timed out", "cancelled", "killed",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import MissingExtraError
-from judgekit.sweeps.files import read_manifest
-from judgekit.sweeps.outcomes import final_numbers, run_cost, run_numbers
+from judgekit.run_results import final_numbers, run_cost, run_numbers
+from judgekit.sweep_folder import read_manifest
 from judgekit.tracking.base import Number, Place, Point, Replay, Status
 
 FLUSH_STEPS = 20

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from judgekit.run_results import final_numbers, run_cost, run_numbers
 from judgekit.schema.config import LoggerConfig
-from judgekit.sweeps.files import read_manifest
-from judgekit.sweeps.outcomes import final_numbers, run_cost, run_numbers
+from judgekit.sweep_folder import read_manifest
 from judgekit.tracking.base import Number, Place, Point, Replay, Status
-from judgekit.tracking.local import read_summary
+from judgekit.tracking.local_files import read_summary
 
 if TYPE_CHECKING:
     import wandb

@@ -23,9 +23,9 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from judgekit.errors import StageError
 from judgekit.randomness import draw_bits
 from judgekit.training.checkpoints import Checkpoints, Progress
-from judgekit.training.job import Job, Plan
 from judgekit.training.lora import load_model, save_model
 from judgekit.training.module import Batches, JudgeModule
+from judgekit.training.training_job import Job, Plan
 
 PATIENCE = timedelta(hours=6)
 """How long processes wait for one another before they give up."""

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from judgekit.errors import JudgekitError, ModelError, StageError
 from judgekit.training.fitting import Listener
-from judgekit.training.job import Job
+from judgekit.training.training_job import Job
 
 Lines = queue.Queue[bytes | None]
 GO, STOP = "go", "stop"

@@ -16,8 +16,8 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.training.batches import Encoded, encode_rows
 from judgekit.training.checkpoints import Checkpoints
 from judgekit.training.fitting import Listener, fit
-from judgekit.training.job import Job, Plan, Task, make_plan, weights_key
 from judgekit.training.ranks import run_ranks
+from judgekit.training.training_job import Job, Plan, Task, make_plan, weights_key
 from judgekit.weights import Weights
 
 OnStep = Callable[[int, dict[str, float]], None]

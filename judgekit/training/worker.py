@@ -73,9 +73,9 @@ def work(path: Path, channel: Channel) -> None:
     """Train this process's share."""
     from judgekit.training.checkpoints import Checkpoints
     from judgekit.training.fitting import Listener, fit
-    from judgekit.training.job import Job, weights_key
     from judgekit.training.ranks import STOP
     from judgekit.training.trainer import prepare
+    from judgekit.training.training_job import Job, weights_key
 
     job = Job.read(path)
     plan, encoded = prepare(job)

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from judgekit.evaluation.agreement import tie_agreement
-from judgekit.evaluation.bias import decisiveness, effects, longer_responses, own_responses, preference
-from judgekit.evaluation.calibration import average_orders, calibrate
-from judgekit.evaluation.compare import paired_difference
+from judgekit.evaluation.judge_comparison import paired_difference
 from judgekit.evaluation.merging import RULES
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.sections import rewardbench, rm_bench
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_agreement import tie_agreement
+from judgekit.evaluation.verdict_bias import decisiveness, effects, longer_responses, own_responses, preference
+from judgekit.evaluation.verdict_calibration import average_orders, calibrate
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.voting import majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import CHOICES, both
 
 Pairs, Rows = list[ResponsePair], list[VerdictRow]

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from judgekit.evaluation.bias import effects
-from judgekit.evaluation.calibration import calibrate
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.pointwise import central_tendency
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_bias import effects
+from judgekit.evaluation.verdict_calibration import calibrate
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, Verdict
 from judgekit.stats.bootstrap import Estimate
 from judgekit.stats.logistic import Coefficient
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import biased_judge
 
 SIMULATIONS = 200

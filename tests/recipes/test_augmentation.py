@@ -15,7 +15,7 @@ from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
 from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
 

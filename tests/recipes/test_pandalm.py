@@ -37,7 +37,7 @@ from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

@@ -22,7 +22,7 @@ from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig, RunConfi
 from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from tests.helpers import ScriptedSampler
 from tests.sampling.scripted_server import Answer, Body, ScriptedServer, last, refusal, reply
 from tests.training.tiny import make_model

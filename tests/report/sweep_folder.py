@@ -9,11 +9,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import VerdictRow, verdict_values
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import Order, ResponsePair, Verdict, write_rows
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, note
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, note
+from judgekit.verdict_rows import VerdictRow, verdict_values
 from tests.report.run_folder import HOSTILE, evaluation_pair, flat
 
 Values = Mapping[str, Any]

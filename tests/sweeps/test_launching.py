@@ -14,8 +14,8 @@ from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.locks import held
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LocalLauncherConfig, SlurmLauncherConfig
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, history, read_frozen, read_sweep
 from judgekit.sweeps import launching, local
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, read_frozen, read_sweep
 from judgekit.sweeps.job import SlurmJob, main, run_job, thaw
 from judgekit.sweeps.launching import launch
 from judgekit.sweeps.status import statuses

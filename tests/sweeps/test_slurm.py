@@ -7,8 +7,8 @@ import pytest
 
 from judgekit.errors import StageError
 from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.sweep_folder import Sweep, SweepJob, read_sweep
 from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Sweep, SweepJob, read_sweep
 from judgekit.sweeps.launching import launch
 from tests.sweeps.jobs import prepare
 

@@ -11,8 +11,8 @@ import pytest
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.store import write_json_atomic
+from judgekit.sweep_folder import Sweep, SweepJob, config_digest, history, note
 from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Sweep, SweepJob, config_digest, history, note
 from judgekit.sweeps.status import job_status, statuses, summary
 from tests.sweeps.jobs import finish
 

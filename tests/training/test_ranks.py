@@ -24,7 +24,7 @@ from judgekit.schema.config import LossConfig
 from judgekit.training import ranks
 from judgekit.training.batches import Unit, pack, share, split
 from judgekit.training.fitting import Listener
-from judgekit.training.job import Job
+from judgekit.training.training_job import Job
 from judgekit.weights import Weights
 from tests.training.test_trainer import OPTIM, TRAINER, Killed, Stage, assert_same
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from judgekit.report.results_table import METRICS, percent
 from judgekit.report.sweep.study import SEED, Measured
-from judgekit.report.table import METRICS, percent
 
 Z95 = 0.975
 

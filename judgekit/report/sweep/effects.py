@@ -11,13 +11,13 @@ from statistics import fmean, stdev
 from typing import cast, get_args
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import PairMetric, successes
-from judgekit.evaluation.verdicts import iter_verdicts
+from judgekit.evaluation.judge_comparison import PairMetric, successes
 from judgekit.evaluation.voting import vote
 from judgekit.report.sweep.cells import t_interval
 from judgekit.report.sweep.study import SEED, Measured, Value, View
 from judgekit.rows import ResponsePair, read_rows
 from judgekit.stats.paired import Difference, success_difference
+from judgekit.verdict_rows import iter_verdicts
 
 Successes = Mapping[str, tuple[str, int]]
 """By pair id: its cluster, and how far the judge succeeded on it."""

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from judgekit.errors import DataError
 from judgekit.report.html import asset, environment, write_page
+from judgekit.report.results_table import Rate, heading
+from judgekit.report.shown_text import markdown_cell
 from judgekit.report.sweep.cells import Cell, shown, shown_cell
 from judgekit.report.sweep.effects import Effect, main_effects
 from judgekit.report.sweep.panels import (
@@ -26,8 +28,6 @@ from judgekit.report.sweep.panels import (
     title,
 )
 from judgekit.report.sweep.study import SEED, Run, Study, View, read_study, short_names, swept, view, written
-from judgekit.report.table import Rate, heading
-from judgekit.report.text import markdown_cell
 from judgekit.stats.paired import Difference
 
 COLUMNS = ("accuracy", "consistency", "first_position_rate", "invalid_rate")

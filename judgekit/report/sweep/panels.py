@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
+from judgekit.report.results_table import BEST, heading
 from judgekit.report.sweep.cells import RATES, Cell, cell, shown_cell
 from judgekit.report.sweep.charts import MARKS, Chart, Spot, chart
 from judgekit.report.sweep.study import Measured, Value, View, balanced, grouped, numeric, written
-from judgekit.report.table import BEST, heading
 
 BIASES = ("first_position_rate", "invalid_rate")
 """Metrics that each key has a panel of, beside the one the sweep is read by."""

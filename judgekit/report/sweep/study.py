@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judgekit.report.table import Rate
+from judgekit.report.results_table import Rate
+from judgekit.run_results import final_judge, override_values, run_cost, run_numbers
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweeps.files import Sweep, read_frozen, read_manifest, read_sweep
-from judgekit.sweeps.outcomes import final_judge, override_values, run_cost, run_numbers
+from judgekit.sweep_folder import Sweep, read_frozen, read_manifest, read_sweep
 from judgekit.sweeps.status import statuses
 
 Value = bool | int | float | str | None

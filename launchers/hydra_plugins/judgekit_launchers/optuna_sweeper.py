@@ -111,8 +111,8 @@ class OptunaSweeper(Sweeper):
 
     def _reached(self, number: int) -> float | None:
         """What a job reached; None when it failed or has no such number."""
-        from judgekit.sweeps.files import is_finished, read_manifest, read_sweep
-        from judgekit.sweeps.outcomes import final_numbers, run_numbers
+        from judgekit.run_results import final_numbers, run_numbers
+        from judgekit.sweep_folder import is_finished, read_manifest, read_sweep
 
         sweep = read_sweep(Path(str(self._config.hydra.sweep.dir)))
         job = next(job for job in sweep.jobs if job.num == number)
