@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, read_rows, write_rows
+from judgekit.run_folder import RunFolder, judge_folder, leave
 from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
 from judgekit.schema.config import BenchmarkConfig
@@ -47,19 +47,14 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         with open_judge(config.judge, config.sampler, config.prompt, store, progress, make_sampler) as judge:
             record.manifest |= {"judges": [judge.name], "judge_digest": judge.digest, "prompt": asdict(judge.prompt)}
-            if (folder := run_judge(config.judge.path)) is not None:
+            path = config.judge.path
+            if path is not None and (folder := judge_folder(Path(path))) is not None:
                 record.tracker.artifact(f"judge-{judge.name}", "model", folder, used=True)
             numbers = _Evaluation(config, run_dir, record, Store(store), judge).measure()
         record.summary(numbers)
     report = build_report(run_dir)
     show_results(numbers, [judge.name], list(config.benchmark), report)
     return numbers
-
-
-def run_judge(path: str | None) -> Path | None:
-    """The folder of a judge that a run left, None for any other judge."""
-    places = [] if path is None else [Path(path) / "judge", Path(path)]
-    return next((place for place in places if (place / "judge.yaml").is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -86,8 +81,8 @@ class _Evaluation:
         rows = self._pairs(name, benchmark)
         pairs = read_rows(rows.file("pairs.jsonl"), ResponsePair)
         found = self._verdicts(name, rows, pairs)
-        self._leave(rows.file("pairs.jsonl"), f"pairs/{name}.jsonl")
-        self._leave(found.file("verdicts.jsonl"), f"verdicts/{judge}.{name}.jsonl")
+        leave(rows.file("pairs.jsonl"), self._folder.pairs(name))
+        leave(found.file("verdicts.jsonl"), self._folder.verdicts(judge, name))
         self.record.manifest["benchmarks"][name] = {"pairs": len(pairs)}
         verdicts = read_verdicts(found.file("verdicts.jsonl"))
         table += judgment_rows(name, pairs, verdicts)
@@ -125,8 +120,8 @@ class _Evaluation:
             workspace.count(scores=len(rated), invalid=sum(row.score is None for row in rated))
 
         found = self._stage(f"scores/{judge.name}/{name}", self._asked(self._samples), [judge.digest, rows], build)
-        self._leave(rows.file("responses.jsonl"), f"responses/{name}.jsonl")
-        self._leave(found.file("scores.jsonl"), f"scores/{judge.name}.{name}.jsonl")
+        leave(rows.file("responses.jsonl"), self._folder.responses(name))
+        leave(found.file("scores.jsonl"), self._folder.scores(judge.name, name))
         self.record.manifest["benchmarks"][name] = {"responses": len(responses)}
         scores = mean_scores(read_scores(found.file("scores.jsonl")))
         config = self.config
@@ -199,10 +194,9 @@ class _Evaluation:
         self.record.stage(name, artifact)
         return artifact
 
-    def _leave(self, source: Path, name: str) -> None:
-        target = self.run_dir / name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(source, target)
+    @property
+    def _folder(self) -> RunFolder:
+        return RunFolder(self.run_dir)
 
 
 def _any(rows: Sequence[Any], name: str) -> Sequence[Any]:

@@ -17,6 +17,7 @@ from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
 from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
@@ -25,8 +26,6 @@ from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
 from judgekit.weights import Weights
 
-JUDGE_FILE = "judge.yaml"
-"""In a folder that a run leaves: protocol, decoding and base model of its judge."""
 LONGEST_CONTEXT = 8192
 """Context in tokens given to a model folder whose configuration names none or a longer one."""
 KINDS = (
@@ -224,14 +223,13 @@ def _named(judge: JudgeConfig) -> FoundJudge:
 
 
 def _in_folder(folder: Path, judge: JudgeConfig) -> FoundJudge:
-    for inner in (folder / "judge", folder):
-        if (inner / JUDGE_FILE).is_file():
-            return _left_by_run(inner, judge)
+    if (left := judge_folder(folder)) is not None:
+        return _left_by_run(left, judge)
     if (folder / "adapter_config.json").is_file():
         return FoundJudge(_name(folder), judge.model or _base_of(folder), folder)
     if (folder / "config.json").is_file():
         return FoundJudge(_name(folder), _whole(check_folder(folder)))
-    if (folder / "manifest.json").is_file():
+    if RunFolder(folder).manifest.is_file():
         raise ModelError(f"{folder} is a run that has left no judge: give its command again to finish it. {KINDS}.")
     raise ModelError(f"{folder} is not a judge{'' if folder.is_dir() else ': there is no such folder'}. {KINDS}.")
 
@@ -301,7 +299,7 @@ def starter_pairs(judge: JudgeConfig) -> Path | None:
     if judge.path is None:
         return None
     places = (Path(judge.path), Path(judge.path).absolute().parent)
-    files = (folder / "pairs" / "starter.jsonl" for folder in places)
+    files = (RunFolder(folder).pairs("starter") for folder in places)
     return next((file for file in files if file.is_file()), None)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -27,15 +25,6 @@ def _value(text: str) -> Any:
     except yaml.YAMLError:
         return text
     return value if isinstance(value, bool | int | float) else text.strip("'\"")
-
-
-def run_numbers(run_dir: Path) -> Row:
-    """``metrics.json`` of a run; empty when there is none that can be read."""
-    try:
-        values = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}
 
 
 def run_cost(manifest: Mapping[str, Any]) -> Row:

@@ -3,10 +3,9 @@
 SWEEP_DIR/sweep.json       its jobs: overrides, folders, SLURM ids; and the launcher's settings
 SWEEP_DIR/jobs/N.yaml      the frozen configuration that job N runs from
 SWEEP_DIR/jobs/N.jsonl     what happened to job N: submitted, started, requeued, ended, cancelled
-SWEEP_DIR/jobs/N.alive     touched while job N runs
-SWEEP_DIR/jobs/N.lock      held while job N runs
+SWEEP_DIR/jobs/N.lock      held while job N runs, by whom ``N.holder`` says
 SWEEP_DIR/jobs/N.log       what job N printed, when it ran in a process of its own on this machine
-SWEEP_DIR/slurm/           submission scripts and output of SLURM jobs
+SWEEP_DIR/jobs/slurm/      submission scripts and output of SLURM jobs
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from filelock import FileLock
 
 from judgekit.errors import DataError
 from judgekit.randomness import digest
+from judgekit.run_folder import RunFolder
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.launchers import LAUNCHERS, LauncherConfig
@@ -31,6 +31,7 @@ from judgekit.schema.validation import build
 from judgekit.store import write_json_atomic
 
 SWEEP_FILE = "sweep.json"
+JOBS = "jobs"
 Event = dict[str, Any]
 
 
@@ -65,13 +66,42 @@ class Sweep:
     launcher: LauncherConfig
     jobs: tuple[SweepJob, ...] = ()
 
-    def run_dir(self, job: SweepJob) -> Path:
+    def run(self, job: SweepJob) -> RunFolder:
         """The run folder of a job."""
-        return self.folder / job.folder
+        return RunFolder(self.folder / job.folder)
 
-    def file(self, job: SweepJob, ending: str) -> Path:
-        """One of the files about a job."""
-        return self.folder / "jobs" / f"{job.num}.{ending}"
+    def config(self, job: SweepJob) -> Path:
+        """The frozen configuration a job runs from."""
+        return self._file(job, "yaml")
+
+    def events(self, job: SweepJob) -> Path:
+        """What happened to a job; see ``note`` and ``history``."""
+        return self._file(job, "jsonl")
+
+    def running(self, job: SweepJob) -> Path:
+        """Lock of a job while it runs."""
+        return self._file(job, "lock")
+
+    def holder(self, job: SweepJob) -> Path:
+        """Who holds the lock; see ``locks.alive``."""
+        return self._file(job, "holder")
+
+    def log(self, job: SweepJob) -> Path:
+        """What a job printed, when it ran in a process of its own on this machine."""
+        return self._file(job, "log")
+
+    def _file(self, job: SweepJob, ending: str) -> Path:
+        return self.folder / JOBS / f"{job.num}.{ending}"
+
+    @property
+    def slurm(self) -> Path:
+        """Submission scripts and output of SLURM jobs."""
+        return self.folder / JOBS / "slurm"
+
+    @property
+    def report(self) -> Path:
+        """The sweep's report."""
+        return RunFolder(self.folder).report
 
     def with_jobs(self, jobs: Iterable[SweepJob]) -> Sweep:
         """With these jobs added, or in place of those with the same numbers."""
@@ -180,18 +210,3 @@ def read_frozen(path: Path) -> Frozen:
 def config_digest(config: RunConfig | EvalConfig) -> str:
     """Digest of a configuration, as ``manifest.json`` holds it."""
     return digest(asdict(config))
-
-
-def read_manifest(run_dir: Path) -> dict[str, Any]:
-    """``manifest.json`` of a run; empty when there is none that can be read."""
-    try:
-        values = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def is_finished(run_dir: Path, digest: str) -> bool:
-    """Whether the folder holds a finished run of the configuration with this digest."""
-    manifest = read_manifest(run_dir)
-    return bool(manifest.get("status") == "finished" and manifest.get("config_digest") == digest)

@@ -1,4 +1,4 @@
-"""How good a judge is: all metrics of its verdicts on labelled pairs, with intervals. ``stats.verdict_rates`` defines them."""
+"""How good a judge is: all metrics of its verdicts on labelled pairs, with intervals, from ``stats.verdict_rates``."""
 
 from __future__ import annotations
 

@@ -12,10 +12,9 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError, StageError
-from judgekit.report.page import read_manifest
+from judgekit.run_folder import JUDGE_FILE, RunFolder
 from judgekit.schema.config import ModelConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
-from judgekit.tracking.local_files import read_summary
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,23 @@ class ExportRun:
         :raises DataError: a file is missing or cannot be read
         :raises StageError: the run is not finished, or left no trained weights
         """
-        manifest = read_manifest(run_dir)
+        folder = RunFolder(run_dir)
+        manifest = folder.read_manifest()
         if manifest.get("status") != "finished":
             raise StageError(
                 f"The run in {run_dir} is not finished (status: {manifest.get('status')}). "
                 f"Give its command again, then export: {manifest.get('command')}"
             )
-        weights = run_dir / "judge"
+        weights = folder.judge
         if not any(weights.glob("*.safetensors")):
             raise StageError(f"{weights} holds no trained weights, so there is nothing to export.")
-        config, judge = _yaml(run_dir / "config.yaml"), _yaml(weights / "judge.yaml")
-        return cls(run_dir, manifest, config, read_summary(run_dir), judge)
+        config, judge = _yaml(folder.config), _yaml(weights / JUDGE_FILE)
+        return cls(run_dir, manifest, config, folder.read_metrics(), judge)
 
     @property
     def weights(self) -> Path:
         """Folder of the trained weights."""
-        return self.path / "judge"
+        return RunFolder(self.path).judge
 
     @property
     def is_adapter(self) -> bool:

@@ -29,6 +29,7 @@ from judgekit.rows import (
     read_rows,
     write_rows,
 )
+from judgekit.run_folder import BIAS_FILE
 from judgekit.schema.rewarding import CollapseConfig, IterationConfig, MetaRewardingConfig
 from judgekit.store import Artifact, Workspace, write_json_atomic
 
@@ -130,9 +131,6 @@ def pair_judgments(
 def _comparisons(stage: Handle) -> list[Judgment]:
     assert isinstance(stage, Artifact)
     return read_rows(stage.file("comparisons.jsonl"), Judgment)
-
-
-BIAS_FILE = "bias.json"
 
 
 def report_bias(

@@ -25,7 +25,7 @@ from judgekit.recipes.critiquellm import critiquellm
 from judgekit.recipes.evalplanner import evalplanner
 from judgekit.recipes.judgelm import judgelm
 from judgekit.recipes.lab import Judge, Lab, Outcome
-from judgekit.recipes.meta_judging import BIAS_FILE, read_bias
+from judgekit.recipes.meta_judging import read_bias
 from judgekit.recipes.meta_rewarding import meta_rewarding
 from judgekit.recipes.pandalm import pandalm
 from judgekit.recipes.self_rewarding import self_rewarding
@@ -33,6 +33,7 @@ from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
 from judgekit.rows import ResponsePair, ScoredResponse, read_rows
+from judgekit.run_folder import JUDGE_FILE, RunFolder, leave
 from judgekit.sampling.base import Sampler
 from judgekit.schema.config import RunConfig
 from judgekit.score_rows import mean_scores, read_scores
@@ -78,26 +79,25 @@ def execute(
 def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Number]:
     """Score all verdicts; leave pairs, verdicts and numbers in the run's folder."""
     numbers: dict[str, Number] = {}
-    for folder in ("pairs", "verdicts"):
-        (run_dir / folder).mkdir(exist_ok=True)
+    folder = RunFolder(run_dir)
     pairs: dict[str, list[ResponsePair]] = {}
     for name, handle in outcome.benchmarks.items():
         assert isinstance(handle, Artifact)
-        shutil.copyfile(handle.file("pairs.jsonl"), run_dir / "pairs" / f"{name}.jsonl")
+        leave(handle.file("pairs.jsonl"), folder.pairs(name))
         pairs[name] = read_rows(handle.file("pairs.jsonl"), ResponsePair)
         lab.record.manifest["benchmarks"][name] = {"pairs": len(pairs[name])}
     lab.record.manifest |= {"judges": [judge.name for judge in outcome.judges], "final_judge": outcome.final.name}
     for (judge, name), handle in outcome.verdicts.items():
         assert isinstance(handle, Artifact)
         source = handle.file("verdicts.jsonl")
-        shutil.copyfile(source, run_dir / "verdicts" / f"{judge}.{name}.jsonl")
+        leave(source, folder.verdicts(judge, name))
         verdicts = read_verdicts(source)
         numbers |= pair_numbers(f"eval/{judge}/{name}", pairs[name], verdicts, seed=lab.config.seed)
         kind = lab.config.benchmark[name].kind
         numbers |= section_numbers(f"eval/{judge}/{name}", kind, pairs[name], verdicts, seed=lab.config.seed)
     for (judge, name), handle in outcome.repeated.items():
         assert isinstance(handle, Artifact)
-        first = read_verdicts(run_dir / "verdicts" / f"{judge}.{name}.jsonl")
+        first = read_verdicts(folder.verdicts(judge, name))
         again = read_verdicts(handle.file("verdicts.jsonl"))
         found, note = flip_numbers(judge, name, first, again, lab.config.seed)
         numbers |= found
@@ -114,12 +114,8 @@ def ranking_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numb
     protocol = protocol_of(lab.config.prompt)
     for (judge, name), handle in outcome.scores.items():
         assert isinstance(handle, Artifact) and isinstance(protocol, PointProtocol)
-        for folder, file, kept in (
-            ("responses", "responses.jsonl", f"{name}.jsonl"),
-            ("scores", "scores.jsonl", f"{judge}.{name}.jsonl"),
-        ):
-            (run_dir / folder).mkdir(exist_ok=True)
-            shutil.copyfile(handle.file(file), run_dir / folder / kept)
+        leave(handle.file("responses.jsonl"), RunFolder(run_dir).responses(name))
+        leave(handle.file("scores.jsonl"), RunFolder(run_dir).scores(judge, name))
         responses = read_rows(handle.file("responses.jsonl"), ScoredResponse)
         lab.record.manifest["benchmarks"][name] = {"responses": len(responses)}
         scores = mean_scores(read_scores(handle.file("scores.jsonl")))
@@ -136,7 +132,7 @@ def bias_numbers(outcome: Outcome, run_dir: Path) -> dict[str, Number]:
         assert isinstance(handle, Artifact)
         numbers |= json.loads(handle.file("numbers.json").read_text(encoding="utf-8"))
     if outcome.bias:
-        write_json_atomic(run_dir / BIAS_FILE, [read_bias(handle) for handle in outcome.bias.values()])
+        write_json_atomic(RunFolder(run_dir).bias, [read_bias(handle) for handle in outcome.bias.values()])
     return numbers
 
 
@@ -173,12 +169,12 @@ def record_artifacts(lab: Lab, outcome: Outcome, run_dir: Path) -> None:
         elif kind in ("demonstrations", "preferences"):
             tracker.artifact(name, "dataset", Path(stage["path"]))
     if outcome.final.stage is not None:
-        tracker.artifact(f"judge-{outcome.final.name}", "model", run_dir / "judge")
+        tracker.artifact(f"judge-{outcome.final.name}", "model", RunFolder(run_dir).judge)
 
 
 def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
     """``judge/``: weights, tokenizer and how to ask, so that the folder can be used on its own."""
-    target, aside = run_dir / "judge", run_dir / ".judge.partial"
+    target, aside = RunFolder(run_dir).judge, run_dir / ".judge.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     if isinstance(judge.stage, Artifact):
@@ -198,6 +194,6 @@ def leave_judge(lab: Lab, judge: Judge, run_dir: Path) -> None:
             "verdict": config.sampler.verdict,
         },
     }
-    (aside / "judge.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    (aside / JUDGE_FILE).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)

@@ -10,8 +10,8 @@ from typing import Any
 
 from judgekit.errors import DataError
 from judgekit.report.charts import Bars, bars, number
+from judgekit.run_folder import RunFolder
 
-FILE = "bias.json"
 RATES = {
     "first_position": "the judgment shown first wins",
     "higher_score": "the higher score wins",
@@ -56,7 +56,7 @@ def read_bias(run_dir: Path) -> tuple[BiasIteration, ...]:
 
     :raises DataError: when the file cannot be read
     """
-    path = run_dir / FILE
+    path = RunFolder(run_dir).bias
     if not path.exists():
         return ()
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from judgekit.rows import ResponsePair, read_rows
+from judgekit.run_folder import RunFolder
 from judgekit.verdict_rows import VerdictRow, read_verdicts
 
 
@@ -28,12 +29,13 @@ def read_benchmark(run_dir: Path, name: str, judges: Sequence[str]) -> JudgedBen
 
     :raises DataError: for a file that cannot be read
     """
-    path = run_dir / "pairs" / f"{name}.jsonl"
+    folder = RunFolder(run_dir)
+    path = folder.pairs(name)
     if not path.exists():
         return JudgedBenchmark(name, (), {})
     pairs = tuple(read_rows(path, ResponsePair))
     known = {pair.id for pair in pairs}
-    files = {judge: run_dir / "verdicts" / f"{judge}.{name}.jsonl" for judge in judges}
+    files = {judge: folder.verdicts(judge, name) for judge in judges}
     return JudgedBenchmark(
         name=name,
         pairs=pairs,

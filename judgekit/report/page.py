@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from judgekit.errors import DataError
 from judgekit.report.charts import Curve, curve
 from judgekit.report.figures import Figures, draw_figures
 from judgekit.report.iteration_bias import BiasIteration, read_bias
@@ -19,8 +17,9 @@ from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
 from judgekit.report.judgment_browser import MOST_JUDGMENTS, Browser, browser
 from judgekit.report.results_table import ResultRow, results_table
 from judgekit.report.secondary_metrics import FurtherRow, further_rows
+from judgekit.run_folder import RunFolder
 from judgekit.tracking.base import Point
-from judgekit.tracking.local_files import read_series, read_summary
+from judgekit.tracking.local_files import read_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +79,12 @@ def read_page(run_dir: Path) -> Page:
 
     :raises DataError: when there is no manifest or a file cannot be read
     """
-    manifest = read_manifest(run_dir)
-    config_path = run_dir / "config.yaml"
-    config = config_path.read_text(encoding="utf-8") if config_path.exists() else ""
+    folder = RunFolder(run_dir)
+    manifest = folder.read_manifest()
+    config = folder.config.read_text(encoding="utf-8") if folder.config.exists() else ""
     judges = [str(judge) for judge in manifest.get("judges") or ()]
     asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
-    metrics = read_summary(run_dir)
+    metrics = folder.read_metrics()
     files = [read_benchmark(run_dir, name, judges) for name in asked]
     benchmarks = [_benchmark(metrics, judges, held, asked[held.name] or {}) for held in files]
     return Page(
@@ -97,23 +96,6 @@ def read_page(run_dir: Path) -> Page:
         browser=browser(files, _most_judgments(config)),
         config=config,
     )
-
-
-def read_manifest(run_dir: Path) -> Mapping[str, Any]:
-    """``manifest.json`` of a run.
-
-    :raises DataError: when the folder is no run or the file cannot be read
-    """
-    path = run_dir / "manifest.json"
-    try:
-        held = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError("not there. Name the folder of a run, the one that holds manifest.json", file=path) from error
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", file=path) from error
-    if not isinstance(held, dict):
-        raise DataError("not a JSON object", file=path)
-    return held
 
 
 def _benchmark(

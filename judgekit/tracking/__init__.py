@@ -8,7 +8,7 @@ from typing import Any
 
 from judgekit.schema.config import LoggerConfig
 from judgekit.tracking.base import FanOut, Number, Place, Point, Status, Tracker
-from judgekit.tracking.local_files import LocalTracker, read_series, read_summary
+from judgekit.tracking.local_files import LocalTracker, read_series
 
 __all__ = [
     "LocalTracker",
@@ -19,7 +19,6 @@ __all__ = [
     "Tracker",
     "make_tracker",
     "read_series",
-    "read_summary",
 ]
 
 

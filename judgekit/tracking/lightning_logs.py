@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import MissingExtraError
-from judgekit.run_results import final_numbers, run_cost, run_numbers
-from judgekit.sweep_folder import read_manifest
+from judgekit.run_folder import RunFolder
+from judgekit.run_results import final_numbers, run_cost
 from judgekit.tracking.base import Number, Place, Point, Replay, Status
 
 FLUSH_STEPS = 20
@@ -63,8 +63,9 @@ class LightningTracker:
         for point in self._replay.rest():
             self._send(point.step, point.values)
         if self._kind == "tensorboard":
-            manifest = read_manifest(self._run_dir)
-            numbers = final_numbers(manifest, run_numbers(self._run_dir)) | run_cost(manifest)
+            folder = RunFolder(self._run_dir)
+            manifest = folder.known_manifest()
+            numbers = final_numbers(manifest, folder.known_metrics()) | run_cost(manifest)
             known = {name: float(value) for name, value in numbers.items() if value is not None}
             plain = {
                 name: value if isinstance(value, int | float) else str(value) for name, value in self._values.items()

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from judgekit.errors import DataError
+from judgekit.run_folder import RunFolder
 from judgekit.tracking.base import Number, Point, Status
-
-SERIES = "metrics.jsonl"
-SUMMARY = "metrics.json"
 
 
 def read_series(run_dir: Path) -> list[Point]:
@@ -23,7 +21,7 @@ def read_series(run_dir: Path) -> list[Point]:
 
     :raises DataError: for any other line that is not a point
     """
-    path = run_dir / SERIES
+    path = RunFolder(run_dir).series
     if not path.exists():
         return []
     points: list[Point] = []
@@ -37,23 +35,6 @@ def read_series(run_dir: Path) -> list[Point]:
     return points
 
 
-def read_summary(run_dir: Path) -> dict[str, Number]:
-    """The final numbers of a run so far, by flat name.
-
-    :raises DataError: when the file is not a JSON object
-    """
-    path = run_dir / SUMMARY
-    if not path.exists():
-        return {}
-    try:
-        held = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}. Delete it to start anew", file=path) from error
-    if not isinstance(held, dict):
-        raise DataError("not a JSON object. Delete it to start anew", file=path)
-    return held
-
-
 class LocalTracker:
     """Appends the series line by line, so that a killed run keeps them, and merges the final numbers.
 
@@ -62,7 +43,7 @@ class LocalTracker:
     """
 
     def __init__(self, run_dir: Path) -> None:
-        self._dir = run_dir
+        self._dir, self._folder = run_dir, RunFolder(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
         self._started: set[str] = set()
         self._file = self._rewritten(read_series(run_dir))
@@ -78,8 +59,8 @@ class LocalTracker:
 
     def summary(self, values: Mapping[str, Number]) -> None:
         """Merge into ``metrics.json``, which is replaced as a whole."""
-        merged = {**read_summary(self._dir), **_finite(values)}
-        _write(self._dir / SUMMARY, json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        merged = {**self._folder.read_metrics(), **_finite(values)}
+        _write(self._folder.metrics, json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Nothing: the run's folder holds pairs and verdicts whole."""
@@ -100,7 +81,7 @@ class LocalTracker:
 
     def _rewritten(self, points: Iterable[Point]) -> TextIO:
         """The series file holding exactly these points, open for more."""
-        path = self._dir / SERIES
+        path = self._folder.series
         _write(path, "".join(_line(point) for point in points))
         return path.open("a", encoding="utf-8", newline="\n")
 

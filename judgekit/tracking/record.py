@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from judgekit.randomness import digest
+from judgekit.run_folder import RunFolder
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.store import Artifact, write_json_atomic
@@ -37,7 +38,7 @@ class RunRecord:
 
     def __init__(self, run_dir: Path, config: RunConfig | EvalConfig, tracker: Tracker) -> None:
         """Write the frozen configuration and the first manifest."""
-        self.run_dir, self.tracker = run_dir, tracker
+        self.folder, self.tracker = RunFolder(run_dir), tracker
         values = asdict(config)
         self.manifest: dict[str, Any] = {
             "run_id": f"{config.name}-{digest([values, str(run_dir.absolute())], 8)}",
@@ -58,7 +59,7 @@ class RunRecord:
         self._began = time.monotonic()
         run_dir.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
-        (run_dir / "config.yaml").write_text(text, encoding="utf-8")
+        self.folder.config.write_text(text, encoding="utf-8")
         self.write()
 
     def begin(self, name: str) -> None:
@@ -124,7 +125,7 @@ class RunRecord:
     def write(self) -> None:
         """Write the manifest as it is."""
         self._written = time.monotonic()
-        write_json_atomic(self.run_dir / "manifest.json", self.manifest)
+        write_json_atomic(self.folder.manifest, self.manifest)
 
 
 def versions() -> dict[str, str]:

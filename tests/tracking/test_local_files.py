@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import DataError
+from judgekit.run_folder import RunFolder
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import LocalTracker, make_tracker, read_series, read_summary
+from judgekit.tracking import LocalTracker, make_tracker, read_series
 
 
 def steps(run_dir: Path) -> list[tuple[str, int]]:
@@ -62,7 +63,7 @@ def test_summary_merges_and_writes_null_for_what_is_not_a_number(tmp_path: Path)
         "eval/sft/starter/delta_bias": None,
         "train/dpo1/loss": None,
     }
-    assert json.loads((tmp_path / "metrics.json").read_text()) == expected == read_summary(tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == expected == RunFolder(tmp_path).read_metrics()
     assert not list(tmp_path.glob("*.partial"))
 
 

@@ -16,6 +16,7 @@ from judgekit.evaluation.voting import vote
 from judgekit.report.sweep.cells import t_interval
 from judgekit.report.sweep.study import SEED, Measured, Value, View
 from judgekit.rows import ResponsePair, read_rows
+from judgekit.run_folder import RunFolder
 from judgekit.stats.paired import Difference, success_difference
 from judgekit.verdict_rows import iter_verdicts
 
@@ -127,10 +128,10 @@ class VerdictReader:
     def _read(self, run: Measured) -> Successes:
         if self._metric not in get_args(PairMetric):
             return {}
-        run_dir = self._folder / run.run.folder
-        pairs = self._read_pairs(run_dir / "pairs" / f"{run.benchmark}.jsonl")
+        left = RunFolder(self._folder / run.run.folder)
+        pairs = self._read_pairs(left.pairs(run.benchmark))
         known = {pair.id for pair in pairs}
-        file = run_dir / "verdicts" / f"{run.judge}.{run.benchmark}.jsonl"
+        file = left.verdicts(run.judge, run.benchmark)
         rows = [row for row in iter_verdicts(file, texts=False) if row.id in known]
         if any(row.sample > 0 for row in rows):
             rows = vote(rows)  # what the metrics are of

@@ -28,6 +28,7 @@ from judgekit.report.sweep.panels import (
     title,
 )
 from judgekit.report.sweep.study import SEED, Run, Study, View, read_study, short_names, swept, view, written
+from judgekit.run_folder import RunFolder
 from judgekit.stats.paired import Difference
 
 COLUMNS = ("accuracy", "consistency", "first_position_rate", "invalid_rate")
@@ -99,7 +100,7 @@ def build_sweep_report(folder: Path, *, metric: str | None = None, judge: str | 
     )  # fmt: skip
     return write_page(
         page,
-        folder / "report.html",
+        study.sweep.report,
         asset("report.css") + asset("sweep.css"),
         asset("sweep.js"),
         study=study,
@@ -178,7 +179,8 @@ def _bias_text(kind: str, value: float | None) -> str:
 
 def _address(folder: Path, run: Run) -> str | None:
     """Where a run's report lies, seen from the sweep's."""
-    return quote(f"{run.folder}/report.html") if (folder / run.folder / "report.html").exists() else None
+    report = RunFolder(folder / run.folder).report
+    return quote(f"{run.folder}/{report.name}") if report.exists() else None
 
 
 def rate_of(held: Cell) -> Rate:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.report.results_table import Rate
-from judgekit.run_results import final_judge, override_values, run_cost, run_numbers
+from judgekit.run_folder import RunFolder
+from judgekit.run_results import final_judge, override_values, run_cost
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweep_folder import Sweep, read_frozen, read_manifest, read_sweep
+from judgekit.sweep_folder import Sweep, read_frozen, read_sweep
 from judgekit.sweeps.status import statuses
 
 Value = bool | int | float | str | None
@@ -80,18 +81,18 @@ def read_study(folder: Path) -> Study:
     per_node = launcher.gpus_per_node if isinstance(launcher, SlurmLauncherConfig) else None
     gpus = per_node * launcher.nodes if per_node and isinstance(launcher, SlurmLauncherConfig) else None
     runs = [
-        _run(sweep.run_dir(s.job), s.job.num, s.state, s.detail, s.job.folder, s.job.overrides) for s in statuses(sweep)
+        _run(sweep.run(s.job), s.job.num, s.state, s.detail, s.job.folder, s.job.overrides) for s in statuses(sweep)
     ]
     return Study(sweep, tuple(runs), _command(sweep), gpus)
 
 
-def _run(run_dir: Path, num: int, state: str, detail: str, folder: str, overrides: Iterable[str]) -> Run:
-    manifest = read_manifest(run_dir)
+def _run(left: RunFolder, num: int, state: str, detail: str, folder: str, overrides: Iterable[str]) -> Run:
+    manifest = left.known_manifest()
     judges = [str(judge) for judge in manifest.get("judges") or ()]
     if (final := final_judge(manifest)) in judges:
         judges = [*(judge for judge in judges if judge != final), str(final)]
     cost = {name.removeprefix("cost/"): value for name, value in run_cost(manifest).items() if value is not None}
-    numbers = run_numbers(run_dir) if state == "done" else {}
+    numbers = left.known_metrics() if state == "done" else {}
     asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
     return Run(
         num, state, detail, folder, override_values(overrides), numbers, cost, tuple(judges), tuple(map(str, asked))
@@ -100,7 +101,7 @@ def _run(run_dir: Path, num: int, state: str, detail: str, folder: str, override
 
 def _command(sweep: Sweep) -> str:
     try:
-        return " ".join(read_frozen(sweep.file(sweep.jobs[0], "yaml")).command)
+        return " ".join(read_frozen(sweep.config(sweep.jobs[0])).command)
     except (IndexError, OSError, ValueError):
         return ""
 
