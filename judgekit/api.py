@@ -25,7 +25,7 @@ from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
 from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.verdict_metrics import Scores, score
+from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
 from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "Scores", "VerdictRow",
-    "evaluate", "read_pairs", "read_verdicts", "score",
+    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "VerdictMetrics",
+    "VerdictRow", "evaluate", "read_pairs", "read_verdicts", "score",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from judgekit.data.sources import read_pairs
 from judgekit.errors import DataError
-from judgekit.evaluation.judge_comparison import Comparison, Measured, SideBySide, compare_judges
+from judgekit.evaluation.judge_comparison import ComparedMetric, Comparison, SideBySide, compare_judges
 from judgekit.evaluation.voting import vote
 from judgekit.report.results_table import heading, percent
 from judgekit.rows import ResponsePair, read_rows
@@ -173,7 +173,7 @@ def _add_scope(table: Table, name: str | None, scope: SideBySide) -> None:
     table.add_row(agreed, str(scope.agreement.n), "", "", _percent(scope.agreement), "", "")
 
 
-def _cells(measured: Measured) -> list[str]:
+def _cells(measured: ComparedMetric) -> list[str]:
     difference = measured.difference
     shown = _percent(Estimate(difference.difference, difference.ci95, difference.n))
     mcnemar = "" if difference.p_value is None else _p(difference.p_value)

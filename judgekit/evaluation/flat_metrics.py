@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.pointwise import PointwiseScores, score_pointwise
+from judgekit.evaluation.pointwise import PointwiseMetrics, score_pointwise
 from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdict_calibration import calibrate
-from judgekit.evaluation.verdict_metrics import MetricValue, Scores, score
+from judgekit.evaluation.verdict_metrics import MetricValue, VerdictMetrics, score
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
 from judgekit.stats.bootstrap import Estimate
@@ -75,7 +75,7 @@ def pair_numbers(
     return numbers
 
 
-def scores_numbers(prefix: str, scores: Scores) -> Numbers:
+def scores_numbers(prefix: str, scores: VerdictMetrics) -> Numbers:
     """Overall metrics and those of subsets."""
     numbers = flatten(prefix, scores.overall)
     for subset, values in scores.subsets.items():
@@ -139,7 +139,7 @@ POINT_LEVELS = ("pooled", "text_level", "system_level")
 KINDS = ("pearson", "spearman", "kendall")
 
 
-def _point(prefix: str, found: PointwiseScores) -> Numbers:
+def _point(prefix: str, found: PointwiseMetrics) -> Numbers:
     numbers: Numbers = {f"{prefix}/n": found.n, f"{prefix}/invalid": found.invalid}
     for level in POINT_LEVELS:
         correlations: Correlations | None = getattr(found, level)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from judgekit.preferences.judgment_battles import Contest, Weights
+from judgekit.preferences.judgment_battles import Contest, PositionWeights
 from judgekit.rows import Candidate, Judgment, PointJudgment
 from judgekit.stats.bootstrap import Estimate, estimate_ratio
 
@@ -49,7 +49,7 @@ class MetaReport:
     :param invalid: comparisons without a winner, by reason
     """
 
-    weights: Weights
+    weights: PositionWeights
     first_position: Estimate
     higher_score: Estimate
     equal_score_first: Estimate
@@ -113,7 +113,7 @@ def report_meta(
 
     wins = int(sum(first_won))
     return MetaReport(
-        weights=Weights(wins, len(first_won) - wins),
+        weights=PositionWeights(wins, len(first_won) - wins),
         first_position=rate(first_won, [True] * len(names)),
         higher_score=rate(
             [float((gap > 0) == (won == 1.0)) for won, gap in zip(first_won, gaps, strict=True)],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from judgekit.errors import DataError
-from judgekit.evaluation.labelled_verdicts import CODES, Outcomes, collect
+from judgekit.evaluation.labelled_verdicts import CODES, LabelledVerdicts, collect
 from judgekit.evaluation.verdict_metrics import MetricValue, score
 from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
 from judgekit.stats.agreement import table_agreement
@@ -20,7 +20,7 @@ PairMetric = Literal["accuracy", "accuracy_ab", "accuracy_ba", "consistent_accur
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ComparedMetric:
     """One metric of two judges, ``a`` and ``b``, and the first minus the second."""
 
     a: Estimate
@@ -41,7 +41,7 @@ class SideBySide:
 
     n: int
     unlabelled: int
-    metrics: dict[str, Measured]
+    metrics: dict[str, ComparedMetric]
     agreement: Estimate
     kappa: Estimate
     invalid: tuple[int, int]
@@ -114,7 +114,7 @@ def _side_by_side(
     *, orders: Sequence[Order], resamples: int, seed: int,
 ) -> SideBySide:  # fmt: skip
     labelled = sum(pair.label is not None for pair in pairs)
-    metrics: dict[str, Measured] = {}
+    metrics: dict[str, ComparedMetric] = {}
     if labelled:
         both: tuple[PairMetric, ...] = ("accuracy", "consistent_accuracy", "consistency")
         single: tuple[PairMetric, ...] = ("accuracy_ab",) if orders[0] == "ab" else ("accuracy_ba",)
@@ -122,7 +122,7 @@ def _side_by_side(
         for name in both if len(orders) == len(ORDERS) else single:
             difference = paired_difference(pairs, rows_a, rows_b, name, resamples=resamples, seed=seed)
             a, b = (_estimate(values, name, labelled) for values in scores)
-            metrics[name] = Measured(a, b, difference)
+            metrics[name] = ComparedMetric(a, b, difference)
     codes = [{(row.id, row.order): CODES[row.verdict] for row in rows} for rows in (rows_a, rows_b)]
     asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
     found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]
@@ -177,7 +177,7 @@ def successes(
     return _successes(collect(pairs, verdicts, source), metric, source)
 
 
-def _successes(outcomes: Outcomes, metric: PairMetric, source: str) -> list[int]:
+def _successes(outcomes: LabelledVerdicts, metric: PairMetric, source: str) -> list[int]:
     needed: Sequence[Order] = {"accuracy_ab": ORDERS[:1], "accuracy_ba": ORDERS[1:]}.get(metric, ORDERS)
     for order in needed:
         if order not in outcomes.verdicts:

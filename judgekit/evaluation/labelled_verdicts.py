@@ -20,7 +20,7 @@ _ABSENT = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class LabelledVerdicts:
     """What a judge said on the labelled pairs, in their order.
 
     :param pairs: the labelled pairs, and ``gold`` the codes of their labels (``CODES``)
@@ -34,7 +34,7 @@ class Outcomes:
     reasons: Counter[str]
 
 
-def collect(pairs: Sequence[ResponsePair], rows: Iterable[VerdictRow], source: str = "verdicts") -> Outcomes:
+def collect(pairs: Sequence[ResponsePair], rows: Iterable[VerdictRow], source: str = "verdicts") -> LabelledVerdicts:
     """Look up the verdicts of the labelled pairs.
 
     An order counts as judged when there is any row of it; a pair without a row in a judged order is invalid with
@@ -74,7 +74,7 @@ def collect(pairs: Sequence[ResponsePair], rows: Iterable[VerdictRow], source: s
                 reasons[MISSING] += absent
             verdicts[order] = found.replace(bytes([_ABSENT]), bytes([INVALID]))
     gold = bytes(CODES[pairs[place].label] for place in labelled)
-    return Outcomes([pairs[place] for place in labelled], gold, verdicts, reasons)
+    return LabelledVerdicts([pairs[place] for place in labelled], gold, verdicts, reasons)
 
 
 def index_pairs(pairs: Sequence[ResponsePair]) -> dict[str, int]:

@@ -26,7 +26,7 @@ MIDDLE = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
-class PointwiseScores:
+class PointwiseMetrics:
     """A judge's scores against human ones.
 
     :param n: responses with a score of the judge; ``invalid`` those without
@@ -63,7 +63,7 @@ def score_pointwise(
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> PointwiseScores:
+) -> PointwiseMetrics:
     """Measure a judge's scores against human scores of the same responses.
 
     :param rows: responses of one criterion and benchmark
@@ -80,7 +80,7 @@ def score_pointwise(
         groups[item.group].append(item)
     text_level, measured = within_groups(groups, resamples, seed)
     top = best if best is not None else judge_high
-    return PointwiseScores(
+    return PointwiseMetrics(
         n=len(items),
         invalid=len(rows) - len(items),
         pooled=over_items(items, resamples, seed),
@@ -104,7 +104,7 @@ def central_tendency(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """``PointwiseScores.central_tendency`` alone; None where people's scores have no scale."""
+    """``PointwiseMetrics.central_tendency`` alone; None where people's scores have no scale."""
     items, low, high = _items(list(rows), scores)
     return _central(items, (low, high), scale if scale is not None else (low, high), resamples, seed)
 

@@ -25,7 +25,7 @@ from judgekit.verdict_rows import VerdictRow
 
 
 @dataclass(frozen=True, slots=True)
-class Preference:
+class PreferenceRates:
     """How often a kind of response is preferred, by the judge and by the labels; a tie counts one half."""
 
     judge: Estimate
@@ -73,14 +73,14 @@ def _side(verdict: Verdict | None) -> float:
     return 1.0 if verdict == "A" else -1.0 if verdict == "B" else 0.0
 
 
-def preference(
+def preference_rates(
     pairs: Iterable[ResponsePair],
     verdicts: Iterable[VerdictRow],
     favoured: Mapping[str, Verdict],
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> Preference:
+) -> PreferenceRates:
     """How often the favoured response of a pair is preferred, by the judge and by the labels.
 
     A judge that errs at random prefers it less often than the labels do when those favour it, so the difference of the
@@ -99,7 +99,7 @@ def preference(
             if codes[index] != INVALID:
                 judge_names.append(pair.cluster)
                 judge.append(_credit(codes[index], side))
-    return Preference(
+    return PreferenceRates(
         judge=estimate_ratio(judge_names, judge, [1.0] * len(judge), resamples, seed),
         gold=estimate_ratio(names, gold, [1.0] * len(gold), resamples, seed),
     )
@@ -141,7 +141,7 @@ def decisiveness(
 def bias_errors(
     subsets: Mapping[str, Mapping[str, float | list[float] | None]],
 ) -> dict[str, tuple[float, tuple[float, float]]]:
-    """Error rate and its interval for each kind of bias, from ``Scores.subsets`` of a benchmark such as EvalBiasBench.
+    """Error rate and its interval for each kind of bias, from ``VerdictMetrics.subsets``.
 
     A judge errs where it is misled: 1 - accuracy. Subsets without verdicts are left out.
     """

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from judgekit.errors import DataError
-from judgekit.evaluation.labelled_verdicts import CODES, Outcomes, collect
+from judgekit.evaluation.labelled_verdicts import CODES, LabelledVerdicts, collect
 from judgekit.evaluation.merging import MergeRule, merge_orders
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.stats.bootstrap import Clusters, FloatArray, gather, interval, resample
@@ -31,7 +31,7 @@ SIGNED = ("delta_bias", "cohen_kappa")
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class VerdictMetrics:
     """Metrics of a judge on labelled pairs.
 
     :param overall: metric name to number, ``[low, high]`` or None where the metric does not apply
@@ -56,7 +56,7 @@ def score(
     seed: int = 0,
     invalid_as: Literal["tie"] | None = None,
     merge: MergeRule = "none",
-) -> Scores:
+) -> VerdictMetrics:
     """Measure verdicts against gold labels, overall and for each subset.
 
     Sample 0 of each pair and order is measured (``merging.vote`` makes one of many). Pairs without a label are left
@@ -92,7 +92,7 @@ def score(
             scopes.setdefault(pair.subset, []).append(index)
     unlabelled = Counter(pair.subset for pair in pairs if pair.label is None)
     names = sorted({pair.subset for pair in pairs if pair.subset is not None})
-    return Scores(
+    return VerdictMetrics(
         overall=measured(range(len(outcomes.pairs)), unlabelled.total()),
         subsets={name: measured(scopes.get(name, []), unlabelled[name]) for name in names},
         invalid_reasons=dict(sorted(outcomes.reasons.items())),
@@ -110,7 +110,7 @@ Measure: TypeAlias = Callable[[FloatArray], dict[str, FloatArray]]
 Scope: TypeAlias = Callable[[Sequence[int]], dict[str, MetricValue]]
 
 
-def _scope(outcomes: Outcomes, resamples: int, seed: int, invalid_is_tie: bool) -> Scope:
+def _scope(outcomes: LabelledVerdicts, resamples: int, seed: int, invalid_is_tie: bool) -> Scope:
     """Metrics of some of the labelled pairs, by their places."""
     orders = tuple(outcomes.verdicts)
     # An order that was not judged fills an arbitrary slice: no metric of the other order looks at it.
@@ -130,7 +130,12 @@ def _scope(outcomes: Outcomes, resamples: int, seed: int, invalid_is_tie: bool) 
 
 
 def _merged_scope(
-    outcomes: Outcomes, verdicts: Iterable[VerdictRow], rule: MergeRule, resamples: int, seed: int, invalid_is_tie: bool
+    outcomes: LabelledVerdicts,
+    verdicts: Iterable[VerdictRow],
+    rule: MergeRule,
+    resamples: int,
+    seed: int,
+    invalid_is_tie: bool,
 ) -> Scope:
     """The same of verdicts merged over both orders."""
     if len(outcomes.verdicts) < len(ORDERS):

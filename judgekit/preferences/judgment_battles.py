@@ -46,7 +46,7 @@ class Contests:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class PositionWeights:
     """How often the meta-judge preferred the judgment shown first and the one shown second, over a whole run.
 
     ω1 weighs a win of the judgment shown first, ω2 one of the judgment shown second; they sum to 1, and a win from the
@@ -148,19 +148,19 @@ def outcomes(found: Sequence[Contest], verdicts: Iterable[Judgment]) -> IntArray
     return r_PJJ
 
 
-def position_weights(r_PJJ: IntArray) -> Weights:
+def position_weights(r_PJJ: IntArray) -> PositionWeights:
     """Wins by position over all comparisons of a run."""
-    return Weights(int((r_PJJ == 1).sum()), int((r_PJJ == -1).sum()))
+    return PositionWeights(int((r_PJJ == 1).sum()), int((r_PJJ == -1).sum()))
 
 
-def battle_matrices(r_PJJ: IntArray, weights: Weights) -> FloatArray:
+def battle_matrices(r_PJJ: IntArray, weights: PositionWeights) -> FloatArray:
     """B[p, m, n] = ω1·1[r_mn = 1] + ω2·1[r_nm = −1]: what m won against n, (P, J, J)."""
     won_first = r_PJJ == 1
     won_second = np.swapaxes(r_PJJ, -1, -2) == -1
     return np.asarray(weights.omega1 * won_first + weights.omega2 * won_second, dtype=np.float64)
 
 
-def strengths(r_PJJ: IntArray, weights: Weights, alpha: float = ALPHA) -> FloatArray:
+def strengths(r_PJJ: IntArray, weights: PositionWeights, alpha: float = ALPHA) -> FloatArray:
     """Maximum-likelihood strengths from the battle matrices, in log odds, (P, J).
 
     They maximise Σ B_mn log σ(ε_m − ε_n) − α Σ ε². The papers give neither penalty nor scale; without a penalty a
@@ -169,7 +169,7 @@ def strengths(r_PJJ: IntArray, weights: Weights, alpha: float = ALPHA) -> FloatA
     return np.asarray(estimate(battle_matrices(r_PJJ, weights), alpha).round(DIGITS))
 
 
-def judge_pairs(
+def contest_pairs(
     found: Sequence[Contest],
     verdicts: Iterable[Judgment],
     *,

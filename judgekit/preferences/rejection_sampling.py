@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class SelfTaughtRules:
     """The choices that select judgments.
 
     :param per_order: one demonstration a prompt, as the release does; otherwise one an example, from either order
@@ -72,7 +72,9 @@ class _Prompt:
     number: int
 
 
-def demonstrations(pairs: Sequence[ResponsePair], judgments: Iterable[Judgment], rules: Rules) -> Demonstrations:
+def demonstrations(
+    pairs: Sequence[ResponsePair], judgments: Iterable[Judgment], rules: SelfTaughtRules
+) -> Demonstrations:
     """One correct judgment, drawn at random, of every prompt (or example) that has one."""
     selection = Demonstrations()
     unit = "prompt" if rules.per_order else "example"
@@ -95,7 +97,7 @@ def demonstrations(pairs: Sequence[ResponsePair], judgments: Iterable[Judgment],
 def contrasts(
     pairs: Sequence[ResponsePair],
     judgments: Iterable[Judgment],
-    rules: Rules,
+    rules: SelfTaughtRules,
     negatives: Iterable[Judgment] = (),
 ) -> Contrasts:
     """Correct x incorrect judgments of every prompt that has both, at most ``num_pairs`` of them drawn at random.
@@ -132,7 +134,7 @@ def contrasts(
 def _prompts(
     pairs: Sequence[ResponsePair],
     judgments: Iterable[Judgment],
-    rules: Rules,
+    rules: SelfTaughtRules,
     per_order: bool,
     dropped: Counter[str],
 ) -> Iterator[_Prompt]:
@@ -159,7 +161,7 @@ def _prompts(
             )
 
 
-def _negative(row: Judgment, pair: ResponsePair, rules: Rules) -> bool:
+def _negative(row: Judgment, pair: ResponsePair, rules: SelfTaughtRules) -> bool:
     """Whether a judgment may be rejected. One without any text says nothing that could be unlearned."""
     if row.verdict == pair.label or not row.text.strip():
         return False
@@ -168,7 +170,9 @@ def _negative(row: Judgment, pair: ResponsePair, rules: Rules) -> bool:
     return rules.tie_as_negative if row.verdict == "tie" else rules.wrong_as_negative
 
 
-def _capped(prompt: _Prompt, wrong: Sequence[Judgment], rules: Rules, dropped: Counter[str]) -> list[JudgmentPair]:
+def _capped(
+    prompt: _Prompt, wrong: Sequence[Judgment], rules: SelfTaughtRules, dropped: Counter[str]
+) -> list[JudgmentPair]:
     """The cross product of one prompt, cut to ``num_pairs``."""
     found = [JudgmentPair(chosen, rejected) for chosen in prompt.correct for rejected in wrong]
     if rules.num_pairs is None or len(found) <= rules.num_pairs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from judgekit.data.worked_judgments import Worked
-from judgekit.preferences.plan_execution import Rules, select
+from judgekit.preferences.plan_execution import ChainRules, select
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
 from judgekit.recipes.judgments import write_training_rows
@@ -207,7 +207,7 @@ def _chain(
 def select_chains(lab: Lab, split: str, splits: Handle, chains: Handle, protocol: EvalPlanner) -> tuple[Handle, Handle]:
     """Demonstrations (one correct chain an instruction) and preferences (correct x incorrect under the same plan)."""
     recipe, bias = lab.recipe(EvalPlannerConfig), lab.config.bias
-    rules = Rules(
+    rules = ChainRules(
         seed=lab.config.seed,
         pairs_per_instruction=recipe.pairs_per_instruction,
         per_order=recipe.sft_per_order,

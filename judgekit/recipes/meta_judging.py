@@ -103,7 +103,7 @@ def pair_judgments(
     settings |= {"min_valid": recipe.min_valid, "prompts": recipe.meta.prompts, "prompt": asdict(lab.config.prompt)}
 
     def build(workspace: Workspace) -> None:
-        found = judgment_battles.judge_pairs(
+        found = judgment_battles.contest_pairs(
             _contests(lab, responses, judgments).kept, _comparisons(comparisons),
             seed=lab.config.seed, alpha=recipe.meta.elo_penalty, max_chars=max_chars,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import fmean
 
 from judgekit.errors import StageError
-from judgekit.preferences.actor import Rules, actor_pairs
+from judgekit.preferences.actor import ActorRules, actor_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import shuffled
@@ -166,10 +166,10 @@ def judge_responses(
     return found
 
 
-def actor_rules(lab: Lab, iteration: IterationConfig) -> Rules:
+def actor_rules(lab: Lab, iteration: IterationConfig) -> ActorRules:
     """How an iteration selects the actor's pairs; bias controls win over the schedule."""
     bias = lab.config.bias
-    return Rules(
+    return ActorRules(
         seed=lab.config.seed,
         rho=bias.rho if bias.rho is not None else iteration.rho,
         min_valid=lab.recipe(RewardingConfig).min_valid,

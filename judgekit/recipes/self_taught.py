@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from judgekit.preferences.rejection_sampling import Rules, contrasts, demonstrations
+from judgekit.preferences.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
 from judgekit.prompts import pair_protocol
 from judgekit.prompts.base import PairProtocol, WorkedProtocol
 from judgekit.recipes.judgments import sample_judgments, write_training_rows
@@ -114,10 +114,10 @@ _DEMONSTRATION_RULES = (*_SHARED_RULES, "per_order", "majority_fraction")
 _PREFERENCE_RULES = (*_SHARED_RULES, "num_pairs", "wrong_as_negative", "tie_as_negative", "invalid_as_negative")
 
 
-def selection_rules(lab: Lab) -> Rules:
+def selection_rules(lab: Lab) -> SelfTaughtRules:
     """The configured rules of rejection sampling."""
     recipe, bias = lab.recipe(SelfTaughtConfig), lab.config.bias
-    return Rules(
+    return SelfTaughtRules(
         seed=lab.config.seed,
         per_order=recipe.sft_per_order,
         majority_fraction=recipe.majority_fraction,
@@ -131,7 +131,7 @@ def selection_rules(lab: Lab) -> Rules:
     )
 
 
-def _rules_for(rules: Rules, names: tuple[str, ...]) -> dict[str, object]:
+def _rules_for(rules: SelfTaughtRules, names: tuple[str, ...]) -> dict[str, object]:
     """The rules that determine a stage, and no others: a sweep over one selects nothing else anew."""
     return {name: getattr(rules, name) for name in names}
 

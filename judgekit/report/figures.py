@@ -14,7 +14,7 @@ from typing import TypeVar
 from judgekit.evaluation.verdict_agreement import JudgeAgreement, judge_agreement
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
-from judgekit.report.charts import Bars, Plot, Point, bars, number, plot
+from judgekit.report.charts import Bars, Plot, PlotPoint, bars, number, plot
 from judgekit.report.judged_benchmark import JudgedBenchmark
 from judgekit.report.results_table import percent
 from judgekit.rows import ResponsePair
@@ -66,7 +66,7 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class AgreementMatrix:
     """How far the judges say the same, in the run's order.
 
     :param cells: by both judges' places, the first the smaller
@@ -83,7 +83,7 @@ class Figures:
     scores: tuple[Histogram, ...]
     reliability: tuple[Reliability, ...]
     votes: tuple[Votes, ...]
-    agreement: Agreement | None
+    agreement: AgreementMatrix | None
 
 
 def draw_figures(benchmark: JudgedBenchmark) -> Figures:
@@ -126,7 +126,9 @@ def reliability(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[Verdic
     if not held:
         return None
     points = [
-        Point(confidence, accuracy.value or 0.0, accuracy.ci95, f"confidence {percent(confidence)}: {shown(accuracy)}")
+        PlotPoint(
+            confidence, accuracy.value or 0.0, accuracy.ci95, f"confidence {percent(confidence)}: {shown(accuracy)}"
+        )
         for _, _, confidence, accuracy in held
     ]
     return Reliability(
@@ -147,7 +149,7 @@ def votes(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[VerdictRow])
     curve = majority_curve(pairs, rows)
     sizes = [point.samples for point in curve]
     points = [
-        Point(
+        PlotPoint(
             point.samples, point.estimate.value or 0.0, point.estimate.ci95, f"{point.samples}: {shown(point.estimate)}"
         )
         for point in curve
@@ -156,10 +158,10 @@ def votes(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[VerdictRow])
     return Votes(judge, plot(points, ticks), tuple((point.samples, point.estimate) for point in curve))
 
 
-def agreement(benchmark: JudgedBenchmark) -> Agreement:
+def agreement(benchmark: JudgedBenchmark) -> AgreementMatrix:
     """Each judge with each other."""
     judges = tuple(judge for judge, rows in benchmark.verdicts.items() if rows)
-    return Agreement(
+    return AgreementMatrix(
         judges,
         {
             (one, two): judge_agreement(

@@ -21,7 +21,7 @@ RATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateText:
     """A number with its interval, as text; a dash where there is none."""
 
     label: str
@@ -42,10 +42,10 @@ class BiasIteration:
     """
 
     name: str
-    mean: Rate
+    mean: RateText
     facts: tuple[tuple[str, str], ...]
     histogram: Bars | None
-    meta: tuple[Rate, ...]
+    meta: tuple[RateText, ...]
     weights: tuple[tuple[str, str], ...]
     invalid: tuple[tuple[str, int], ...]
     collapsed: tuple[str, ...]
@@ -89,10 +89,10 @@ def _iteration(values: Mapping[str, Any]) -> BiasIteration:
     )
 
 
-def _rate(label: str, estimate: Mapping[str, Any], scale: float) -> Rate:
+def _rate(label: str, estimate: Mapping[str, Any], scale: float) -> RateText:
     def shown(value: float) -> str:
         return f"{scale * value:.1f}" if scale != 1 else f"{value:.2f}"
 
     ends: Sequence[float] | None = estimate["ci95"]
     interval = "" if ends is None else f"[{shown(ends[0])}, {shown(ends[1])}]"
-    return Rate(label, "–" if estimate["value"] is None else shown(estimate["value"]), interval, int(estimate["n"]))
+    return RateText(label, "–" if estimate["value"] is None else shown(estimate["value"]), interval, int(estimate["n"]))

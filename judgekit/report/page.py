@@ -16,9 +16,9 @@ from judgekit.report.iteration_bias import BiasIteration, read_bias
 from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
 from judgekit.report.judgment_browser import MOST_JUDGMENTS, Browser, browser
 from judgekit.report.results_table import ResultRow, results_table
-from judgekit.report.secondary_metrics import FurtherRow, further_rows
+from judgekit.report.secondary_metrics import SecondaryMetric, secondary_metrics
 from judgekit.run_folder import RunFolder
-from judgekit.tracking.base import Point
+from judgekit.tracking.base import SeriesPoint
 from judgekit.tracking.local_files import read_series
 
 
@@ -26,14 +26,14 @@ from judgekit.tracking.local_files import read_series
 class Benchmark:
     """Results on one benchmark.
 
-    :param further: measures beside those of the table
+    :param secondary: measures beside those of the table
     :param left_out: why it was not judged, None when it was
     """
 
     name: str
     rows: tuple[ResultRow, ...]
     subsets: tuple[ResultRow, ...]
-    further: tuple[FurtherRow, ...]
+    secondary: tuple[SecondaryMetric, ...]
     left_out: str | None
     figures: Figures
 
@@ -105,7 +105,7 @@ def _benchmark(
         name=held.name,
         rows=tuple(results_table(metrics, judges, [held.name])),
         subsets=tuple(results_table(metrics, judges, [held.name], subsets=True)),
-        further=tuple(further_rows(metrics, judges, [held.name])),
+        secondary=tuple(secondary_metrics(metrics, judges, [held.name])),
         left_out=info.get("left_out"),
         figures=draw_figures(held),
     )
@@ -127,7 +127,7 @@ def _seconds(manifest: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _training(points: Sequence[Point]) -> list[TrainingStage]:
+def _training(points: Sequence[SeriesPoint]) -> list[TrainingStage]:
     """Charts by stage in the order in which stages began."""
     by_stage: dict[str, dict[str, dict[int, float | None]]] = {}
     for point in points:

@@ -15,7 +15,7 @@ WIDTH, ROW, PAD = 420, 26, 10
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class RatingBar:
     """A rating as it is drawn, in pixels from the left; ``low`` and ``high`` are None without an interval."""
 
     name: str
@@ -33,7 +33,7 @@ class Ratings:
     width: int
     height: int
     ticks: tuple[tuple[float, str], ...]
-    bars: tuple[Bar, ...]
+    bars: tuple[RatingBar, ...]
 
 
 def write_ranking_page(path: Path, found: Tournament) -> Path:
@@ -69,6 +69,6 @@ def ratings(places: tuple[Ranked, ...]) -> Ratings:
         found = ends[place.name]
         told = f"{place.name}: {place.elo:.0f}" + (f" [{found[0]:.0f}, {found[1]:.0f}]" if found else "")
         low_x, high_x = (across(found[0]), across(found[1])) if found else (None, None)
-        bars.append(Bar(place.name, across(place.elo), ROW * number + ROW / 2, low_x, high_x, told))
+        bars.append(RatingBar(place.name, across(place.elo), ROW * number + ROW / 2, low_x, high_x, told))
     ticks = tuple((across(tick), str(tick)) for tick in range(first, last + 1, step))
     return Ratings(WIDTH, ROW * len(places) + 20, ticks, tuple(bars))

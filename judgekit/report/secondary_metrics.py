@@ -13,7 +13,7 @@ _NAMES = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class FurtherRow:
+class SecondaryMetric:
     """One measure of one judge.
 
     :param measure: with its subset before it, where it is of one
@@ -33,9 +33,9 @@ class FurtherRow:
         return f"{self.value:.3f}{interval}"
 
 
-def further_rows(
+def secondary_metrics(
     metrics: Mapping[str, float | None], judges: Sequence[str], benchmarks: Sequence[str]
-) -> list[FurtherRow]:
+) -> list[SecondaryMetric]:
     """The rows by benchmark, then judge, then measure, in the order of the numbers.
 
     :param metrics: flat names to numbers, as in ``metrics.json``
@@ -46,14 +46,14 @@ def further_rows(
             prefix = f"eval/{judge}/{benchmark}/"
             for name, value in metrics.items():
                 measure = name.removeprefix(prefix)
-                if value is None or measure == name or not _is_further(measure):
+                if value is None or measure == name or not _is_secondary(measure):
                     continue
                 low, high = (metrics.get(f"{name}_ci95_{end}") for end in ("low", "high"))
-                rows.append(FurtherRow(judge, benchmark, _words(measure), value, low, high))
+                rows.append(SecondaryMetric(judge, benchmark, _words(measure), value, low, high))
     return rows
 
 
-def _is_further(measure: str) -> bool:
+def _is_secondary(measure: str) -> bool:
     if measure.endswith(("_ci95_low", "_ci95_high")):
         return False
     return any(_NAMES.fullmatch(part) for part in (measure, measure.rpartition("/")[2]))

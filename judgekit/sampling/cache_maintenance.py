@@ -19,7 +19,7 @@ from judgekit.store import fsync_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldGenerations:
     """Generations of one set of weights.
 
     :param about: what the weights are, in words; empty where that was not written down
@@ -43,7 +43,7 @@ class Held:
         return self.folder.name
 
 
-def survey(root: Path) -> list[Held]:
+def survey(root: Path) -> list[HeldGenerations]:
     """What a store's cache holds, the longest unused first.
 
     :param root: the store's root folder
@@ -52,7 +52,9 @@ def survey(root: Path) -> list[Held]:
     return sorted(map(_look, _folders(root)), key=lambda held: (held.used, held.weights))
 
 
-def prune(root: Path, wanted: Callable[[Held], bool], *, dry_run: bool = False) -> Iterator[tuple[Held, bool]]:
+def prune(
+    root: Path, wanted: Callable[[HeldGenerations], bool], *, dry_run: bool = False
+) -> Iterator[tuple[HeldGenerations, bool]]:
     """Remove the generations of some weights; yields each and whether it was removed, which what is in use is not.
 
     :param dry_run: remove nothing, only say what would be
@@ -70,7 +72,7 @@ def prune(root: Path, wanted: Callable[[Held], bool], *, dry_run: bool = False) 
         yield held, free
 
 
-def compact(root: Path) -> Iterator[tuple[Held, Held]]:
+def compact(root: Path) -> Iterator[tuple[HeldGenerations, HeldGenerations]]:
     """Join the segments of every folder that nobody uses into one, without damaged lines; yields before and after.
 
     :raises DataError: there is no such folder
@@ -93,7 +95,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
-def _look(folder: Path) -> Held:
+def _look(folder: Path) -> HeldGenerations:
     segments = sorted(folder.glob("*.seg"))
     keys, corrupt = set[bytes](), 0
     for path in segments:
@@ -102,7 +104,7 @@ def _look(folder: Path) -> Held:
             if key is not None:
                 keys.add(key)
     about = folder / ABOUT
-    return Held(
+    return HeldGenerations(
         folder,
         about.read_text(encoding="utf-8").strip() if about.exists() else "",
         len(keys),
@@ -136,17 +138,17 @@ def _join(folder: Path) -> Path:
     return segments[0]
 
 
-def older_than(age: timedelta) -> Callable[[Held], bool]:
+def older_than(age: timedelta) -> Callable[[HeldGenerations], bool]:
     """Chooses what was last used longer ago than ``age``."""
     return lambda held: held.used < datetime.now(UTC) - age
 
 
-def of_weights(digest: str) -> Callable[[Held], bool]:
+def of_weights(digest: str) -> Callable[[HeldGenerations], bool]:
     """Chooses the weights whose digest begins like ``digest``."""
     return lambda held: held.weights.startswith(digest[:16].lower())
 
 
-def everything(held: Held) -> bool:
+def everything(held: HeldGenerations) -> bool:
     """Chooses all weights."""
     del held
     return True

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from judgekit.errors import MissingExtraError
 from judgekit.run_folder import RunFolder
 from judgekit.run_results import final_numbers, run_cost
-from judgekit.tracking.base import Number, Place, Point, Replay, Status
+from judgekit.tracking.base import Number, Place, Replay, SeriesPoint, Status
 
 FLUSH_STEPS = 20
 """Points after which the CSV file is written; ``metrics.jsonl`` has each at once."""
@@ -29,7 +29,7 @@ class LightningTracker:
         run_config: Mapping[str, Any],
         *,
         place: Place,
-        earlier: Sequence[Point] = (),
+        earlier: Sequence[SeriesPoint] = (),
     ) -> None:
         """Open the logger; what an earlier session left of it is written anew.
 

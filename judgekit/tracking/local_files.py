@@ -13,10 +13,10 @@ from typing import Any, TextIO
 
 from judgekit.errors import DataError
 from judgekit.run_folder import RunFolder
-from judgekit.tracking.base import Number, Point, Status
+from judgekit.tracking.base import Number, SeriesPoint, Status
 
 
-def read_series(run_dir: Path) -> list[Point]:
+def read_series(run_dir: Path) -> list[SeriesPoint]:
     """The series of a run, oldest first; a last line torn by a kill is left out.
 
     :raises DataError: for any other line that is not a point
@@ -24,12 +24,12 @@ def read_series(run_dir: Path) -> list[Point]:
     path = RunFolder(run_dir).series
     if not path.exists():
         return []
-    points: list[Point] = []
+    points: list[SeriesPoint] = []
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not line.endswith(b"\n"):
             break
         try:
-            points.append(Point(**json.loads(line)))
+            points.append(SeriesPoint(**json.loads(line)))
         except (ValueError, TypeError) as error:
             raise DataError(f"not a series point: {error}", file=path, line=number) from error
     return points
@@ -53,7 +53,7 @@ class LocalTracker:
         if stage not in self._started:
             self._started.add(stage)
             self._drop_from(stage, step)
-        point = Point(datetime.now(UTC).isoformat(timespec="milliseconds"), stage, step, _finite(values))
+        point = SeriesPoint(datetime.now(UTC).isoformat(timespec="milliseconds"), stage, step, _finite(values))
         self._file.write(_line(point))
         self._file.flush()
 
@@ -79,14 +79,14 @@ class LocalTracker:
             self._file.close()
             self._file = self._rewritten(kept)
 
-    def _rewritten(self, points: Iterable[Point]) -> TextIO:
+    def _rewritten(self, points: Iterable[SeriesPoint]) -> TextIO:
         """The series file holding exactly these points, open for more."""
         path = self._folder.series
         _write(path, "".join(_line(point) for point in points))
         return path.open("a", encoding="utf-8", newline="\n")
 
 
-def _line(point: Point) -> str:
+def _line(point: SeriesPoint) -> str:
     return json.dumps(asdict(point), ensure_ascii=False, allow_nan=False) + "\n"
 
 

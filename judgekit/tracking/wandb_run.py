@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from judgekit.run_folder import RunFolder
 from judgekit.run_results import final_numbers, run_cost
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking.base import Number, Place, Point, Replay, Status
+from judgekit.tracking.base import Number, Place, Replay, SeriesPoint, Status
 
 if TYPE_CHECKING:
     import wandb
@@ -47,7 +47,7 @@ class WandbTracker:
         *,
         name: str,
         place: Place,
-        earlier: Sequence[Point] = (),
+        earlier: Sequence[SeriesPoint] = (),
     ) -> None:
         import wandb
 

@@ -18,7 +18,7 @@ Task = Literal["sft", "dpo"]
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training stage, or only its reference log-probabilities.
 
     :param task: ``sft`` on ``Demonstration`` rows or ``dpo`` on ``Preference`` rows
@@ -58,7 +58,7 @@ class Job:
         path.write_text(json.dumps(asdict(self), default=lambda value: str(Path(value).absolute())), encoding="utf-8")
 
     @staticmethod
-    def read(path: Path) -> Job:
+    def read(path: Path) -> TrainingJob:
         """The job that ``write`` wrote."""
         held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         base, adapter = held["start"]["base"], held["start"]["adapter"]
@@ -66,7 +66,7 @@ class Job:
         paths = {name: Path(held[name]) for name in ("rows_file", "work", "reference_file")}
         start = Weights(Path(base), Path(adapter) if adapter is not None else None)
         built: dict[str, Any] = {name: build(kind, held[name])[0] for name, kind in sections.items()}
-        return Job(**held | built | paths | {"start": start})
+        return TrainingJob(**held | built | paths | {"start": start})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Plan:
     :param per_epoch: steps of one epoch
     """
 
-    job: Job
+    job: TrainingJob
     batches: list[list[Unit]]
     per_epoch: int
 
@@ -87,7 +87,7 @@ class Plan:
         return self.batches[: self.per_epoch]
 
 
-def make_plan(job: Job, units: list[Unit]) -> Plan:
+def make_plan(job: TrainingJob, units: list[Unit]) -> Plan:
     """Batches in an order that depends on rows, seed and epoch only, not on how many processes there are."""
     size = job.optim.batch_size
     epochs = [epoch_batches(units, size, job.seed, epoch) for epoch in range(job.optim.epochs)]
@@ -95,7 +95,7 @@ def make_plan(job: Job, units: list[Unit]) -> Plan:
     return Plan(job, batches[: job.optim.max_steps], len(epochs[0]))
 
 
-def weights_key(job: Job, units: list[Unit]) -> str:
+def weights_key(job: TrainingJob, units: list[Unit]) -> str:
     """Digest of all that determines the trained weights."""
     rows = digest([[unit.epoch, unit.prompt, *unit.completions] for unit in units], 64)
     settings = {name: value for name, value in asdict(job.trainer).items() if name != "threads"}

@@ -14,7 +14,7 @@ from judgekit.evaluation.verdict_bias import (
     effects,
     longer_responses,
     own_responses,
-    preference,
+    preference_rates,
 )
 from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import Order, ResponsePair
@@ -102,13 +102,13 @@ def test_preferences_of_judge_and_labels() -> None:
     assert longer_responses(pairs) == {"p0": "A", "p1": "A", "p2": "B"}
     assert own_responses(pairs, "me") == {"p0": "A", "p2": "B"}
     rows = [*both(0, "A", "B"), *both(1, "A", None), *both(2, "B", "tie"), *both(3, "A", "A")]
-    longer = preference(pairs, rows, longer_responses(pairs), resamples=50)
+    longer = preference_rates(pairs, rows, longer_responses(pairs), resamples=50)
     assert longer.judge.value == pytest.approx((1 + 0 + 1 + 1 + 0.5) / 5)
     assert longer.gold.value == pytest.approx((1 + 0 + 0.5) / 3)
     assert (longer.judge.n, longer.gold.n) == (5, 3)
-    own = preference(pairs, rows, own_responses(pairs, "me"), resamples=50)
+    own = preference_rates(pairs, rows, own_responses(pairs, "me"), resamples=50)
     assert own.judge.value == pytest.approx(2.5 / 4)
-    assert preference(pairs, rows, {}).judge.value is None
+    assert preference_rates(pairs, rows, {}).judge.value is None
 
 
 def test_decisiveness_on_identical_answers() -> None:

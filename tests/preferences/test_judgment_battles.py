@@ -10,10 +10,10 @@ import pytest
 
 from judgekit.preferences.judgment_battles import (
     Contest,
-    Weights,
+    PositionWeights,
     battle_matrices,
+    contest_pairs,
     contests,
-    judge_pairs,
     outcomes,
     position_weights,
     strengths,
@@ -53,17 +53,17 @@ def test_a_worked_example_of_three() -> None:
     assert (weights.omega1, weights.omega2) == (0.2, 0.8)
     # B01 = ω1 (won first) + ω2 (won second), B02 = ω1, B12 = ω1, B20 = ω1, the rest 0
     assert battle_matrices(r_PJJ, weights)[0].tolist() == [[0.0, 1.0, 0.2], [0.0, 0.0, 0.2], [0.2, 0.0, 0.0]]
-    found = judge_pairs([contest(3)], WORKED, seed=1)
+    found = contest_pairs([contest(3)], WORKED, seed=1)
     assert [(pair.chosen.sample, pair.rejected.sample) for pair in found.kept] == [(0, 1)]
     assert found.kept[0].chosen_strength > 0 > found.kept[0].rejected_strength
 
 
 def test_position_weights_sum_to_one_and_no_tie_is_invented() -> None:
     for first, second in ((0, 0), (5, 0), (0, 5), (7, 3), (1, 2)):
-        weights = Weights(first, second)
+        weights = PositionWeights(first, second)
         assert weights.omega1 + weights.omega2 == 1.0
-    assert Weights(0, 0).omega1 == 0.5
-    assert Weights(7, 3).omega1 == 0.3, "a win from the favoured position counts less"
+    assert PositionWeights(0, 0).omega1 == 0.5
+    assert PositionWeights(7, 3).omega1 == 0.3, "a win from the favoured position counts less"
     ties = [verdict(row.id, row.order, "tie") for row in WORKED]
     assert not outcomes([contest(3)], ties).any()
     assert outcomes([contest(3)], [verdict(row.id, row.order, None) for row in WORKED]).sum() == 0
@@ -76,7 +76,7 @@ def test_elo_equals_choix_with_the_same_penalty(size: int) -> None:
     count = {3: 120, 5: 70, 11: 10}[size]
     r_PJJ = draw.choice([-1, 0, 1], p=[0.3, 0.2, 0.5], size=(count, size, size)).astype(np.int8)
     r_PJJ[:, np.arange(size), np.arange(size)] = 0
-    weights = Weights(3, 1)  # ω1 = 1/4, ω2 = 3/4
+    weights = PositionWeights(3, 1)  # ω1 = 1/4, ω2 = 3/4
     alpha = 0.05
     ours = strengths(r_PJJ, weights, alpha)
     for theta, wins in zip(ours, battle_matrices(r_PJJ, weights), strict=True):
@@ -90,7 +90,7 @@ def test_renaming_judgments_renames_their_strengths() -> None:
     draw = np.random.default_rng(1)
     r_JJ = draw.choice([-1, 0, 1], size=(7, 7)).astype(np.int8)
     np.fill_diagonal(r_JJ, 0)
-    weights, order = Weights(5, 2), draw.permutation(7)
+    weights, order = PositionWeights(5, 2), draw.permutation(7)
     assert strengths(r_JJ[order][:, order], weights) == pytest.approx(strengths(r_JJ, weights)[order], abs=1e-8)
 
 
@@ -112,7 +112,7 @@ def test_who_always_prefers_a_position_gives_nobody_elo(position: str) -> None:
     verdicts = [verdict(key, order, named[order]) for key, _, _ in rows.pairs for order in named]
     r_PJJ = outcomes([rows], verdicts)
     assert not strengths(r_PJJ, position_weights(r_PJJ)).any()
-    found = judge_pairs([rows], verdicts, seed=1)
+    found = contest_pairs([rows], verdicts, seed=1)
     assert found.kept == [] and found.dropped == {"prompt whose judgments are equally strong": 1}
 
 
@@ -121,14 +121,14 @@ def test_weights_come_from_the_whole_run() -> None:
     other = Candidate("q/r0", "q", "ask", "answer", 1)
     fair = [verdict(key, order, "A") for key, _, _ in contest(2).pairs for order in ("ab", "ba")]
     first = [verdict("q/r0#0-1", "ab", "A"), verdict("q/r0#0-1", "ba", None)]
-    both = judge_pairs([contest(2), contest(2, other)], [*fair, *first], seed=1)
+    both = contest_pairs([contest(2), contest(2, other)], [*fair, *first], seed=1)
     assert [pair.chosen.sample for pair in both.kept] == [0, 0]
     assert both.kept[0].chosen_strength > both.kept[1].chosen_strength
-    assert not judge_pairs([contest(2, other)], first, seed=1).kept
+    assert not contest_pairs([contest(2, other)], first, seed=1).kept
 
 
 def test_over_long_chosen_judgments_are_dropped() -> None:
-    found = judge_pairs([contest(3, chars=100)], WORKED, seed=1, max_chars=99)
+    found = contest_pairs([contest(3, chars=100)], WORKED, seed=1, max_chars=99)
     assert found.kept == [] and found.dropped == {"chosen judgment over max_judgment_chars": 1}
 
 

@@ -13,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgekit.preferences.judgment_balance import position
-from judgekit.preferences.rejection_sampling import Contrasts, Demonstrations, Rules, contrasts, demonstrations
+from judgekit.preferences.rejection_sampling import (
+    Contrasts,
+    Demonstrations,
+    SelfTaughtRules,
+    contrasts,
+    demonstrations,
+)
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair, Verdict
 
 NO_RIGHT = "prompt without a correct judgment"
@@ -53,8 +59,8 @@ def judgments_of(table: Table, labels: Mapping[str, Verdict] = LABELS, first: in
     return rows
 
 
-def rules(**changes: Any) -> Rules:
-    return Rules(seed=3, **changes)
+def rules(**changes: Any) -> SelfTaughtRules:
+    return SelfTaughtRules(seed=3, **changes)
 
 
 def imitated(**changes: Any) -> Demonstrations:
@@ -81,7 +87,7 @@ def test_one_right_judgment_of_every_prompt_that_has_one() -> None:
 
 
 def test_one_right_judgment_of_every_example_from_either_order() -> None:
-    drawn = [demonstrations(PAIRS, judgments_of(TABLE), Rules(seed=s, per_order=False)) for s in range(40)]
+    drawn = [demonstrations(PAIRS, judgments_of(TABLE), SelfTaughtRules(seed=s, per_order=False)) for s in range(40)]
     assert all([row.id for row in selection.kept] == ["x", "y", "w"] for selection in drawn)
     assert all(selection.dropped == {"example without a correct judgment": 1} for selection in drawn)
     assert {s.kept[0].text for s in drawn} == {"x ab R0", "x ab R1", "x ba R0"}
@@ -95,7 +101,7 @@ def test_the_position_named_is_balanced() -> None:
     assert {("x", "ba"), ("w", "ab")} <= set(prompts(selection))
     cut = {
         frozenset(prompts(imitated())) - frozenset(prompts(demonstrations(PAIRS, judgments_of(TABLE), each)))
-        for each in (Rules(seed=s, balance_labels=True) for s in range(30))
+        for each in (SelfTaughtRules(seed=s, balance_labels=True) for s in range(30))
     }
     assert cut == {frozenset({(name, order)}) for name, order in (("x", "ab"), ("y", "ab"), ("w", "ba"))}
 
@@ -171,7 +177,7 @@ def test_the_cross_product_is_capped_for_each_prompt() -> None:
         ("x", "ab"), ("x", "ba"), ("w", "ab"),
     ]  # fmt: skip
     assert selection.dropped == {NO_RIGHT: 3, NO_WRONG: 2, OVER_CAP: 3}
-    drawn = {tuple(texts(contrasts(PAIRS, judgments_of(TABLE), Rules(seed=s)))) for s in range(60)}
+    drawn = {tuple(texts(contrasts(PAIRS, judgments_of(TABLE), SelfTaughtRules(seed=s)))) for s in range(60)}
     assert {pair for pairs in drawn for pair in pairs} == set(everything) and len(drawn) == 8
     assert texts(paired(num_pairs=2)) == everything
 
@@ -183,7 +189,7 @@ def test_prompts_are_balanced_before_they_are_paired() -> None:
     assert selection.dropped == {NO_RIGHT: 3, NO_WRONG: 2, PROMPT_CUT: 1}
     kept = {
         frozenset((found.chosen.id, found.chosen.order) for found in contrasts(PAIRS, judgments_of(TABLE), each).kept)
-        for each in (Rules(seed=s, balance_labels=True) for s in range(30))
+        for each in (SelfTaughtRules(seed=s, balance_labels=True) for s in range(30))
     }
     assert kept == {frozenset({("x", "ab"), ("x", "ba")}), frozenset({("x", "ab"), ("w", "ab")})}
 
@@ -213,7 +219,7 @@ def test_nothing_gives_nothing() -> None:
 cells = st.dictionaries(st.sampled_from(ORDERS), st.text("RWTME", min_size=1, max_size=5))
 tables = st.dictionaries(st.sampled_from("xyzw"), cells, max_size=4)
 rules_of = st.builds(
-    Rules,
+    SelfTaughtRules,
     seed=st.integers(0, 3),
     per_order=st.booleans(),
     majority_fraction=st.none() | st.floats(0.1, 1.0),
@@ -229,7 +235,7 @@ rules_of = st.builds(
 
 @given(tables, rules_of, st.randoms())
 @settings(max_examples=150, deadline=None)
-def test_what_holds_for_any_judgments(table: Table, each: Rules, shuffle: random.Random) -> None:
+def test_what_holds_for_any_judgments(table: Table, each: SelfTaughtRules, shuffle: random.Random) -> None:
     rows = judgments_of(table)
     imitate, contrast = demonstrations(PAIRS, rows, each), contrasts(PAIRS, rows, each)
     assert all(row.verdict == LABELS[row.id] for row in imitate.kept)

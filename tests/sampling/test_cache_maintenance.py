@@ -15,7 +15,15 @@ from judgekit.cli import main
 from judgekit.errors import DataError
 from judgekit.sampling.base import Generation, SamplingParams
 from judgekit.sampling.cache import GenerationCache, generation_keys
-from judgekit.sampling.cache_maintenance import Held, compact, everything, of_weights, older_than, prune, survey
+from judgekit.sampling.cache_maintenance import (
+    HeldGenerations,
+    compact,
+    everything,
+    of_weights,
+    older_than,
+    prune,
+    survey,
+)
 from tests.helpers import ScriptedSampler
 from tests.processes import finish, sample_stage, start
 
@@ -64,7 +72,7 @@ def root(tmp_path: Path) -> Path:
 def test_what_is_held_is_told(root: Path) -> None:
     first, second = survey(root)
     size = sum(path.stat().st_size for path in first.folder.glob("*.seg"))
-    assert replace(first, used=second.used) == Held(first.folder, "the first", 7, 3, size, 1, second.used)
+    assert replace(first, used=second.used) == HeldGenerations(first.folder, "the first", 7, 3, size, 1, second.used)
     assert (first.weights, second.weights) == (FIRST[:16], SECOND[:16])
     assert 39 <= (second.used - first.used).days <= 40
     assert (second.about, second.generations, second.corrupt) == ("", 3, 0)
@@ -101,7 +109,7 @@ def test_stores_without_generations(tmp_path: Path, capsys: pytest.CaptureFixtur
         (everything, []),
     ],
 )
-def test_only_what_is_wanted_is_removed(root: Path, wanted: Callable[[Held], bool], left: list[str]) -> None:
+def test_only_what_is_wanted_is_removed(root: Path, wanted: Callable[[HeldGenerations], bool], left: list[str]) -> None:
     told = list(prune(root, wanted, dry_run=True))
     assert len(survey(root)) == 2
     assert [held for held, _ in prune(root, wanted)] == [held for held, _ in told]

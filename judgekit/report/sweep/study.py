@@ -107,7 +107,7 @@ def _command(sweep: Sweep) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRun:
     """A finished run on one benchmark, by one of its judges.
 
     :param values: of the swept keys and the seed
@@ -138,7 +138,7 @@ class View:
 
     benchmark: str
     metric: str
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredRun, ...]
     keys: tuple[str, ...]
     values: Mapping[str, tuple[Value, ...]]
 
@@ -147,7 +147,7 @@ class View:
         """How many different seeds there are."""
         return len({run.values.get(SEED) for run in self.runs})
 
-    def settings(self) -> dict[tuple[Value, ...], list[Measured]]:
+    def settings(self) -> dict[tuple[Value, ...], list[MeasuredRun]]:
         """Runs that differ in nothing but the seed, by their values."""
         return grouped(self.runs, self.keys)
 
@@ -162,7 +162,7 @@ def view(study: Study, benchmark: str, metric: str | None = None, judge: str | N
     for run in study.runs:
         named = judge if judge is not None else (run.judges[-1] if run.judges else "")
         if benchmark in run.benchmarks:
-            found.append(Measured(run, named, benchmark, run.values))
+            found.append(MeasuredRun(run, named, benchmark, run.values))
     for name in [metric] if metric is not None else OUTCOMES:
         known = tuple(one for one in found if one.rate(name).value is not None)
         if known:
@@ -195,15 +195,15 @@ def numeric(values: Iterable[Value]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def grouped(runs: Iterable[Measured], keys: Sequence[str]) -> dict[tuple[Value, ...], list[Measured]]:
+def grouped(runs: Iterable[MeasuredRun], keys: Sequence[str]) -> dict[tuple[Value, ...], list[MeasuredRun]]:
     """Runs by their values of some keys."""
-    found: dict[tuple[Value, ...], list[Measured]] = {}
+    found: dict[tuple[Value, ...], list[MeasuredRun]] = {}
     for run in runs:
         found.setdefault(run.at(keys), []).append(run)
     return found
 
 
-def balanced(seen: View, keys: Sequence[str]) -> tuple[Measured, ...]:
+def balanced(seen: View, keys: Sequence[str]) -> tuple[MeasuredRun, ...]:
     """The runs to average over all keys but these, such that every mean is over the same settings of the others.
 
     A job that failed would otherwise make one mean easier than another. Where no setting of the other keys is
