@@ -24,9 +24,9 @@ from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
 from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
-from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
+from judgekit.judges import OpenJudge, decoding, open_judge
+from judgekit.named_judge import judge_config
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
 from judgekit.sampling.backends import MakeSampler
@@ -34,7 +34,7 @@ from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
 from judgekit.score_rows import ScoreRow, mean_scores
-from judgekit.verdict_rows import VerdictRow, read_verdicts
+from judgekit.verdict_rows import MergeRule, VerdictRow, read_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,6 @@ from judgekit.data.inputs import Candidates, InputRow, Survey, read_inputs, surv
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.journal import Journal, Spent
 from judgekit.evaluation.judging import judge_many, judge_pairs, rate_responses
-from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.verdict_tables import (
     MERGED_COLUMNS,
     RANKING_COLUMNS,
@@ -38,7 +37,7 @@ from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PromptConfig
 from judgekit.store import Workspace
 from judgekit.tracking.progress import ProgressDisplay
-from judgekit.verdict_rows import iter_verdicts, verdict_values
+from judgekit.verdict_rows import MergeRule, iter_verdicts, verdict_values
 
 VERSION = 1
 """Raised whenever the same input and judge give other rows."""

@@ -34,7 +34,7 @@ KINDS = (
     "a name under conf/model or conf/judge, or with sampler=openai a server's model"
 )
 
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,37 +145,6 @@ def _served_name(text: TextSampler) -> str | None:
     return text.sampler.served().name if isinstance(text.sampler, OpenAISampler) else None
 
 
-def judge_config(source: str | Path) -> JudgeConfig:
-    """The judge that one word names: a folder, ``ORGANISATION/NAME@COMMIT``, or a file in conf/model or conf/judge.
-
-    :raises ModelError: it names none of these
-    """
-    hub_id, _, commit = str(source).partition("@")
-    if Path(source).is_dir():
-        return JudgeConfig(path=str(source))
-    if "/" in hub_id and _COMMIT.fullmatch(commit):
-        return JudgeConfig(hub=str(source))
-    return _configured(str(source))
-
-
-def _configured(name: str) -> JudgeConfig:
-    from omegaconf import OmegaConf
-
-    from judgekit.schema.composition import Composer, conf_dir
-    from judgekit.schema.validation import build
-
-    groups = {"judge": "judge", "model@judge.model": "model"}
-    found = [key for key, folder in groups.items() if (conf_dir() / folder / f"{name}.yaml").is_file()]
-    if not re.fullmatch(r"\w[\w.-]*", name) or not found:
-        raise ModelError(f"{name} is not a judge{'' if Path(name).exists() else ': there is no such folder'}. {KINDS}.")
-    values = OmegaConf.to_container(Composer(name="eval").compose([f"{found[0]}={name}"]).judge, resolve=True)
-    assert isinstance(values, dict)
-    config, problems = build(JudgeConfig, {str(key): value for key, value in values.items()}, "judge")
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
 def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
     """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
 
@@ -213,7 +182,7 @@ def _named(judge: JudgeConfig) -> FoundJudge:
         return _in_folder(Path(judge.path), judge)
     if judge.hub is not None:
         hub_id, _, commit = judge.hub.partition("@")
-        if not _COMMIT.fullmatch(commit):
+        if not COMMIT.fullmatch(commit):
             raise ModelError(f"judge.hub={judge.hub} does not name a commit. Write {hub_id}@COMMIT.")
         name = hub_id.rpartition("/")[2]
         return FoundJudge(name, ModelConfig(name=name, hub_id=hub_id, revision=commit))
@@ -274,7 +243,7 @@ def _base_of(adapter: Path) -> ModelConfig:
         raise ModelError(f"{file} cannot be read as an adapter's configuration: {error}.") from error
     if isinstance(base, str) and Path(base).is_dir():
         return _whole(check_folder(Path(base)))
-    if isinstance(base, str) and isinstance(revision, str) and _COMMIT.fullmatch(revision):
+    if isinstance(base, str) and isinstance(revision, str) and COMMIT.fullmatch(revision):
         return ModelConfig(name=base.rpartition("/")[2], hub_id=base, revision=revision)
     raise ModelError(
         f"{file} names as its base {base!r}, which is no folder here and has no commit. Give the base with "

@@ -8,10 +8,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from judgekit.errors import DataError
 from judgekit.rows import ORDERS, VERDICTS, Order, Verdict, json_line
+
+MergeRule = Literal[
+    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
+]
+"""How one verdict is made of those of both orders (``evaluation.merging``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,8 @@ def _sampled(
     options: argparse.Namespace, name: str, source: str, prompts: Sequence[str]
 ) -> dict[str, tuple[str, str | None]]:
     """A model's responses to prompts, also left in the output folder. Finished ones come from the store."""
-    from judgekit.judges import find_judge, judge_config, judge_weights
+    from judgekit.judges import find_judge, judge_weights
+    from judgekit.named_judge import judge_config
     from judgekit.sampling.backends import text_sampler
     from judgekit.sampling.base import SamplingParams
     from judgekit.sampling.text import TextRequest

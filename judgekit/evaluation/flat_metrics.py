@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.pointwise import PointwiseMetrics, score_pointwise
 from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.sections import AGGREGATES
@@ -16,7 +15,7 @@ from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
 from judgekit.stats.bootstrap import Estimate
 from judgekit.stats.correlation import Correlations
-from judgekit.verdict_rows import VerdictRow
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 Numbers = dict[str, float | int | None]
 

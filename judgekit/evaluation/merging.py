@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from judgekit.rows import ORDERS, Verdict
-from judgekit.verdict_rows import VerdictRow
-
-MergeRule = Literal[
-    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
-]
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from judgekit.evaluation.merging import MergeRule, merge_orders
+from judgekit.evaluation.merging import merge_orders
 from judgekit.evaluation.voting import vote
 from judgekit.rows import ResponsePair
 from judgekit.stats.ranking import Battle
-from judgekit.verdict_rows import VerdictRow
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 
 def battles(pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow]) -> list[Battle]:

@@ -12,11 +12,11 @@ import numpy as np
 
 from judgekit.errors import DataError
 from judgekit.evaluation.labelled_verdicts import CODES, LabelledVerdicts, collect
-from judgekit.evaluation.merging import MergeRule, merge_orders
+from judgekit.evaluation.merging import merge_orders
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.stats.bootstrap import Clusters, FloatArray, gather, interval, resample
 from judgekit.stats.verdict_rates import CELLS, INVALID, TABLE, decided, measure, measure_merged
-from judgekit.verdict_rows import VerdictRow
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 MetricValue: TypeAlias = float | list[float] | None
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from judgekit.data.inputs import Candidates
 from judgekit.errors import DataError
-from judgekit.evaluation.merging import MergeRule, merge_orders
+from judgekit.evaluation.merging import merge_orders
 from judgekit.evaluation.model_battles import battles
 from judgekit.evaluation.voting import vote
 from judgekit.rows import json_line
 from judgekit.stats.bradley_terry import ALPHA
 from judgekit.stats.ranking import rank
-from judgekit.verdict_rows import VerdictRow
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 Values = Mapping[str, Any]
 """One row as the file has it."""
