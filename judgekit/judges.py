@@ -213,9 +213,9 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         held = yaml.safe_load(file.read_text(encoding="utf-8"))
         decoding = held["decoding"]
         trained = folder if any(folder.glob("*.safetensors")) else None
-        base = judge.model or ModelConfig(**_known(ModelConfig, held["base_model"]))
+        base = judge.model or ModelConfig(**known_fields(ModelConfig, held["base_model"]))
         kind = PROMPTS[held["protocol"]["name"]]
-        prompt = kind(**_known(kind, held["protocol"]))
+        prompt = kind(**known_fields(kind, held["protocol"]))
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
         )
@@ -224,7 +224,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         raise DataError(message, file=file) from error
 
 
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields that this version knows; an older or newer one may have written others."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if name in names}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,11 @@ class RunFolder:
 
     def known_manifest(self) -> dict[str, Any]:
         """``manifest.json``; empty when there is none that can be read."""
-        try:
-            return self.read_manifest()
-        except (DataError, OSError):
-            return {}
+        return _if_any(self.read_manifest)
 
     def known_metrics(self) -> dict[str, Any]:
         """``metrics.json``; empty when there is none that can be read."""
-        try:
-            return self.read_metrics()
-        except (DataError, OSError):
-            return {}
+        return _if_any(self.read_metrics)
 
     def is_finished(self, config_digest: str) -> bool:
         """Whether it holds a finished run of the configuration with this digest."""
@@ -104,6 +99,13 @@ def leave(source: Path, target: Path) -> None:
     """Copy what a stage made into a run's folder."""
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(source, target)
+
+
+def _if_any(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return read()
+    except (DataError, OSError):
+        return {}
 
 
 def _read(path: Path, missing: str = "not there", hint: str = "") -> dict[str, Any]:

@@ -52,6 +52,14 @@ class SweepJob:
     ids: list[str] = field(default_factory=list)
 
 
+class JobFiles:
+    """Files about one job, of which the text above says what is in them; ``holder`` is who holds ``lock``."""
+
+    def __init__(self, folder: Path, num: int) -> None:
+        self.config, self.events, self.log = (folder / f"{num}.{ending}" for ending in ("yaml", "jsonl", "log"))
+        self.lock, self.holder = folder / f"{num}.lock", folder / f"{num}.holder"
+
+
 @dataclass(frozen=True)
 class Sweep:
     """``sweep.json``.
@@ -70,28 +78,9 @@ class Sweep:
         """The run folder of a job."""
         return RunFolder(self.folder / job.folder)
 
-    def config(self, job: SweepJob) -> Path:
-        """The frozen configuration a job runs from."""
-        return self._file(job, "yaml")
-
-    def events(self, job: SweepJob) -> Path:
-        """What happened to a job; see ``note`` and ``history``."""
-        return self._file(job, "jsonl")
-
-    def running(self, job: SweepJob) -> Path:
-        """Lock of a job while it runs."""
-        return self._file(job, "lock")
-
-    def holder(self, job: SweepJob) -> Path:
-        """Who holds the lock; see ``locks.alive``."""
-        return self._file(job, "holder")
-
-    def log(self, job: SweepJob) -> Path:
-        """What a job printed, when it ran in a process of its own on this machine."""
-        return self._file(job, "log")
-
-    def _file(self, job: SweepJob, ending: str) -> Path:
-        return self.folder / JOBS / f"{job.num}.{ending}"
+    def files(self, job: SweepJob) -> JobFiles:
+        """The files about a job."""
+        return JobFiles(self.folder / JOBS, job.num)
 
     @property
     def slurm(self) -> Path:

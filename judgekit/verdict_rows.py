@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import DataError
-from judgekit.rows import ORDERS, VERDICTS, Order, Verdict, json_line
+from judgekit.rows import ORDERS, VERDICTS, Order, Verdict, json_line, write_lines
 
 MergeRule = Literal[
     "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
@@ -58,16 +57,7 @@ def write_verdicts(path: Path, rows: Iterable[VerdictRow]) -> int:
 
     The file appears whole or not at all.
     """
-    count = 0
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            file.write(json_line(verdict_values(row)) + "\n")
-            count += 1
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    return count
+    return write_lines(path, (json_line(verdict_values(row)) for row in rows))
 
 
 def verdict_values(row: VerdictRow) -> dict[str, Any]:

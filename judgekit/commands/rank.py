@@ -23,8 +23,7 @@ from judgekit.prompts.noisy import answer_prompt
 from judgekit.report.ranking_page import write_ranking_page
 from judgekit.rows import json_line, write_rows
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.stats.ranking import Battle
-from judgekit.stats.tournament import Tournament, tournament
+from judgekit.stats.ranking import Battle, Tournament, tournament
 from judgekit.verdict_rows import iter_verdicts
 
 _NAMED = re.compile(r"(?P<name>[\w.+-]+)=(?P<source>.+)")

@@ -127,11 +127,11 @@ def _side_by_side(
     asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
     found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]
     valid = [one for one in found if INVALID not in one[1:]]
-    agreement, kappa = table_agreement(
+    said = table_agreement(
         (name for name, _, _ in valid), ((one, two) for _, one, two in valid), len(VERDICTS), resamples, seed
     )
     invalid = (sum(one == INVALID for _, one, _ in found), sum(two == INVALID for _, _, two in found))
-    return SideBySide(labelled, len(pairs) - labelled, metrics, agreement, kappa, invalid)
+    return SideBySide(labelled, len(pairs) - labelled, metrics, said.agreed, said.kappa, invalid)
 
 
 def _estimate(values: dict[str, MetricValue], name: str, n: int) -> Estimate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from judgekit.evaluation.labelled_verdicts import CODES, collect
 from judgekit.rows import VERDICTS, ResponsePair
-from judgekit.stats.agreement import table_agreement
+from judgekit.stats.agreement import PairAgreement, table_agreement
 from judgekit.stats.bootstrap import Estimate, estimate_ratio
 from judgekit.stats.verdict_rates import INVALID, TIE
 from judgekit.verdict_rows import VerdictRow
@@ -49,18 +49,6 @@ def tie_agreement(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class JudgeAgreement:
-    """How far two judges say the same; n counts the pairs and orders in which both gave a verdict.
-
-    :param agreed: share of equal verdicts
-    :param kappa: the same corrected for chance (Cohen 1960)
-    """
-
-    agreed: Estimate
-    kappa: Estimate
-
-
 def judge_agreement(
     pairs: Iterable[ResponsePair],
     first: Iterable[VerdictRow],
@@ -68,7 +56,7 @@ def judge_agreement(
     *,
     resamples: int = 1000,
     seed: int = 0,
-) -> JudgeAgreement:
+) -> PairAgreement:
     """Agreement of two judges on the same pairs and orders, sample 0 of each, labelled or not.
 
     Where either gave no verdict the two cannot be compared; such rows are left out, and so are unknown pairs.
@@ -80,5 +68,4 @@ def judge_agreement(
     )
     both = [key for key in ours if key in theirs and key[0] in clusters]
     names = (clusters[key[0]] for key in both)
-    agreed, kappa = table_agreement(names, ((ours[key], theirs[key]) for key in both), len(VERDICTS), resamples, seed)
-    return JudgeAgreement(agreed, kappa)
+    return table_agreement(names, ((ours[key], theirs[key]) for key in both), len(VERDICTS), resamples, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError, StageError
+from judgekit.judges import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder
 from judgekit.schema.config import ModelConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
@@ -73,24 +73,19 @@ class ExportRun:
     @property
     def model(self) -> ModelConfig:
         """The base model as configured; fields that a newer or older version knows are left out."""
-        return ModelConfig(**_known(ModelConfig, self.config["model"]))
+        return ModelConfig(**known_fields(ModelConfig, self.config["model"]))
 
     @property
     def prompt(self) -> PromptConfig:
         """The protocol as configured."""
         kind = PROMPTS[self.config["prompt"]["name"]]
-        return kind(**_known(kind, self.config["prompt"]))
+        return kind(**known_fields(kind, self.config["prompt"]))
 
     @property
     def trained_on_hub(self) -> bool:
         """Whether the base weights in use were those of the hub: its cache names folders by commit."""
         used = Path(str(self.adapter["base_model_name_or_path"])) if self.is_adapter else None
         return self.model.path is None and used is not None and used.name == self.model.revision
-
-
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from judgekit.evaluation.verdict_agreement import JudgeAgreement, judge_agreement
+from judgekit.evaluation.verdict_agreement import judge_agreement
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.charts import Bars, Plot, PlotPoint, bars, number, plot
 from judgekit.report.judged_benchmark import JudgedBenchmark
 from judgekit.report.results_table import percent
 from judgekit.rows import ResponsePair
+from judgekit.stats.agreement import PairAgreement
 from judgekit.stats.bootstrap import Estimate
 from judgekit.verdict_rows import VerdictRow
 
@@ -73,7 +74,7 @@ class AgreementMatrix:
     """
 
     judges: tuple[str, ...]
-    cells: dict[tuple[int, int], JudgeAgreement]
+    cells: dict[tuple[int, int], PairAgreement]
 
 
 @dataclass(frozen=True, slots=True)

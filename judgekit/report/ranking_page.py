@@ -7,8 +7,7 @@ from pathlib import Path
 
 from judgekit.report.html import asset, environment, write_page
 from judgekit.stats.bradley_terry import elo
-from judgekit.stats.ranking import Ranked
-from judgekit.stats.tournament import Tournament
+from judgekit.stats.ranking import Ranked, Tournament
 
 WIDTH, ROW, PAD = 420, 26, 10
 """Size of the plot and of each of its rows, pixels."""

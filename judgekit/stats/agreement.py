@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -65,17 +66,29 @@ def _distances(values: Sequence[float | str], totals_V: FloatArray, level: Level
     return np.asarray((places_V[:, None] - places_V) ** 2, dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class PairAgreement:
+    """How far two raters say the same; n counts the items that both rated.
+
+    :param agreed: share of equal ratings
+    :param kappa: the same corrected for chance (Cohen 1960)
+    """
+
+    agreed: Estimate
+    kappa: Estimate
+
+
 def table_agreement(
     names: Iterable[str], codes: Iterable[tuple[int, int]], width: int, resamples: int, seed: int
-) -> tuple[Estimate, Estimate]:
-    """Share of items on which two raters agree, and Cohen's κ, with intervals.
+) -> PairAgreement:
+    """Agreement of two raters with intervals.
 
     :param names: the cluster of each item
     :param codes: what each rater said, from 0 to ``width`` - 1
     """
     clusters = gather(names, (width * one + two for one, two in codes), width * width)
     if not (count := clusters.count()):
-        return Estimate(None, None, 0), Estimate(None, None, 0)
+        return PairAgreement(Estimate(None, None, 0), Estimate(None, None, 0))
     tables_RVV = np.concatenate([clusters.total_C[None], resample(clusters, resamples, seed)])
     tables_RVV = tables_RVV.reshape(-1, width, width)
     total_R, same_R = tables_RVV.sum(axis=(1, 2)), np.trace(tables_RVV, axis1=1, axis2=2)
@@ -86,5 +99,5 @@ def table_agreement(
     share, kappa = float(shares_R[0]), float(kappas_R[0])
     agreed = Estimate(share, interval(share, shares_R[1:], count), n)
     if np.isnan(kappa):
-        return agreed, Estimate(None, None, n)
-    return agreed, Estimate(kappa, interval(kappa, kappas_R[1:], count, signed=True), n)
+        return PairAgreement(agreed, Estimate(None, None, n))
+    return PairAgreement(agreed, Estimate(kappa, interval(kappa, kappas_R[1:], count, signed=True), n))

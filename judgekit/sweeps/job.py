@@ -39,13 +39,13 @@ def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0, terse: bool = Fa
     :return: whether it ran; not when its run folder holds the finished run already
     :raises judgekit.locks.Busy: when another process runs it
     """
-    with held(sweep.running(job), f"job {job.num}", patience):
+    with held(sweep.files(job).lock, f"job {job.num}", patience):
         if sweep.run(job).is_finished(job.config_digest):
-            note(sweep.events(job), "ended", status="finished")
+            note(sweep.files(job).events, "ended", status="finished")
             return False
-        frozen = read_frozen(sweep.config(job))
-        aside = _aside(sweep.log(job)) if terse else nullcontext()
-        with _noted(sweep.events(job)), _surroundings(frozen), aside:
+        frozen = read_frozen(sweep.files(job).config)
+        aside = _aside(sweep.files(job).log) if terse else nullcontext()
+        with _noted(sweep.files(job).events), _surroundings(frozen), aside:
             _execute(thaw(frozen), Path(frozen.run_dir))
     return True
 
@@ -162,7 +162,7 @@ class SlurmJob:
         from submitit.helpers import DelayedSubmission
 
         sweep, job = _find(self.folder, self.num)
-        note(sweep.events(job), "requeued")
+        note(sweep.files(job).events, "requeued")
         return DelayedSubmission(self)
 
 

@@ -58,7 +58,7 @@ def register(
         elif sweep.run(job).is_finished(item.config_digest):
             kept.append(job)
         else:
-            item.frozen.write(sweep.config(job))
+            item.frozen.write(sweep.files(job).config)
             todo.append(job)
     sweep = sweep.with_jobs([*kept, *todo])
     sweep.write()
@@ -108,7 +108,7 @@ def enqueue(sweep: Sweep, todo: Sequence[SweepJob], config: SlurmLauncherConfig)
     if not todo:
         return sweep, []
     for job in todo:
-        note(sweep.events(job), "submitted")
+        note(sweep.files(job).events, "submitted")
     ids = slurm.submit(sweep, todo, config)
     submitted = [replace(job, ids=[*job.ids, item]) for job, item in zip(todo, ids, strict=True)]
     sweep = sweep.with_jobs(submitted)
@@ -170,7 +170,7 @@ def report(sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
     for status in statuses(sweep):
         job = status.job
         if job.num in numbers and status.state != "done" and status.state not in ACTIVE:
-            events = history(sweep.events(job))
+            events = history(sweep.files(job).events)
             text = str(events[-1].get("error", "")) if events else ""
             failed.append((sweep.run(job).path, text or f"{status.state} {status.detail}".strip()))
     if len(failed) == len(jobs) == 1:

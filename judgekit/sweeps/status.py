@@ -45,11 +45,11 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
 
     :param queue: SLURM's states by id; None when it does not answer
     """
-    events = history(sweep.events(job))
+    events = history(sweep.files(job).events)
     attempts = sum(event["event"] == "started" for event in events)
     last = events[-1] if events else {"event": "none"}
     finished = sweep.run(job).is_finished(job.config_digest)
-    if finished and alive(sweep.holder(job)):
+    if finished and alive(sweep.files(job).holder):
         return JobStatus(job, "running", "report", attempts)
     if finished or last.get("status") == "finished":
         return JobStatus(job, "done", "", attempts)
@@ -72,7 +72,7 @@ def _ended(last: Event) -> tuple[State, str] | None:
 def _going(sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None) -> tuple[State, str]:
     """A job that has not said how it ended."""
     started = any(event["event"] == "started" for event in events)
-    if alive(sweep.holder(job)):
+    if alive(sweep.files(job).holder):
         return "running", progress(sweep, job)
     if not job.ids:
         return ("killed", "ended without a word") if started else ("never started", "")

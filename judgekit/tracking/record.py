@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from judgekit.run_folder import RunFolder
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.store import Artifact, write_json_atomic
+from judgekit.sweep_folder import now
 from judgekit.tracking.base import Number, Status, Tracker
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class RunRecord:
             "run_id": f"{config.name}-{digest([values, str(run_dir.absolute())], 8)}",
             "name": config.name,
             "command": " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])]),
-            "started": _now(),
+            "started": now(),
             "finished": None,
             "status": "running",
             "versions": versions(),
@@ -116,7 +116,7 @@ class RunRecord:
         """Close the record."""
         for name in ("current_stage", "progress"):
             self.manifest.pop(name, None)
-        self.manifest |= {"status": status, "finished": _now(), "seconds": round(time.monotonic() - self._began, 1)}
+        self.manifest |= {"status": status, "finished": now(), "seconds": round(time.monotonic() - self._began, 1)}
         if error is not None:
             self.manifest["error"] = error
         self.write()
@@ -152,7 +152,3 @@ def git_state() -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return {"revision": run[0].stdout.strip(), "dirty": bool(run[1].stdout.strip())}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

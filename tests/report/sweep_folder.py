@@ -55,14 +55,14 @@ def make_sweep(
     (folder / "jobs").mkdir(parents=True)
     sweep.write()
     command = ["judgekit run", "-m", *(f"{key}={','.join(map(str, values))}" for key, values in grid.items())]
-    Frozen({}, "", "", command, {}, {}).write(sweep.config(jobs[0]))
+    Frozen({}, "", "", command, {}, {}).write(sweep.files(jobs[0]).config)
     for job, point in zip(jobs, product(*grid.values()), strict=True):
         if job.num in missing:
             continue
         values = dict(zip(grid, point, strict=True))
         if job.num in failed:
-            note(sweep.events(job), "started")
-            note(sweep.events(job), "ended", status="failed", error=f"Traceback\n{ERROR}")
+            note(sweep.files(job).events, "started")
+            note(sweep.files(job).events, "ended", status="failed", error=f"Traceback\n{ERROR}")
         else:
             finished_run(folder / job.folder, job, held, values, skilled(values), words)
     return folder

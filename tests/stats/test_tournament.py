@@ -13,8 +13,7 @@ import pytest
 from judgekit.evaluation.model_battles import merged_battles
 from judgekit.rows import ResponsePair, Verdict
 from judgekit.stats.bootstrap import FloatArray
-from judgekit.stats.ranking import Battle, Ranked, rank
-from judgekit.stats.tournament import tournament
+from judgekit.stats.ranking import Battle, Ranked, rank, tournament
 from tests.evaluation.judges import row
 
 

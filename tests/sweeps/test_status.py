@@ -32,14 +32,14 @@ def sweep(tmp_path: Path) -> Sweep:
 
 
 def tell(sweep: Sweep, *events: dict[str, Any]) -> Path:
-    path = sweep.events(sweep.jobs[0])
+    path = sweep.files(sweep.jobs[0]).events
     for event in events:
         note(path, **event)
     return path
 
 
 def hold(sweep: Sweep, pid: int, host: str | None = None, age: float = 0.0) -> None:
-    path = sweep.holder(sweep.jobs[0])
+    path = sweep.files(sweep.jobs[0]).holder
     path.write_text(json.dumps({"pid": pid, "host": host or socket.gethostname(), "since": ""}))
     moment = path.stat().st_mtime - age
     os.utime(path, (moment, moment))
@@ -95,7 +95,7 @@ def test_a_finished_run_is_done_whatever_else_is_said(sweep: Sweep) -> None:
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "done"
     hold(sweep, os.getpid())
     assert job_status(sweep, sweep.jobs[0], {}).detail == "report", "what comes after the numbers"
-    sweep.holder(sweep.jobs[0]).unlink()
+    sweep.files(sweep.jobs[0]).holder.unlink()
     finish(RunConfig(seed=9), sweep.folder / "0-run")
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "running"
 

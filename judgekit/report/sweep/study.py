@@ -101,7 +101,7 @@ def _run(left: RunFolder, num: int, state: str, detail: str, folder: str, overri
 
 def _command(sweep: Sweep) -> str:
     try:
-        return " ".join(read_frozen(sweep.config(sweep.jobs[0])).command)
+        return " ".join(read_frozen(sweep.files(sweep.jobs[0]).config).command)
     except (IndexError, OSError, ValueError):
         return ""
 
