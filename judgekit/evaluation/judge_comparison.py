@@ -10,7 +10,7 @@ from judgekit.errors import DataError
 from judgekit.evaluation.labelled_verdicts import CODES, LabelledVerdicts, collect
 from judgekit.evaluation.verdict_metrics import MetricValue, score
 from judgekit.rows import ORDERS, VERDICTS, Order, ResponsePair
-from judgekit.stats.agreement import table_agreement
+from judgekit.stats.agreement import PairAgreement, table_agreement
 from judgekit.stats.bootstrap import Estimate
 from judgekit.stats.paired import PARTS, Difference, success_difference
 from judgekit.stats.verdict_rates import INVALID
@@ -126,10 +126,7 @@ def _side_by_side(
     codes = [{(row.id, row.order): CODES[row.verdict] for row in rows} for rows in (rows_a, rows_b)]
     asked = [(pair.cluster, (pair.id, order)) for pair in pairs for order in orders]
     found = [(cluster, codes[0].get(key, INVALID), codes[1].get(key, INVALID)) for cluster, key in asked]
-    valid = [one for one in found if INVALID not in one[1:]]
-    said = table_agreement(
-        (name for name, _, _ in valid), ((one, two) for _, one, two in valid), len(VERDICTS), resamples, seed
-    )
+    said = judge_agreement(pairs, rows_a, rows_b, resamples=resamples, seed=seed)
     invalid = (sum(one == INVALID for _, one, _ in found), sum(two == INVALID for _, _, two in found))
     return SideBySide(labelled, len(pairs) - labelled, metrics, said.agreed, said.kappa, invalid)
 
@@ -187,3 +184,25 @@ def _successes(outcomes: LabelledVerdicts, metric: PairMetric, source: str) -> l
         return [sum(one == right for one in given) for right, given in zip(outcomes.gold, answers, strict=True)]
     wanted = outcomes.verdicts["ab"] if metric == "consistency" else outcomes.gold
     return [PARTS * all(one == right != INVALID for one in given) for right, given in zip(wanted, answers, strict=True)]
+
+
+def judge_agreement(
+    pairs: Iterable[ResponsePair],
+    first: Iterable[VerdictRow],
+    second: Iterable[VerdictRow],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> PairAgreement:
+    """Agreement of two judges on the same pairs and orders, sample 0 of each, labelled or not.
+
+    Where either gave no verdict the two cannot be compared; such rows are left out, and so are unknown pairs.
+    """
+    clusters = {pair.id: pair.cluster for pair in pairs}
+    ours, theirs = (
+        {(row.id, row.order): CODES[row.verdict] for row in rows if row.sample == 0 and row.verdict is not None}
+        for rows in (first, second)
+    )
+    both = [key for key in ours if key in theirs and key[0] in clusters]
+    names = (clusters[key[0]] for key in both)
+    return table_agreement(names, ((ours[key], theirs[key]) for key in both), len(VERDICTS), resamples, seed)

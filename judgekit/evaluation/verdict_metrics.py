@@ -14,8 +14,8 @@ from judgekit.errors import DataError
 from judgekit.evaluation.labelled_verdicts import CODES, LabelledVerdicts, collect
 from judgekit.evaluation.merging import merge_orders
 from judgekit.rows import ORDERS, ResponsePair
-from judgekit.stats.bootstrap import Clusters, FloatArray, gather, interval, resample
-from judgekit.stats.verdict_rates import CELLS, INVALID, TABLE, decided, measure, measure_merged
+from judgekit.stats.bootstrap import Clusters, Estimate, FloatArray, estimate_ratio, gather, interval, resample
+from judgekit.stats.verdict_rates import CELLS, INVALID, TABLE, TIE, decided, measure, measure_merged
 from judgekit.verdict_rows import MergeRule, VerdictRow
 
 MetricValue: TypeAlias = float | list[float] | None
@@ -182,3 +182,39 @@ def _measured(
             value, low, high = abs(value), max(0.0, low, -high), max(-low, high)
         found[name], found[name + "_ci95"] = value, [low, high]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class TieAgreement:
+    """Agreement with the labels where ties are not simply right or wrong.
+
+    :param tie_half: share of valid verdicts that agree, one half where just one of verdict and label is a tie
+    :param ties_dropped: the same among rows where neither is a tie
+    """
+
+    tie_half: Estimate
+    ties_dropped: Estimate
+
+
+def tie_agreement(
+    pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow], *, resamples: int = 1000, seed: int = 0
+) -> TieAgreement:
+    """Agreement with ties as one half and with ties dropped, as Meta-Rewarding's Tables 3 and 7 report it.
+
+    All orders that were judged count; invalid verdicts are left out, ``score`` reports how many there are.
+    """
+    outcomes = collect(list(pairs), verdicts)
+    names: list[str] = []
+    halves: list[float] = []
+    firm: list[float] = []
+    for codes in outcomes.verdicts.values():
+        for pair, label, said in zip(outcomes.pairs, outcomes.gold, codes, strict=True):
+            if said != INVALID:
+                names.append(pair.cluster)
+                halves.append(float(said == label) if said == label or TIE not in (said, label) else 0.5)
+                firm.append(float(TIE not in (said, label)))
+    right = [half * counts for half, counts in zip(halves, firm, strict=True)]
+    return TieAgreement(
+        tie_half=estimate_ratio(names, halves, [1.0] * len(names), resamples, seed),
+        ties_dropped=estimate_ratio(names, right, firm, resamples, seed),
+    )

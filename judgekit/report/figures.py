@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from judgekit.evaluation.verdict_agreement import judge_agreement
+from judgekit.evaluation.judge_comparison import judge_agreement
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.charts import Bars, Plot, PlotPoint, bars, number, plot

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score as sklearn_kappa
 
 from judgekit.errors import DataError
-from judgekit.evaluation.judge_comparison import compare_judges, paired_difference
+from judgekit.evaluation.judge_comparison import compare_judges, judge_agreement, paired_difference
 from judgekit.evaluation.verdict_metrics import score
 from tests.evaluation.judges import both, pair, random_data, row
 
@@ -142,3 +144,31 @@ def test_nothing_in_common_is_refused() -> None:
         compare_judges(pairs, [row(0, "ab", "A")], [row(0, "ba", "A")])
     with pytest.raises(DataError, match="no gold pair 'p7'"):
         compare_judges(pairs, [row(7, "ab", "A")], [row(7, "ab", "A")])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_agreement_of_judges_equals_scikit_learn_where_both_gave_a_verdict(seed: int) -> None:
+    pairs, first = random_data(seed)
+    _, second = random_data(seed + 100)
+    found = judge_agreement(pairs, first, [*second, replace(second[0], id="unknown")], resamples=200)
+    theirs = {(row.id, row.order): row.verdict for row in second}
+    both_said = [(row.verdict, theirs[row.id, row.order]) for row in first if (row.id, row.order) in theirs]
+    said = [(one, two) for one, two in both_said if one is not None and two is not None]
+    assert found.agreed.n == found.kappa.n == len(said)
+    assert found.agreed.value == pytest.approx(sum(one == two for one, two in said) / len(said))
+    assert found.kappa.value == pytest.approx(sklearn_kappa(*zip(*said, strict=True)))
+    for estimate in (found.agreed, found.kappa):
+        assert estimate.value is not None and estimate.ci95 is not None
+        assert estimate.ci95[0] <= estimate.value <= estimate.ci95[1]
+    assert judge_agreement(pairs[::-1], first[::-1], second[::-1], resamples=200) == found
+    assert judge_agreement(pairs, second, first, resamples=2).kappa.value == found.kappa.value
+
+
+def test_agreement_of_judges_who_cannot_be_compared_is_null() -> None:
+    pairs, rows = random_data(0)
+    assert judge_agreement(pairs, rows, []).agreed.value is None
+    invalid = [replace(row, verdict=None, invalid="missing") for row in rows]
+    assert judge_agreement(pairs, rows, invalid).kappa.value is None
+    same = [replace(row, verdict="A", invalid=None) for row in rows]
+    found = judge_agreement(pairs, same, same)
+    assert found.agreed.value == 1 and found.kappa.value is None  # by chance alone they agree as much

@@ -19,7 +19,7 @@ from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
-from judgekit.evaluation.verdict_metrics import RATES, MetricValue, score
+from judgekit.evaluation.verdict_metrics import RATES, MetricValue, score, tie_agreement
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
 from judgekit.schema.config import BenchmarkConfig
 from judgekit.stats.agreement import cohen_kappa
@@ -344,3 +344,39 @@ def test_two_hundred_thousand_rows_take_seconds() -> None:
     start = time.process_time()
     assert score(pairs, rows, resamples=200).overall["n"] == 100_000
     assert time.process_time() - start < 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_as_halves_and_dropped_by_hand(seed: int) -> None:
+    pairs, rows = random_data(seed)
+    gold = {one.id: one.label for one in pairs}
+    halves, firm = [], []
+    for one in rows:
+        label = gold[one.id]
+        if one.verdict is None:
+            continue
+        halves.append(1.0 if one.verdict == label else 0.5 if "tie" in (one.verdict, label) else 0.0)
+        if "tie" not in (one.verdict, label):
+            firm.append(one.verdict == label)
+    found = tie_agreement(pairs, rows, resamples=50)
+    assert found.tie_half.value == pytest.approx(sum(halves) / len(halves))
+    assert found.ties_dropped.value == pytest.approx(sum(firm) / len(firm))
+    assert (found.tie_half.n, found.ties_dropped.n) == (len(halves), len(firm))
+
+
+def test_without_ties_both_are_the_accuracy() -> None:
+    pairs = [pair(number, "A") for number in range(20)]
+    rows = [one for number in range(20) for one in both(number, "A", "B" if number < 5 else "A")]
+    found = tie_agreement(pairs, rows)
+    accuracy = score(pairs, rows).overall["accuracy"]
+    assert found.tie_half == found.ties_dropped
+    assert found.tie_half.value == accuracy
+
+
+def test_all_ties_and_all_invalid() -> None:
+    pairs = [pair(number, "A") for number in range(4)]
+    ties = tie_agreement(pairs, [one for number in range(4) for one in both(number, "tie", "tie")])
+    assert (ties.tie_half.value, ties.ties_dropped.value, ties.ties_dropped.ci95) == (0.5, None, None)
+    invalid = tie_agreement(pairs, [one for number in range(4) for one in both(number, None, None)])
+    assert invalid.tie_half.value is invalid.ties_dropped.value is None
+    assert tie_agreement([], []).tie_half.value is None

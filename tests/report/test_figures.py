@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from judgekit.evaluation.verdict_agreement import judge_agreement
+from judgekit.evaluation.judge_comparison import judge_agreement
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.figures import draw_figures, histogram, shown, votes
