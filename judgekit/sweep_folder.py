@@ -87,11 +87,6 @@ class Sweep:
         """Submission scripts and output of SLURM jobs."""
         return self.folder / JOBS / "slurm"
 
-    @property
-    def report(self) -> Path:
-        """The sweep's report."""
-        return RunFolder(self.folder).report
-
     def with_jobs(self, jobs: Iterable[SweepJob]) -> Sweep:
         """With these jobs added, or in place of those with the same numbers."""
         known = {job.num: job for job in (*self.jobs, *jobs)}

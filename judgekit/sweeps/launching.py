@@ -11,6 +11,7 @@ from pathlib import Path
 from time import sleep
 
 from judgekit.errors import ConfigError, DataError, Problem, StageError
+from judgekit.run_folder import RunFolder
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
 from judgekit.sweep_folder import JOBS, Frozen, Sweep, SweepJob, history, note, now, read_sweep
 from judgekit.sweeps import local, slurm
@@ -81,7 +82,7 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
         jobs = [job for job in sweep.jobs if job.num in numbers]
         if not todo and all(sweep.run(job).is_finished(job.config_digest) for job in jobs):
             say(f"Nothing to do: all {len(jobs)} jobs in {shown(folder)} are finished.")
-            if not sweep.report.exists():
+            if not RunFolder(folder).report.exists():
                 leave_report(folder)
             return
         if len(todo) < len(jobs):

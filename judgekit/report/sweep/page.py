@@ -100,7 +100,7 @@ def build_sweep_report(folder: Path, *, metric: str | None = None, judge: str | 
     )  # fmt: skip
     return write_page(
         page,
-        study.sweep.report,
+        RunFolder(folder).report,
         asset("report.css") + asset("sweep.css"),
         asset("sweep.js"),
         study=study,
