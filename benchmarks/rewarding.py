@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from judgekit.preferences.actor import Rules, actor_pairs
-from judgekit.preferences.battles import Contest, judge_pairs
+from judgekit.preferences.actor import ActorRules, actor_pairs
+from judgekit.preferences.judgment_battles import Contest, contest_pairs
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Verdict
 
 
@@ -36,7 +36,7 @@ def battles(prompts: int, judgments: int) -> dict[str, Any]:
                 won = draw.random() < 1 / (1 + np.exp(strength[two] - strength[one] - lean))
                 named: Verdict = "A" if won else "B"
                 verdicts.append(Judgment(f"{candidate.id}#{one}-{two}", order, 0, named, None, ""))
-    found, spent = _timed(lambda: judge_pairs(contests, verdicts, seed=0))
+    found, spent = _timed(lambda: contest_pairs(contests, verdicts, seed=0))
     return {"prompts": prompts, "comparisons": len(verdicts), "pairs": len(found.kept)} | spent
 
 
@@ -50,7 +50,7 @@ def selection(prompts: int, responses: int, judgments: int) -> dict[str, Any]:
             candidates.append(Candidate(name, f"p{number}", "ask", "x" * int(draw.integers(100, 3000)), 1))
             scores = np.clip(np.round(draw.normal(4, 1, judgments)), 0, 5)
             rows += [PointJudgment(name, i, float(score), None, "", 1) for i, score in enumerate(scores)]
-    found, spent = _timed(lambda: actor_pairs(candidates, rows, Rules(seed=0, rho=0.32, min_valid=6)))
+    found, spent = _timed(lambda: actor_pairs(candidates, rows, ActorRules(seed=0, rho=0.32, min_valid=6)))
     return {"judgments": len(rows), "pairs": len(found.kept)} | spent
 
 

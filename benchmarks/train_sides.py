@@ -138,12 +138,12 @@ def _rows(job: Job, tokenizer: Any) -> list[Any]:
 
 
 def _texts(llmbar: str | None) -> list[str]:
-    from judgekit.data.starter import load_instructions
+    from judgekit.data.sources import starter_instructions
     from judgekit.evaluation.benchmarks import load_benchmark
     from judgekit.schema.config import BenchmarkConfig
 
     if llmbar is None:
-        return [text for row in load_instructions() for text in (row.text, str(row.near_miss))]
+        return [text for row in starter_instructions() for text in (row.text, str(row.near_miss))]
     pairs = load_benchmark("llmbar", BenchmarkConfig(kind="llmbar", path=llmbar), []) or []
     return [text for pair in pairs for text in (pair.instruction, pair.response_a, pair.response_b)]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         ResponsePair,
         ScoredResponse,
         ScoreRow,
-        Scores,
+        VerdictMetrics,
         VerdictRow,
         evaluate,
         read_pairs,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "Scores", "VerdictRow",
-    "__version__", "evaluate", "read_pairs", "read_verdicts", "score",
+    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "VerdictMetrics",
+    "VerdictRow", "__version__", "evaluate", "read_pairs", "read_verdicts", "score",
 ]  # fmt: skip
 
 

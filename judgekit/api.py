@@ -22,26 +22,26 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
+from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.metrics import Scores, score
-from judgekit.evaluation.numbers import Numbers, pair_numbers, point_numbers, section_numbers
-from judgekit.evaluation.scores import ScoreRow, mean_scores
-from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
-from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
+from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
+from judgekit.judges import OpenJudge, decoding, open_judge
+from judgekit.named_judge import judge_config
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
 from judgekit.sampling.backends import MakeSampler
 from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.score_rows import ScoreRow, mean_scores
+from judgekit.verdict_rows import MergeRule, VerdictRow, read_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "Scores", "VerdictRow",
-    "evaluate", "read_pairs", "read_verdicts", "score",
+    "Evaluation", "Judge", "Measure", "Response", "ResponsePair", "ScoreRow", "ScoredResponse", "VerdictMetrics",
+    "VerdictRow", "evaluate", "read_pairs", "read_verdicts", "score",
 ]  # fmt: skip
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.evaluation.benchmarks import SCORED
-from judgekit.evaluation.numbers import Numbers
+from judgekit.evaluation.flat_metrics import Numbers
 from judgekit.judges import OpenJudge, open_judge, starter_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
+from judgekit.run_folder import judge_folder
 from judgekit.sampling.backends import MakeSampler
 from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
@@ -22,7 +23,7 @@ from judgekit.stages.measuring import Measurement, Scoring, report_measurements
 from judgekit.stages.models import Drawing, Judging, Model
 from judgekit.stages.stage import Digest, Made
 from judgekit.tracking.progress import ProgressDisplay
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 
 
 def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None = None) -> Numbers:
@@ -35,7 +36,7 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         with open_judge(config.judge, config.sampler, config.prompt, store, progress, make_sampler) as judge:
             record.manifest |= {"judges": [judge.name], "judge_digest": judge.digest, "prompt": asdict(judge.prompt)}
-            if (folder := run_judge(config.judge.path)) is not None:
+            if config.judge.path is not None and (folder := judge_folder(Path(config.judge.path))) is not None:
                 record.tracker.artifact(f"judge-{judge.name}", "model", folder, used=True)
             measurements = list(_measurements(config, Maker(config, record, progress), judge))
         resamples = config.resamples
@@ -45,12 +46,6 @@ def evaluate(config: EvalConfig, run_dir: Path, make_sampler: MakeSampler | None
     report = build_report(run_dir)
     show_results(numbers, [judge.name], list(config.benchmark), report)
     return numbers
-
-
-def run_judge(path: str | None) -> Path | None:
-    """The folder of a judge that a run left, None for any other judge."""
-    places = [] if path is None else [Path(path) / "judge", Path(path)]
-    return next((place for place in places if (place / "judge.yaml").is_file()), None)
 
 
 def _measurements(config: EvalConfig, maker: Maker[EvalConfig], judge: OpenJudge) -> Iterator[Measurement]:

@@ -17,6 +17,7 @@ from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
 from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
@@ -25,8 +26,6 @@ from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PROMPTS, PromptConfig
 from judgekit.weights import Weights
 
-JUDGE_FILE = "judge.yaml"
-"""In a folder that a run leaves: protocol, decoding and base model of its judge."""
 LONGEST_CONTEXT = 8192
 """Context in tokens given to a model folder whose configuration names none or a longer one."""
 KINDS = (
@@ -35,7 +34,7 @@ KINDS = (
     "a name under conf/model or conf/judge, or with sampler=openai a server's model"
 )
 
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,37 +145,6 @@ def _served_name(text: TextSampler) -> str | None:
     return text.sampler.served().name if isinstance(text.sampler, OpenAISampler) else None
 
 
-def judge_config(source: str | Path) -> JudgeConfig:
-    """The judge that one word names: a folder, ``ORGANISATION/NAME@COMMIT``, or a file in conf/model or conf/judge.
-
-    :raises ModelError: it names none of these
-    """
-    hub_id, _, commit = str(source).partition("@")
-    if Path(source).is_dir():
-        return JudgeConfig(path=str(source))
-    if "/" in hub_id and _COMMIT.fullmatch(commit):
-        return JudgeConfig(hub=str(source))
-    return _configured(str(source))
-
-
-def _configured(name: str) -> JudgeConfig:
-    from omegaconf import OmegaConf
-
-    from judgekit.schema.composition import Composer, conf_dir
-    from judgekit.schema.validation import build
-
-    groups = {"judge": "judge", "model@judge.model": "model"}
-    found = [key for key, folder in groups.items() if (conf_dir() / folder / f"{name}.yaml").is_file()]
-    if not re.fullmatch(r"\w[\w.-]*", name) or not found:
-        raise ModelError(f"{name} is not a judge{'' if Path(name).exists() else ': there is no such folder'}. {KINDS}.")
-    values = OmegaConf.to_container(Composer(name="eval").compose([f"{found[0]}={name}"]).judge, resolve=True)
-    assert isinstance(values, dict)
-    config, problems = build(JudgeConfig, {str(key): value for key, value in values.items()}, "judge")
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
 def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
     """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
 
@@ -214,7 +182,7 @@ def _named(judge: JudgeConfig) -> FoundJudge:
         return _in_folder(Path(judge.path), judge)
     if judge.hub is not None:
         hub_id, _, commit = judge.hub.partition("@")
-        if not _COMMIT.fullmatch(commit):
+        if not COMMIT.fullmatch(commit):
             raise ModelError(f"judge.hub={judge.hub} does not name a commit. Write {hub_id}@COMMIT.")
         name = hub_id.rpartition("/")[2]
         return FoundJudge(name, ModelConfig(name=name, hub_id=hub_id, revision=commit))
@@ -224,14 +192,13 @@ def _named(judge: JudgeConfig) -> FoundJudge:
 
 
 def _in_folder(folder: Path, judge: JudgeConfig) -> FoundJudge:
-    for inner in (folder / "judge", folder):
-        if (inner / JUDGE_FILE).is_file():
-            return _left_by_run(inner, judge)
+    if (left := judge_folder(folder)) is not None:
+        return _left_by_run(left, judge)
     if (folder / "adapter_config.json").is_file():
         return FoundJudge(_name(folder), judge.model or _base_of(folder), folder)
     if (folder / "config.json").is_file():
         return FoundJudge(_name(folder), _whole(check_folder(folder)))
-    if (folder / "manifest.json").is_file():
+    if RunFolder(folder).manifest.is_file():
         raise ModelError(f"{folder} is a run that has left no judge: give its command again to finish it. {KINDS}.")
     raise ModelError(f"{folder} is not a judge{'' if folder.is_dir() else ': there is no such folder'}. {KINDS}.")
 
@@ -246,9 +213,9 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         held = yaml.safe_load(file.read_text(encoding="utf-8"))
         decoding = held["decoding"]
         trained = folder if any(folder.glob("*.safetensors")) else None
-        base = judge.model or ModelConfig(**_known(ModelConfig, held["base_model"]))
+        base = judge.model or ModelConfig(**known_fields(ModelConfig, held["base_model"]))
         kind = PROMPTS[held["protocol"]["name"]]
-        prompt = kind(**_known(kind, held["protocol"]))
+        prompt = kind(**known_fields(kind, held["protocol"]))
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
         )
@@ -257,7 +224,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         raise DataError(message, file=file) from error
 
 
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def known_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields that this version knows; an older or newer one may have written others."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {name: value for name, value in values.items() if name in names}
@@ -276,7 +243,7 @@ def _base_of(adapter: Path) -> ModelConfig:
         raise ModelError(f"{file} cannot be read as an adapter's configuration: {error}.") from error
     if isinstance(base, str) and Path(base).is_dir():
         return _whole(check_folder(Path(base)))
-    if isinstance(base, str) and isinstance(revision, str) and _COMMIT.fullmatch(revision):
+    if isinstance(base, str) and isinstance(revision, str) and COMMIT.fullmatch(revision):
         return ModelConfig(name=base.rpartition("/")[2], hub_id=base, revision=revision)
     raise ModelError(
         f"{file} names as its base {base!r}, which is no folder here and has no commit. Give the base with "
@@ -301,7 +268,7 @@ def starter_pairs(judge: JudgeConfig) -> Path | None:
     if judge.path is None:
         return None
     places = (Path(judge.path), Path(judge.path).absolute().parent)
-    files = (folder / "pairs" / "starter.jsonl" for folder in places)
+    files = (RunFolder(folder).pairs("starter") for folder in places)
     return next((file for file in files if file.is_file()), None)
 
 

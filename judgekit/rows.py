@@ -228,11 +228,16 @@ def json_line(value: Any) -> str:
 
 def write_rows(path: Path, rows: Iterable[Any]) -> int:
     """Write rows as JSON Lines and return how many. The file appears whole or not at all."""
+    return write_lines(path, map(to_json, rows))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write lines and return how many. The file appears whole or not at all."""
     count = 0
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            file.write(to_json(row) + "\n")
+        for line in lines:
+            file.write(line + "\n")
             count += 1
         file.flush()
         os.fsync(file.fileno())

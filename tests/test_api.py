@@ -11,7 +11,7 @@ import pytest
 
 import judgekit
 from judgekit.errors import ConfigError, DataError, ModelError
-from judgekit.evaluation.metrics import score
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import write_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.config import HfConfig, OpenAIConfig

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from judgekit.evaluation.verdicts import read_verdicts
-from judgekit.evaluator import evaluate, run_judge
+from judgekit.evaluator import evaluate
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.sampling.base import Request
 from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.verdict_rows import read_verdicts
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -237,10 +237,3 @@ def test_nothing_that_a_run_writes_holds_a_key(
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".wandb" for path in written) and any(path.name == "report.html" for path in written)
     assert [path for path in written if planted.encode() in path.read_bytes()] == []
-
-
-def test_the_folder_of_a_judge_is_known_by_its_description(tmp_path: Path) -> None:
-    (tmp_path / "run" / "judge").mkdir(parents=True)
-    assert run_judge(str(tmp_path / "run")) is None and run_judge(None) is None
-    (tmp_path / "run" / "judge" / "judge.yaml").touch()
-    assert run_judge(str(tmp_path / "run")) == run_judge(str(tmp_path / "run" / "judge")) == tmp_path / "run" / "judge"

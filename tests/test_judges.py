@@ -12,7 +12,8 @@ import torch
 import yaml
 
 from judgekit.errors import ConfigError, DataError, JudgekitError, ModelError
-from judgekit.judges import find_judge, judge_config, open_judge, plain_name
+from judgekit.judges import find_judge, open_judge, plain_name
+from judgekit.named_judge import judge_config
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.pairwise import Pairwise
 from judgekit.sampling.backends import used_digest

@@ -11,7 +11,15 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from judgekit.errors import DataError
-from judgekit.sampling.upkeep import Held, compact, everything, of_weights, older_than, prune, survey
+from judgekit.sampling.cache_maintenance import (
+    HeldGenerations,
+    compact,
+    everything,
+    of_weights,
+    older_than,
+    prune,
+    survey,
+)
 
 
 def print_info(store: Path) -> None:
@@ -44,7 +52,7 @@ def prune_cache(store: Path, *, days: float | None, weights: str | None, dry_run
 
     :raises DataError: there is no such store, or it holds nothing of these weights
     """
-    wanted: Callable[[Held], bool] = everything
+    wanted: Callable[[HeldGenerations], bool] = everything
     if days is not None:
         wanted = older_than(timedelta(days=days))
     elif weights is not None:
@@ -70,5 +78,5 @@ def compact_cache(store: Path) -> None:
         print(f"{before.weights}: {before.segments} segments, now 1; {decimal(before.size)}, now {decimal(after.size)}")
 
 
-def _age(held: Held) -> str:
+def _age(held: HeldGenerations) -> str:
     return f"unused for {(datetime.now(UTC) - held.used).days} days"

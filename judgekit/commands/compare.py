@@ -16,13 +16,13 @@ from rich.text import Text
 
 from judgekit.data.sources import read_pairs
 from judgekit.errors import DataError
-from judgekit.evaluation.bootstrap import Estimate
-from judgekit.evaluation.compare import Comparison, Measured, SideBySide, compare_judges
-from judgekit.evaluation.verdicts import VerdictRow, iter_verdicts
+from judgekit.evaluation.judge_comparison import ComparedMetric, Comparison, SideBySide, compare_judges
 from judgekit.evaluation.voting import vote
-from judgekit.report.page import read_manifest
-from judgekit.report.table import heading, percent
+from judgekit.report.results_table import heading, percent
 from judgekit.rows import ResponsePair, read_rows
+from judgekit.run_folder import RunFolder
+from judgekit.stats.bootstrap import Estimate
+from judgekit.verdict_rows import VerdictRow, iter_verdicts
 
 TABLE_WIDTH = 120
 
@@ -84,17 +84,13 @@ def find_sides(sources: Sequence[Path], judges: Sequence[str], gold: Path | None
 def _in_folder(folder: Path, judge: str | None) -> Side:
     if folder.is_file():
         raise DataError("is a file; say with --gold on which pairs its verdicts are", file=folder)
-    known = read_manifest(folder).get("judges") or []
+    known = RunFolder(folder).read_manifest().get("judges") or []
     if not known:
         raise DataError("holds no judge's verdicts; name the folder of a finished run", file=folder)
     chosen = known[-1] if judge is None else judge
     if chosen not in known:
         raise DataError(f"has no judge '{chosen}', only {', '.join(known)}", file=folder)
-    files = {}
-    for pairs in sorted((folder / "pairs").glob("*.jsonl")):
-        verdicts = folder / "verdicts" / f"{chosen}.{pairs.name}"
-        if verdicts.is_file():
-            files[pairs.stem] = (pairs, verdicts)
+    files = RunFolder(folder).judged(chosen)
     if not files:
         raise DataError(f"holds no verdicts of judge '{chosen}' on pairs", file=folder)
     return Side(chosen, folder, files)
@@ -177,7 +173,7 @@ def _add_scope(table: Table, name: str | None, scope: SideBySide) -> None:
     table.add_row(agreed, str(scope.agreement.n), "", "", _percent(scope.agreement), "", "")
 
 
-def _cells(measured: Measured) -> list[str]:
+def _cells(measured: ComparedMetric) -> list[str]:
     difference = measured.difference
     shown = _percent(Estimate(difference.difference, difference.ci95, difference.n))
     mcnemar = "" if difference.p_value is None else _p(difference.p_value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from judgekit.data.inputs import InputKind, kind_of
 from judgekit.errors import ConfigError
-from judgekit.judge_file import Asked, judge_file
+from judgekit.file_judging import Asked, judge_file
 from judgekit.rows import ORDERS
 from judgekit.schema.composition import Composer
 from judgekit.schema.evaluation import EvalConfig

@@ -18,13 +18,13 @@ from judgekit.commands.judge import configure, judge
 from judgekit.data.sources import read_pairs
 from judgekit.data.tournaments import read_outcomes, read_prompts, read_responses, tournament_pairs
 from judgekit.errors import ConfigError, DataError, Problem
-from judgekit.evaluation.ranking import Battle
-from judgekit.evaluation.tournament import Tournament, merged_battles, tournament
-from judgekit.evaluation.verdicts import iter_verdicts
+from judgekit.evaluation.model_battles import merged_battles
 from judgekit.prompts.noisy import answer_prompt
-from judgekit.report.ranking import write_ranking_page
+from judgekit.report.ranking_page import write_ranking_page
 from judgekit.rows import json_line, write_rows
 from judgekit.schema.evaluation import EvalConfig
+from judgekit.stats.ranking import Battle, Tournament, tournament
+from judgekit.verdict_rows import iter_verdicts
 
 _NAMED = re.compile(r"(?P<name>[\w.+-]+)=(?P<source>.+)")
 
@@ -128,7 +128,8 @@ def _sampled(
     options: argparse.Namespace, name: str, source: str, prompts: Sequence[str]
 ) -> dict[str, tuple[str, str | None]]:
     """A model's responses to prompts, also left in the output folder. Finished ones come from the store."""
-    from judgekit.judges import find_judge, judge_config, judge_weights
+    from judgekit.judges import find_judge, judge_weights
+    from judgekit.named_judge import judge_config
     from judgekit.sampling.backends import text_sampler
     from judgekit.sampling.base import SamplingParams
     from judgekit.sampling.text import TextRequest

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from judgekit.errors import DataError
 from judgekit.report import build_report, results_markdown
-from judgekit.report.page import read_manifest
 from judgekit.report.sweep import build_sweep_report, sweep_markdown
-from judgekit.sweeps.files import SWEEP_FILE
-from judgekit.tracking.local import read_summary
+from judgekit.run_folder import RunFolder
+from judgekit.sweep_folder import SWEEP_FILE
 
 
 def report(folder: Path, *, markdown: bool = False, metric: str | None = None, judge: str | None = None) -> None:
@@ -27,8 +26,9 @@ def report(folder: Path, *, markdown: bool = False, metric: str | None = None, j
     if metric is not None or judge is not None:
         raise DataError("not a sweep, whose runs --metric and --judge would compare", file=folder)
     if markdown:
-        manifest = read_manifest(folder)
+        run = RunFolder(folder)
+        manifest = run.read_manifest()
         judges = [str(name) for name in manifest.get("judges") or ()]
-        print(results_markdown(read_summary(folder), judges, list(manifest.get("benchmarks") or ())), end="")
+        print(results_markdown(run.read_metrics(), judges, list(manifest.get("benchmarks") or ())), end="")
     else:
         print(build_report(folder))

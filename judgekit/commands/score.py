@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import DataError
-from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.sections import AGGREGATES
-from judgekit.evaluation.verdicts import VerdictRow, iter_verdicts
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.voting import vote
+from judgekit.verdict_rows import MergeRule, VerdictRow, iter_verdicts
 
 
 def score_files(

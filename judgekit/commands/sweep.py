@@ -15,10 +15,10 @@ from rich.console import Console
 from judgekit.locks import alive
 from judgekit.report.sweep import build_sweep_report
 from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.sweep_folder import Sweep, SweepJob, note, read_sweep
 from judgekit.sweeps import slurm
 from judgekit.sweeps.board import table
 from judgekit.sweeps.collect import collect, write_table
-from judgekit.sweeps.files import Sweep, SweepJob, note, read_sweep
 from judgekit.sweeps.launching import enqueue, run, say, shown
 from judgekit.sweeps.status import ACTIVE, statuses, summary
 
@@ -73,10 +73,10 @@ def cancel(folder: Path) -> None:
     slurm.cancel([job.ids[-1] for job in active if job.ids])
     # First those that a launcher here would start as soon as others end.
     for job in waiting:
-        note(sweep.file(job, "jsonl"), "cancelled")
+        note(sweep.files(job).events, "cancelled")
     ended = [job for job in active if job.ids or _interrupt(sweep, job)]
     for job in ended:
-        note(sweep.file(job, "jsonl"), "cancelled")
+        note(sweep.files(job).events, "cancelled")
     ended += waiting
     say(f"{len(ended)} jobs cancelled. Start them again with: judgekit sweep retry {shown(folder)}")
     if len(ended) < len(active) + len(waiting):
@@ -85,7 +85,7 @@ def cancel(folder: Path) -> None:
 
 def _interrupt(sweep: Sweep, job: SweepJob) -> bool:
     """Interrupt a job's process, if it is on this machine."""
-    holder = sweep.file(job, "holder")
+    holder = sweep.files(job).holder
     with suppress(OSError, ValueError, KeyError):
         values = json.loads(holder.read_text())
         if values["host"] == socket.gethostname() and alive(holder):

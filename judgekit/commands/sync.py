@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from judgekit.errors import DataError, StageError
-from judgekit.sweeps.files import read_manifest
+from judgekit.run_folder import WANDB, RunFolder
 
 QUIET_SECONDS = 120.0
 """A run that has written nothing for so long does not go on, whatever its manifest says."""
@@ -43,7 +43,7 @@ def sync(folders: Sequence[Path]) -> None:
 
 def _records(folder: Path) -> list[Path]:
     """The offline records of a run, or of all runs of a sweep, without those that later ones stand in for."""
-    found = [path for place in ("", "*/") for path in sorted(folder.glob(f"{place}wandb/offline-run-*/*.wandb"))]
+    found = [path for place in ("", "*/") for path in sorted(folder.glob(f"{place}{WANDB}/offline-run-*/*.wandb"))]
     if not found and not any(_online(folder)):
         message = "no run of W&B. Name a run or a sweep that ran with logger=wandb"
         raise DataError(message, file=folder)
@@ -52,7 +52,7 @@ def _records(folder: Path) -> list[Path]:
 
 def _online(folder: Path) -> Iterator[Path]:
     for place in ("", "*/"):
-        yield from folder.glob(f"{place}wandb/run-*")
+        yield from folder.glob(f"{place}{WANDB}/run-*")
 
 
 def _run_dir(record: Path) -> Path:
@@ -66,5 +66,5 @@ def uploaded(record: Path) -> bool:
 
 def under_way(record: Path) -> bool:
     """Whether the run still writes its record: uploading half of it would mark all of it as uploaded."""
-    running = read_manifest(_run_dir(record)).get("status") == "running"
+    running = RunFolder(_run_dir(record)).known_manifest().get("status") == "running"
     return running and time.time() - record.stat().st_mtime < QUIET_SECONDS

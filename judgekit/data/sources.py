@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,9 +89,7 @@ def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[Res
     if config.kind in ("maths", "constraints"):
         return _generated(config, seed)
     if config.kind == "starter":
-        from judgekit.data.starter import load_instructions
-
-        return _take(load_instructions(), config, seed)
+        return _take(starter_instructions(), config, seed)
     if config.kind == "oasst":
         return _take(_trees(config, seed), config, seed)
     if config.kind in SOLVED_FIELDS:
@@ -286,3 +285,13 @@ def _build(
     if repeated:
         _log.warning("%s: left out %d repeated rows", file, repeated)
     return list(built.values())
+
+
+def starter_instructions() -> list[Instruction]:
+    """The starter instructions, in file order: each has a category and a near miss.
+
+    A near miss is highly relevant to its instruction and asks something else, so that a good answer to it is a
+    wrong answer to the instruction.
+    """
+    with resources.as_file(resources.files("judgekit.data") / "starter" / "instructions.jsonl") as path:
+        return read_instructions(path, source="starter", needed=("category", "near_miss"))

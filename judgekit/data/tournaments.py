@@ -9,9 +9,9 @@ from pathlib import Path
 from judgekit.data.records import Record
 from judgekit.data.tables import read_table
 from judgekit.errors import DataError
-from judgekit.evaluation.ranking import Battle
 from judgekit.randomness import digest, pick
 from judgekit.rows import VERDICTS, ResponsePair, Verdict
+from judgekit.stats.ranking import Battle
 
 OUTCOMES: dict[str, Verdict] = {"A": "A", "B": "B", "tie": "tie"}
 

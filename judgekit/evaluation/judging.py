@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import combinations, product
 
 from judgekit.data.inputs import Candidates
-from judgekit.evaluation.scores import ScoreRow
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.prompts.base import (
     ManyProtocol,
     PairProtocol,
@@ -21,7 +19,9 @@ from judgekit.prompts.base import (
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
+from judgekit.score_rows import ScoreRow
 from judgekit.store import Workspace
+from judgekit.verdict_rows import VerdictRow
 
 
 def judge_pairs(

@@ -7,12 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Verdict
-
-MergeRule = Literal[
-    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
-]
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 
 @dataclass(frozen=True, slots=True)

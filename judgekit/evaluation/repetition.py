@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from judgekit.evaluation.bootstrap import gather, interval, resample
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.stats.bootstrap import gather, interval, resample
+from judgekit.verdict_rows import VerdictRow
 
 RESAMPLES = 2000
 

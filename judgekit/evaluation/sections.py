@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from judgekit.evaluation.bootstrap import estimate_ratio
-from judgekit.evaluation.outcomes import collect
-from judgekit.evaluation.rates import INVALID, TIE
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.labelled_verdicts import collect
 from judgekit.rows import ResponsePair
+from judgekit.stats.bootstrap import estimate_ratio
+from judgekit.stats.verdict_rates import INVALID, TIE
+from judgekit.verdict_rows import VerdictRow
 
 Numbers: TypeAlias = dict[str, Any]
 """Names to numbers, ``NAME_ci95`` to ``[low, high]``, None where something has no verdicts."""

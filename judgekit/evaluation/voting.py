@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from judgekit.errors import DataError
-from judgekit.evaluation.bootstrap import Estimate, estimate_ratio
-from judgekit.evaluation.outcomes import index_pairs
-from judgekit.evaluation.rates import CODES, INVALID
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.labelled_verdicts import CODES, index_pairs
 from judgekit.randomness import draw_bits
 from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.stats.bootstrap import Estimate, estimate_ratio
+from judgekit.stats.verdict_rates import INVALID
+from judgekit.verdict_rows import VerdictRow
 
 CurveMetric = Literal["accuracy", "consistent_accuracy", "consistency"]
 Codes: TypeAlias = npt.NDArray[np.int64]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from judgekit.errors import StageError
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
+from judgekit.run_folder import RunFolder
 
 CARD = "README.md"
 _MARK = "\n- judgekit\n"
@@ -25,7 +26,7 @@ def export(run_dir: Path, output: Path | None = None, *, merged: bool = False, d
     :raises ModelError: the base model cannot be obtained
     """
     run = ExportRun.read(run_dir)
-    root = output if output is not None else run_dir / "export"
+    root = output if output is not None else RunFolder(run_dir).export
     wanted: dict[str, Callable[[ExportRun, Path], None]] = {}
     if run.is_adapter:
         wanted["adapter"] = _adapter

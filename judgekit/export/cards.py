@@ -10,9 +10,9 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
 from judgekit.export.conversations import RowsFile
+from judgekit.export.finished_run import ExportRun
 from judgekit.export.snippets import model_snippets
-from judgekit.export.source import ExportRun
-from judgekit.report.table import heading, results_markdown
+from judgekit.report.results_table import heading, results_markdown
 
 Kind = Literal["adapter", "model"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import StageError
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
 from judgekit.prompts.chat import is_plain
 from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.store import file_digest

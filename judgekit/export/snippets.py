@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
 
 _LOAD = {
     "adapter": (

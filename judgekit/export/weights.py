@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
-from judgekit.export.source import ExportRun
+from judgekit.export.finished_run import ExportRun
 from judgekit.models import obtain
 from judgekit.prompts import pair_protocol
 from judgekit.rows import ResponsePair
+from judgekit.run_folder import JUDGE_FILE
 
 
 def write_adapter(run: ExportRun, folder: Path) -> None:
@@ -21,7 +22,7 @@ def write_adapter(run: ExportRun, folder: Path) -> None:
     ``adapter_config.json`` names the base model by hub id and commit where the hub's weights were used, otherwise by
     the folder they lie in.
     """
-    shutil.copytree(run.weights, folder, ignore=shutil.ignore_patterns("judge.yaml"), dirs_exist_ok=True)
+    shutil.copytree(run.weights, folder, ignore=shutil.ignore_patterns(JUDGE_FILE), dirs_exist_ok=True)
     settings = run.adapter
     if run.trained_on_hub:
         settings |= {"base_model_name_or_path": run.model.hub_id, "revision": run.model.revision}
@@ -44,7 +45,7 @@ def write_model(run: ExportRun, folder: Path) -> None:
     from transformers.utils import logging as hub_logging
 
     if not run.is_adapter:
-        shutil.copytree(run.weights, folder, ignore=shutil.ignore_patterns("judge.yaml"), dirs_exist_ok=True)
+        shutil.copytree(run.weights, folder, ignore=shutil.ignore_patterns(JUDGE_FILE), dirs_exist_ok=True)
         _write_usage(run, folder, adapter=False)
         return
     hub_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -72,4 +73,4 @@ def _write_usage(run: ExportRun, folder: Path, adapter: bool) -> None:
     text = json.dumps([dict(message) for message in messages], indent=2, ensure_ascii=False) + "\n"
     (folder / "prompt.json").write_text(text, encoding="utf-8")
     usage = {**run.judge, "adapter": adapter}
-    (folder / "judge.yaml").write_text(yaml.safe_dump(usage, sort_keys=False), encoding="utf-8")
+    (folder / JUDGE_FILE).write_text(yaml.safe_dump(usage, sort_keys=False), encoding="utf-8")

@@ -19,7 +19,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ActorRules:
     """The choices that select an actor's pairs.
 
     :param rho: strength ρ of length control, 0 to 1; None: none, best against worst, drawn at random among equals
@@ -51,7 +51,7 @@ class ActorPairs:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def mean_scores(judgments: Iterable[PointJudgment], min_valid: int) -> dict[str, float]:
+def response_scores(judgments: Iterable[PointJudgment], min_valid: int) -> dict[str, float]:
     """The mean score of every response that has at least ``min_valid`` valid judgments, by its id."""
     sums: defaultdict[str, float] = defaultdict(float)
     counts: Counter[str] = Counter()
@@ -84,12 +84,12 @@ def length_controlled(scores: Sequence[float], lengths: Sequence[int], rho: floa
     return None if chosen == rejected else (chosen, rejected)
 
 
-def actor_pairs(candidates: Sequence[Candidate], judgments: Iterable[PointJudgment], rules: Rules) -> ActorPairs:
+def actor_pairs(candidates: Sequence[Candidate], judgments: Iterable[PointJudgment], rules: ActorRules) -> ActorPairs:
     """At most one pair of every prompt.
 
     :param candidates: those of one prompt follow each other
     """
-    scores = mean_scores(judgments, rules.min_valid)
+    scores = response_scores(judgments, rules.min_valid)
     found = ActorPairs()
     for prompt, members in groupby(candidates, key=lambda row: row.prompt_id):
         rows = list(members)
@@ -104,7 +104,7 @@ def actor_pairs(candidates: Sequence[Candidate], judgments: Iterable[PointJudgme
     return found
 
 
-def _pair(prompt: str, rows: Sequence[Candidate], scores: Mapping[str, float], rules: Rules) -> ActorPair | str:
+def _pair(prompt: str, rows: Sequence[Candidate], scores: Mapping[str, float], rules: ActorRules) -> ActorPair | str:
     """The pair of a prompt, or why there is none."""
     if len(rows) < 2:
         return "prompt with fewer than two scored responses"

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.evaluation.scores import ScoreRow
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.mentions import swap_mentions
 from judgekit.rows import Demonstration, Judgment, Response, ResponsePair
+from judgekit.score_rows import ScoreRow
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class AgreedPaths:
     """Comparisons on which both paths agree, and how many are dropped by reason.
 
     :param kept: (of path 1, of path 2), in order of path 1
@@ -27,13 +27,13 @@ class Agreement:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def cross_validate(first: Sequence[Judgment], second: Sequence[Judgment]) -> Agreement:
+def cross_validate(first: Sequence[Judgment], second: Sequence[Judgment]) -> AgreedPaths:
     """The comparisons of the same pair whose verdicts are equal.
 
     :param first: of path 1, at most one of each pair; ``second`` of path 2 likewise. All have verdicts
     """
     others = {row.id: row for row in second}
-    found = Agreement([])
+    found = AgreedPaths([])
     for row in first:
         other = others.pop(row.id, None)
         if other is None:
@@ -43,7 +43,7 @@ def cross_validate(first: Sequence[Judgment], second: Sequence[Judgment]) -> Agr
         else:
             found.kept.append((row, other))
     found.dropped["no comparison on path 1"] += len(others)
-    return Agreement(found.kept, +found.dropped)
+    return AgreedPaths(found.kept, +found.dropped)
 
 
 def responses_of(pairs: Sequence[ResponsePair]) -> list[Response]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.preferences.judgments import CUT, JudgmentPair, balance_positions
+from judgekit.preferences.judgment_balance import CUT, JudgmentPair, balance_positions
 from judgekit.randomness import draw_bits, pick
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair
 
@@ -25,7 +25,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ChainRules:
     """The choices that select chains; those the paper leaves open are config fields of the recipe.
 
     :param pairs_per_instruction: cap on the DPO pairs of one instruction
@@ -45,7 +45,7 @@ class Rules:
     max_chars: int | None = None
 
 
-def select(pairs: Sequence[ResponsePair], chains: Iterable[Judgment], rules: Rules) -> Selection:
+def select(pairs: Sequence[ResponsePair], chains: Iterable[Judgment], rules: ChainRules) -> Selection:
     """DPO pairs and demonstrations from all chains of some response pairs.
 
     A chain is correct when its verdict equals the label. DPO pairs are all correct x incorrect chains under the same
@@ -66,7 +66,7 @@ def select(pairs: Sequence[ResponsePair], chains: Iterable[Judgment], rules: Rul
 
 
 def _select_one(
-    pair: ResponsePair, chains: list[Judgment], orders: Sequence[Order], rules: Rules, selection: Selection
+    pair: ResponsePair, chains: list[Judgment], orders: Sequence[Order], rules: ChainRules, selection: Selection
 ) -> None:
     correct = [chain for chain in chains if chain.verdict is not None and chain.verdict == pair.label]
     usable = [chain for chain in correct if rules.max_chars is None or len(chain.text) <= rules.max_chars]
@@ -94,7 +94,7 @@ def _select_one(
 
 
 def _contrasts(
-    pair: ResponsePair, chains: Sequence[Judgment], correct: Sequence[Judgment], rules: Rules
+    pair: ResponsePair, chains: Sequence[Judgment], correct: Sequence[Judgment], rules: ChainRules
 ) -> list[JudgmentPair]:
     """All correct x incorrect chains that share plan and order."""
     wrong = [

@@ -151,7 +151,7 @@ class WorkedProtocol(PairProtocol, Protocol):
     """A protocol that can also write a judgment down, which a warm start needs."""
 
     def stitch(self, plan: str, execution: str, position: str) -> str:
-        """A whole reply from its parts (see ``judgekit.data.worked``).
+        """A whole reply from its parts (see ``judgekit.data.worked_judgments``).
 
         :param position: ``A`` when the answer shown first is better
         """
@@ -163,7 +163,7 @@ class WorkedPointProtocol(PointProtocol, Protocol):
     """A protocol for single responses that can also write a judgment down, which a warm start needs."""
 
     def stitch_score(self, plan: str, execution: str, score: float) -> str:
-        """A whole reply from its parts (see ``judgekit.data.worked``)."""
+        """A whole reply from its parts (see ``judgekit.data.worked_judgments``)."""
         ...
 
 

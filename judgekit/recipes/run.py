@@ -14,9 +14,10 @@ import yaml
 
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
+from judgekit.run_folder import JUDGE_FILE, RunFolder
 from judgekit.sampling.base import Sampler
 from judgekit.schema.config import RunConfig
-from judgekit.stages.bias_report import BIAS_FILE, read_bias
+from judgekit.stages.bias_report import read_bias
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Outcome, Scoring, report_measurements
 from judgekit.stages.models import Judge
@@ -24,7 +25,7 @@ from judgekit.stages.training import read_series
 from judgekit.store import write_json_atomic
 from judgekit.tracking import Number
 from judgekit.tracking.progress import ProgressDisplay
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 
 RESAMPLES = 200
@@ -80,7 +81,7 @@ def bias_numbers(outcome: Outcome, run_dir: Path) -> dict[str, Number]:
     for made in outcome.bias.values():
         numbers |= json.loads(made.file("numbers.json").read_text(encoding="utf-8"))
     if outcome.bias:
-        write_json_atomic(run_dir / BIAS_FILE, [read_bias(made) for made in outcome.bias.values()])
+        write_json_atomic(RunFolder(run_dir).bias, [read_bias(made) for made in outcome.bias.values()])
     return numbers
 
 
@@ -104,12 +105,12 @@ def record_artifacts(lab: Lab, outcome: Outcome, run_dir: Path) -> None:
         elif kind in ("demonstrations", "preferences"):
             tracker.artifact(name, "dataset", Path(stage["path"]))
     if outcome.final.origin.stage is not None:
-        tracker.artifact(f"judge-{outcome.final.name}", "model", run_dir / "judge")
+        tracker.artifact(f"judge-{outcome.final.name}", "model", RunFolder(run_dir).judge)
 
 
 def leave_judge(lab: Lab, config: RunConfig, judge: Judge, run_dir: Path) -> None:
     """``judge/``: weights, tokenizer and how to ask, so that the folder can be used on its own."""
-    target, aside = run_dir / "judge", run_dir / ".judge.partial"
+    target, aside = RunFolder(run_dir).judge, run_dir / ".judge.partial"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     trained = judge.origin.stage
@@ -129,6 +130,6 @@ def leave_judge(lab: Lab, config: RunConfig, judge: Judge, run_dir: Path) -> Non
             "verdict": config.sampler.verdict,
         },
     }
-    (aside / "judge.yaml").write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+    (aside / JUDGE_FILE).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)

@@ -76,7 +76,7 @@ def curve(steps: Sequence[int], values: Sequence[float | None], width: int = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class PlotPoint:
     """A value with its interval, and what to say about it.
 
     :param interval: low and high of ``y``; None draws no whisker
@@ -142,7 +142,9 @@ class Bars:
     bars: tuple[Bar, ...]
 
 
-def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool = False, diagonal: bool = False) -> Plot:
+def plot(
+    points: Sequence[PlotPoint], x_ticks: Sequence[float], *, x_percent: bool = False, diagonal: bool = False
+) -> Plot:
     """Lay out rates over a quantity; rates are drawn from 0 to 1, the axis spans the ticks and all points.
 
     :param x_percent: the quantity is a rate too
@@ -159,7 +161,7 @@ def plot(points: Sequence[Point], x_ticks: Sequence[float], *, x_percent: bool =
     def up(rate: float) -> float:
         return round(bottom - rate * (bottom - top), 1)
 
-    def mark(point: Point) -> Mark:
+    def mark(point: PlotPoint) -> Mark:
         low_end, high_end = point.interval or (point.y, point.y)
         return Mark(across(point.x), up(point.y), up(low_end), up(high_end), point.title)
 

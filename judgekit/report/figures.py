@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
-from judgekit.evaluation.agreement import JudgeAgreement, judge_agreement
-from judgekit.evaluation.bootstrap import Estimate
-from judgekit.evaluation.calibration import calibrate
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.judge_comparison import judge_agreement
+from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
-from judgekit.report.charts import Bars, Plot, Point, bars, number, plot
-from judgekit.report.files import JudgedBenchmark
-from judgekit.report.table import percent
+from judgekit.report.charts import Bars, Plot, PlotPoint, bars, number, plot
+from judgekit.report.judged_benchmark import JudgedBenchmark
+from judgekit.report.results_table import percent
 from judgekit.rows import ResponsePair
+from judgekit.stats.agreement import PairAgreement
+from judgekit.stats.bootstrap import Estimate
+from judgekit.verdict_rows import VerdictRow
 
 T = TypeVar("T")
 
@@ -66,14 +67,14 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class AgreementMatrix:
     """How far the judges say the same, in the run's order.
 
     :param cells: by both judges' places, the first the smaller
     """
 
     judges: tuple[str, ...]
-    cells: dict[tuple[int, int], JudgeAgreement]
+    cells: dict[tuple[int, int], PairAgreement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Figures:
     scores: tuple[Histogram, ...]
     reliability: tuple[Reliability, ...]
     votes: tuple[Votes, ...]
-    agreement: Agreement | None
+    agreement: AgreementMatrix | None
 
 
 def draw_figures(benchmark: JudgedBenchmark) -> Figures:
@@ -126,7 +127,9 @@ def reliability(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[Verdic
     if not held:
         return None
     points = [
-        Point(confidence, accuracy.value or 0.0, accuracy.ci95, f"confidence {percent(confidence)}: {shown(accuracy)}")
+        PlotPoint(
+            confidence, accuracy.value or 0.0, accuracy.ci95, f"confidence {percent(confidence)}: {shown(accuracy)}"
+        )
         for _, _, confidence, accuracy in held
     ]
     return Reliability(
@@ -147,7 +150,7 @@ def votes(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[VerdictRow])
     curve = majority_curve(pairs, rows)
     sizes = [point.samples for point in curve]
     points = [
-        Point(
+        PlotPoint(
             point.samples, point.estimate.value or 0.0, point.estimate.ci95, f"{point.samples}: {shown(point.estimate)}"
         )
         for point in curve
@@ -156,10 +159,10 @@ def votes(judge: str, pairs: Sequence[ResponsePair], rows: Sequence[VerdictRow])
     return Votes(judge, plot(points, ticks), tuple((point.samples, point.estimate) for point in curve))
 
 
-def agreement(benchmark: JudgedBenchmark) -> Agreement:
+def agreement(benchmark: JudgedBenchmark) -> AgreementMatrix:
     """Each judge with each other."""
     judges = tuple(judge for judge, rows in benchmark.verdicts.items() if rows)
-    return Agreement(
+    return AgreementMatrix(
         judges,
         {
             (one, two): judge_agreement(

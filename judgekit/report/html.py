@@ -11,11 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, Template
 from markupsafe import Markup
 
-from judgekit.evaluation.bootstrap import Estimate
 from judgekit.report.figures import shown
 from judgekit.report.page import read_page
-from judgekit.report.table import METRICS, heading, percent
-from judgekit.report.text import count, duration, moment, plain, shortened
+from judgekit.report.results_table import METRICS, heading, percent
+from judgekit.report.shown_text import count, duration, moment, plain, shortened
+from judgekit.run_folder import RunFolder
+from judgekit.stats.bootstrap import Estimate
 
 
 def build_report(run_dir: Path) -> Path:
@@ -29,8 +30,8 @@ def build_report(run_dir: Path) -> Path:
     """
     page = read_page(run_dir)
     return write_page(
-        environment().get_template("report.html"),
-        run_dir / "report.html",
+        environment().get_template("run.html"),
+        RunFolder(run_dir).report,
         asset("report.css"),
         asset("report.js") + asset("browser.js"),
         page=page,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,30 +10,30 @@ from typing import Any
 
 import yaml
 
-from judgekit.errors import DataError
-from judgekit.report.bias import BiasIteration, read_bias
 from judgekit.report.charts import Curve, curve
 from judgekit.report.figures import Figures, draw_figures
-from judgekit.report.files import JudgedBenchmark, read_benchmark
-from judgekit.report.further import FurtherRow, further_rows
-from judgekit.report.judgments import MOST_JUDGMENTS, Browser, browser
-from judgekit.report.table import ResultRow, results_table
-from judgekit.tracking.base import Point
-from judgekit.tracking.local import read_series, read_summary
+from judgekit.report.iteration_bias import BiasIteration, read_bias
+from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
+from judgekit.report.judgment_browser import MOST_JUDGMENTS, Browser, browser
+from judgekit.report.results_table import ResultRow, results_table
+from judgekit.report.secondary_metrics import SecondaryMetric, secondary_metrics
+from judgekit.run_folder import RunFolder
+from judgekit.tracking.base import SeriesPoint
+from judgekit.tracking.local_files import read_series
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """Results on one benchmark.
 
-    :param further: measures beside those of the table
+    :param secondary: measures beside those of the table
     :param left_out: why it was not judged, None when it was
     """
 
     name: str
     rows: tuple[ResultRow, ...]
     subsets: tuple[ResultRow, ...]
-    further: tuple[FurtherRow, ...]
+    secondary: tuple[SecondaryMetric, ...]
     left_out: str | None
     figures: Figures
 
@@ -80,12 +79,12 @@ def read_page(run_dir: Path) -> Page:
 
     :raises DataError: when there is no manifest or a file cannot be read
     """
-    manifest = read_manifest(run_dir)
-    config_path = run_dir / "config.yaml"
-    config = config_path.read_text(encoding="utf-8") if config_path.exists() else ""
+    folder = RunFolder(run_dir)
+    manifest = folder.read_manifest()
+    config = folder.config.read_text(encoding="utf-8") if folder.config.exists() else ""
     judges = [str(judge) for judge in manifest.get("judges") or ()]
     asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
-    metrics = read_summary(run_dir)
+    metrics = folder.read_metrics()
     files = [read_benchmark(run_dir, name, judges) for name in asked]
     benchmarks = [_benchmark(metrics, judges, held, asked[held.name] or {}) for held in files]
     return Page(
@@ -99,23 +98,6 @@ def read_page(run_dir: Path) -> Page:
     )
 
 
-def read_manifest(run_dir: Path) -> Mapping[str, Any]:
-    """``manifest.json`` of a run.
-
-    :raises DataError: when the folder is no run or the file cannot be read
-    """
-    path = run_dir / "manifest.json"
-    try:
-        held = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError("not there. Name the folder of a run, the one that holds manifest.json", file=path) from error
-    except ValueError as error:
-        raise DataError(f"not JSON: {error}", file=path) from error
-    if not isinstance(held, dict):
-        raise DataError("not a JSON object", file=path)
-    return held
-
-
 def _benchmark(
     metrics: Mapping[str, float | None], judges: Sequence[str], held: JudgedBenchmark, info: Mapping[str, Any]
 ) -> Benchmark:
@@ -123,7 +105,7 @@ def _benchmark(
         name=held.name,
         rows=tuple(results_table(metrics, judges, [held.name])),
         subsets=tuple(results_table(metrics, judges, [held.name], subsets=True)),
-        further=tuple(further_rows(metrics, judges, [held.name])),
+        secondary=tuple(secondary_metrics(metrics, judges, [held.name])),
         left_out=info.get("left_out"),
         figures=draw_figures(held),
     )
@@ -145,7 +127,7 @@ def _seconds(manifest: Mapping[str, Any]) -> float | None:
         return None
 
 
-def _training(points: Sequence[Point]) -> list[TrainingStage]:
+def _training(points: Sequence[SeriesPoint]) -> list[TrainingStage]:
     """Charts by stage in the order in which stages began."""
     by_stage: dict[str, dict[str, dict[int, float | None]]] = {}
     for point in points:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from judgekit.report.further import further_rows
-from judgekit.report.table import print_results
+from judgekit.report.results_table import print_results
+from judgekit.report.secondary_metrics import secondary_metrics
 
 TABLE_WIDTH = 100
-FURTHER_ROWS = 24
+SECONDARY_ROWS = 24
 """Measures printed of one benchmark; the report has all of them."""
 
 
@@ -26,16 +26,16 @@ def show_results(
     console = Console() if sys.stdout.isatty() else Console(width=TABLE_WIDTH)
     print_results(console, numbers, judges, benchmarks)
     for benchmark in benchmarks:
-        rows = further_rows(numbers, judges, [benchmark])
+        rows = secondary_metrics(numbers, judges, [benchmark])
         if not rows:
             continue
         table = Table(title=Text(f"{benchmark}: further measures", style="bold"), title_justify="left", box=None)
         for name in ("judge", "measure", "value, 95 % interval"):
             table.add_column(name, no_wrap=True, overflow="ellipsis")
-        for row in rows[:FURTHER_ROWS]:
+        for row in rows[:SECONDARY_ROWS]:
             table.add_row(Text(row.judge), Text(row.measure), Text(str(row)))
         console.print(table, "")
-        if len(rows) > FURTHER_ROWS:
-            console.print(f"{len(rows) - FURTHER_ROWS} more are in the report and in metrics.json.", "")
+        if len(rows) > SECONDARY_ROWS:
+            console.print(f"{len(rows) - SECONDARY_ROWS} more are in the report and in metrics.json.", "")
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     sys.stdout.flush()

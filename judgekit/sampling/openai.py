@@ -33,9 +33,9 @@ from judgekit.sampling.base import (
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
 from judgekit.sampling.server import GO_ON, Rejected, Served, Server, TimedOut
+from judgekit.sampling.server_settings import server_problems
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.text import TOO_LONG, TextSampler
-from judgekit.schema.checks import server_problems
 from judgekit.schema.config import OpenAIConfig
 
 T = TypeVar("T")

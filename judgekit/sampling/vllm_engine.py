@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol
 Commands = queue.SimpleQueue[dict[str, Any]]
 
 
-class Served(Protocol):
+class ServedEngine(Protocol):
     """An engine that takes requests one by one and finishes them in steps."""
 
     def busy(self) -> bool:
@@ -34,7 +34,7 @@ class Served(Protocol):
         ...
 
 
-def serve(start: Callable[[dict[str, Any]], Served]) -> None:
+def serve(start: Callable[[dict[str, Any]], ServedEngine]) -> None:
     """Start an engine, then serve until the parent closes its pipe."""
     source = os.fdopen(int(sys.argv[1]), "rb")
     results = os.fdopen(int(sys.argv[2]), "wb", buffering=0)

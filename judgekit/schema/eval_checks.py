@@ -9,7 +9,8 @@ from judgekit.evaluation.benchmarks import has_source
 from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import ManyProtocol, PointProtocol
-from judgekit.schema.checks import server_problems, verdict_tokens
+from judgekit.sampling.server_settings import server_problems
+from judgekit.schema.checks import verdict_tokens
 from judgekit.schema.config import POINTWISE, BenchmarkConfig, OpenAIConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.prompts import PromptConfig, RatingPrompt

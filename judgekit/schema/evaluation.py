@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from judgekit.evaluation.merging import MergeRule
 from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig, SamplerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.prompts import PromptConfig
+from judgekit.verdict_rows import MergeRule
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ class TeacherConfig(JudgeConfig):
     top_p: float = setting(1.0, "nucleus probability", gt=0.0, le=1.0)
     max_failed: float = setting(
         0.2, "share of failed replies (refused, timed out, cut off, another format) of one stage that ends the run; "
-        "fewer are counted and never trained on", ge=0.0, le=1.0, unkeyed="it ends a stage or does not, and changes none",
+        "fewer are counted and never trained on", ge=0.0, le=1.0,
+        unkeyed="it ends a stage or does not, and changes none",
     )  # fmt: skip
 
     @property

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from judgekit.evaluation.bias_report import MetaReport, bias_numbers, report_scores, to_values
+from judgekit.evaluation.iteration_bias import MetaReport, bias_numbers, report_scores, to_values
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import Candidate, PointJudgment
+from judgekit.run_folder import BIAS_FILE
 from judgekit.schema.prompts import PromptConfig
 from judgekit.stages.stage import Made, Stage, read
 from judgekit.store import Workspace, write_json_atomic
-
-BIAS_FILE = "bias.json"
 
 
 @dataclass(frozen=True, kw_only=True)

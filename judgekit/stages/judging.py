@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import benchmark_files, load_benchmark, load_scored
 from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
@@ -19,6 +18,7 @@ from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.models import Drawing, Judging, Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, unkeyed
 from judgekit.store import Workspace
+from judgekit.verdict_rows import VerdictRow, write_verdicts
 
 
 @dataclass(frozen=True, kw_only=True)

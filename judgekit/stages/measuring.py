@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.evaluation.benchmarks import has_source
-from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.numbers import (
+from judgekit.evaluation.flat_metrics import (
     JUDGMENT_COLUMNS,
     Numbers,
     flip_numbers,
@@ -19,15 +16,16 @@ from judgekit.evaluation.numbers import (
     point_numbers,
     section_numbers,
 )
-from judgekit.evaluation.scores import mean_scores, read_scores
-from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ResponsePair, ScoredResponse, read_rows
+from judgekit.run_folder import leave
+from judgekit.score_rows import mean_scores, read_scores
 from judgekit.stages.judging import BenchmarkRows, Repeated, Scores, Verdicts, benchmark_rows
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Drawing, Judge
 from judgekit.stages.stage import Made
 from judgekit.tracking.record import RunRecord
+from judgekit.verdict_rows import MergeRule, read_verdicts
 
 RANKINGS = "rankings"
 """What ranked held-out responses are called among the benchmarks."""
@@ -190,8 +188,8 @@ def report_measurements(
 def _compared(one: Measurement, record: RunRecord, scoring: Scoring, table: list[list[object]] | None) -> Numbers:
     assert one.verdicts is not None
     pairs = one.rows.rows("pairs", ResponsePair)
-    _leave(one.rows.file("pairs.jsonl"), record.run_dir / "pairs" / f"{one.benchmark}.jsonl")
-    _leave(one.verdicts.file("verdicts.jsonl"), record.run_dir / "verdicts" / f"{one.judge}.{one.benchmark}.jsonl")
+    leave(one.rows.file("pairs.jsonl"), record.folder.pairs(one.benchmark))
+    leave(one.verdicts.file("verdicts.jsonl"), record.folder.verdicts(one.judge, one.benchmark))
     record.manifest["benchmarks"][one.benchmark] = {"pairs": len(pairs)}
     verdicts = read_verdicts(one.verdicts.file("verdicts.jsonl"))
     if table is not None:
@@ -212,16 +210,11 @@ def _compared(one: Measurement, record: RunRecord, scoring: Scoring, table: list
 
 def _scored(one: Measurement, found: Made[Scores], record: RunRecord, scoring: Scoring) -> Numbers:
     """How scores of single responses go with people's."""
-    _leave(found.file("responses.jsonl"), record.run_dir / "responses" / f"{one.benchmark}.jsonl")
-    _leave(found.file("scores.jsonl"), record.run_dir / "scores" / f"{one.judge}.{one.benchmark}.jsonl")
+    leave(found.file("responses.jsonl"), record.folder.responses(one.benchmark))
+    leave(found.file("scores.jsonl"), record.folder.scores(one.judge, one.benchmark))
     responses = read_rows(found.file("responses.jsonl"), ScoredResponse)
     record.manifest["benchmarks"][one.benchmark] = {"responses": len(responses)}
     return point_numbers(
         f"eval/{one.judge}/{one.benchmark}", responses, mean_scores(read_scores(found.file("scores.jsonl"))),
         one.scale, seed=scoring.seed, resamples=scoring.point_resamples,
     )  # fmt: skip
-
-
-def _leave(source: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(source, target)

@@ -8,7 +8,7 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import judge_pairs
-from judgekit.preferences.judgments import JudgmentPair
+from judgekit.preferences.judgment_balance import JudgmentPair
 from judgekit.prompts.base import PairProtocol
 from judgekit.rows import Demonstration, Judgment, Preference, ResponsePair, write_rows
 from judgekit.stages.data import PROMPT_TOKENS, orders

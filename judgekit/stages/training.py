@@ -19,7 +19,7 @@ from judgekit.stages.models import Judge, Judging, Origin
 from judgekit.stages.stage import Made, Stage, read, unkeyed
 from judgekit.store import Workspace
 from judgekit.tracking.progress import StageProgress
-from judgekit.training.job import Task
+from judgekit.training.training_job import Task
 from judgekit.weights import Weights
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from judgekit.data.worked import Worked, WorkedScore, worked_judgment, worked_responses, worked_score
+from judgekit.data.worked_judgments import Worked, WorkedScore, worked_judgment, worked_responses, worked_score
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedPointProtocol, WorkedProtocol, name_response
 from judgekit.prompts.meta_judge import MetaJudge, judged

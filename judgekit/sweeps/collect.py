@@ -11,8 +11,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from judgekit.errors import DataError
-from judgekit.sweeps.files import Sweep, read_manifest
-from judgekit.sweeps.outcomes import Row, override_values, run_cost, run_numbers
+from judgekit.run_results import Row, override_values, run_cost
+from judgekit.sweep_folder import Sweep
 from judgekit.sweeps.status import JobStatus, statuses
 
 
@@ -27,10 +27,10 @@ def collect(sweep: Sweep) -> list[Row]:
 
 
 def _row(sweep: Sweep, status: JobStatus) -> Row:
-    run_dir = sweep.run_dir(status.job)
+    run = sweep.run(status.job)
     row: Row = {"job": status.job.num, "state": status.state, "detail": status.detail, "folder": status.job.folder}
     row |= override_values(status.job.overrides)
-    return row | run_numbers(run_dir) | run_cost(read_manifest(run_dir))
+    return row | run.known_metrics() | run_cost(run.known_manifest())
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:

@@ -19,7 +19,7 @@ from judgekit.locks import held
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.validation import build
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, is_finished, note, read_frozen, read_sweep
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, note, read_frozen, read_sweep
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
@@ -39,13 +39,13 @@ def run_job(sweep: Sweep, job: SweepJob, patience: float = 0.0, terse: bool = Fa
     :return: whether it ran; not when its run folder holds the finished run already
     :raises judgekit.locks.Busy: when another process runs it
     """
-    with held(sweep.file(job, "lock"), f"job {job.num}", patience):
-        if is_finished(sweep.run_dir(job), job.config_digest):
-            note(sweep.file(job, "jsonl"), "ended", status="finished")
+    with held(sweep.files(job).lock, f"job {job.num}", patience):
+        if sweep.run(job).is_finished(job.config_digest):
+            note(sweep.files(job).events, "ended", status="finished")
             return False
-        frozen = read_frozen(sweep.file(job, "yaml"))
-        aside = _aside(sweep.file(job, "log")) if terse else nullcontext()
-        with _noted(sweep.file(job, "jsonl")), _surroundings(frozen), aside:
+        frozen = read_frozen(sweep.files(job).config)
+        aside = _aside(sweep.files(job).log) if terse else nullcontext()
+        with _noted(sweep.files(job).events), _surroundings(frozen), aside:
             _execute(thaw(frozen), Path(frozen.run_dir))
     return True
 
@@ -162,7 +162,7 @@ class SlurmJob:
         from submitit.helpers import DelayedSubmission
 
         sweep, job = _find(self.folder, self.num)
-        note(sweep.file(job, "jsonl"), "requeued")
+        note(sweep.files(job).events, "requeued")
         return DelayedSubmission(self)
 
 

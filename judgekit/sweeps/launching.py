@@ -11,10 +11,11 @@ from pathlib import Path
 from time import sleep
 
 from judgekit.errors import ConfigError, DataError, Problem, StageError
+from judgekit.run_folder import RunFolder
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
+from judgekit.sweep_folder import JOBS, Frozen, Sweep, SweepJob, history, note, now, read_sweep
 from judgekit.sweeps import local, slurm
 from judgekit.sweeps.board import Board
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, is_finished, note, now, read_sweep
 from judgekit.sweeps.status import ACTIVE, statuses
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def register(
 
     :return: the sweep, and its jobs that are neither finished nor under way
     """
-    (folder / "jobs").mkdir(parents=True, exist_ok=True)
+    (folder / JOBS).mkdir(parents=True, exist_ok=True)
     try:
         sweep = replace(read_sweep(folder), name=name, launcher=launcher)
     except DataError:  # none there, or one that is damaged
@@ -55,10 +56,10 @@ def register(
             kept.append(known.job)
             if known.job.config_digest != item.config_digest:
                 say(f"#{item.num} is {known.state} with another configuration and goes on with that.")
-        elif is_finished(sweep.folder / run_dir, item.config_digest):
+        elif sweep.run(job).is_finished(item.config_digest):
             kept.append(job)
         else:
-            item.frozen.write(sweep.file(job, "yaml"))
+            item.frozen.write(sweep.files(job).config)
             todo.append(job)
     sweep = sweep.with_jobs([*kept, *todo])
     sweep.write()
@@ -79,9 +80,9 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
         sweep, todo = register(folder, name, launcher, prepared)
         numbers = {item.num for item in prepared}
         jobs = [job for job in sweep.jobs if job.num in numbers]
-        if not todo and all(is_finished(sweep.run_dir(job), job.config_digest) for job in jobs):
+        if not todo and all(sweep.run(job).is_finished(job.config_digest) for job in jobs):
             say(f"Nothing to do: all {len(jobs)} jobs in {shown(folder)} are finished.")
-            if not (folder / "report.html").exists():
+            if not RunFolder(folder).report.exists():
                 leave_report(folder)
             return
         if len(todo) < len(jobs):
@@ -108,7 +109,7 @@ def enqueue(sweep: Sweep, todo: Sequence[SweepJob], config: SlurmLauncherConfig)
     if not todo:
         return sweep, []
     for job in todo:
-        note(sweep.file(job, "jsonl"), "submitted")
+        note(sweep.files(job).events, "submitted")
     ids = slurm.submit(sweep, todo, config)
     submitted = [replace(job, ids=[*job.ids, item]) for job, item in zip(todo, ids, strict=True)]
     sweep = sweep.with_jobs(submitted)
@@ -170,9 +171,9 @@ def report(sweep: Sweep, jobs: Sequence[SweepJob]) -> None:
     for status in statuses(sweep):
         job = status.job
         if job.num in numbers and status.state != "done" and status.state not in ACTIVE:
-            events = history(sweep.file(job, "jsonl"))
+            events = history(sweep.files(job).events)
             text = str(events[-1].get("error", "")) if events else ""
-            failed.append((sweep.run_dir(job), text or f"{status.state} {status.detail}".strip()))
+            failed.append((sweep.run(job).path, text or f"{status.state} {status.detail}".strip()))
     if len(failed) == len(jobs) == 1:
         raise StageError(failed[0][1])
     if failed:

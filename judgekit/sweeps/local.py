@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 
 from judgekit.errors import JudgekitError
 from judgekit.locks import Busy
+from judgekit.sweep_folder import Sweep, SweepJob, history, note
 from judgekit.sweeps.board import Board, plain
-from judgekit.sweeps.files import Sweep, SweepJob, history, note
 from judgekit.sweeps.job import run_job
 from judgekit.sweeps.status import job_status
 
@@ -34,7 +34,7 @@ def run_here(sweep: Sweep, jobs: Sequence[SweepJob], say: Callable[[str], None])
     terse = len(jobs) > 1 and sys.stderr.isatty()
     for job in jobs:
         say(f"#{job.num}: {' '.join(job.overrides)}")
-        note(sweep.file(job, "jsonl"), "submitted")
+        note(sweep.files(job).events, "submitted")
         began = time.monotonic()
         try:
             run_job(sweep, job, terse=terse)
@@ -59,7 +59,7 @@ def run_beside(sweep: Sweep, jobs: Sequence[SweepJob], at_a_time: int) -> None:
     waiting, running = list(jobs), dict[int, subprocess.Popen[bytes]]()
     shown = 0.0
     for job in jobs:
-        note(sweep.file(job, "jsonl"), "submitted")
+        note(sweep.files(job).events, "submitted")
     try:
         with Board() as board:
             while waiting or running:
@@ -81,7 +81,7 @@ def run_beside(sweep: Sweep, jobs: Sequence[SweepJob], at_a_time: int) -> None:
 
 def _is_cancelled(sweep: Sweep, job: SweepJob) -> bool:
     """Whether another shell gave a job up that waits here."""
-    events = history(sweep.file(job, "jsonl"))
+    events = history(sweep.files(job).events)
     return bool(events) and events[-1]["event"] == "cancelled"
 
 
@@ -89,7 +89,7 @@ def _start(sweep: Sweep, job: SweepJob, at_a_time: int) -> subprocess.Popen[byte
     cores = len(os.sched_getaffinity(0))
     environment = {"OMP_NUM_THREADS": str(max(1, cores // at_a_time))} | os.environ
     command = [*JOB, str(sweep.folder), str(job.num)]
-    with sweep.file(job, "log").open("ab") as log:
+    with sweep.files(job).log.open("ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )

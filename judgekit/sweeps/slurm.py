@@ -18,10 +18,9 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweeps.files import Sweep, SweepJob
+from judgekit.sweep_folder import Sweep, SweepJob
 from judgekit.sweeps.job import SlurmJob
 
-FOLDER = "jobs/slurm"
 _ANSWER_SECONDS = 30.0
 _EVIDENCE = {
     "DUE TO TIME LIMIT": "TIMEOUT",
@@ -43,7 +42,7 @@ def submit(sweep: Sweep, jobs: Sequence[SweepJob], config: SlurmLauncherConfig) 
     from submitit import SlurmExecutor
     from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
-    folder = sweep.folder / FOLDER
+    folder = sweep.slurm
     try:
         executor = SlurmExecutor(folder, max_num_timeout=config.max_timeouts, python=python_command(config))
     except RuntimeError as error:
@@ -158,7 +157,7 @@ def output_files(sweep: Sweep, job: SweepJob) -> list[Path]:
     """What the job's last submission printed: errors, then the rest."""
     if not job.ids:
         return []
-    return [sweep.folder / FOLDER / f"{job.ids[-1]}_0_log.{ending}" for ending in ("err", "out")]
+    return [sweep.slurm / f"{job.ids[-1]}_0_log.{ending}" for ending in ("err", "out")]
 
 
 def evidence(sweep: Sweep, job: SweepJob) -> str | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from judgekit.locks import alive
+from judgekit.sweep_folder import Event, Sweep, SweepJob, history
 from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Event, Sweep, SweepJob, history, is_finished, read_manifest
 
 State = Literal[
     "never started", "queued", "running", "pre-empted", "done", "failed", "timed out", "cancelled", "killed",
@@ -45,11 +45,11 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
 
     :param queue: SLURM's states by id; None when it does not answer
     """
-    events = history(sweep.file(job, "jsonl"))
+    events = history(sweep.files(job).events)
     attempts = sum(event["event"] == "started" for event in events)
     last = events[-1] if events else {"event": "none"}
-    finished = is_finished(sweep.run_dir(job), job.config_digest)
-    if finished and alive(sweep.file(job, "holder")):
+    finished = sweep.run(job).is_finished(job.config_digest)
+    if finished and alive(sweep.files(job).holder):
         return JobStatus(job, "running", "report", attempts)
     if finished or last.get("status") == "finished":
         return JobStatus(job, "done", "", attempts)
@@ -72,7 +72,7 @@ def _ended(last: Event) -> tuple[State, str] | None:
 def _going(sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None) -> tuple[State, str]:
     """A job that has not said how it ended."""
     started = any(event["event"] == "started" for event in events)
-    if alive(sweep.file(job, "holder")):
+    if alive(sweep.files(job).holder):
         return "running", progress(sweep, job)
     if not job.ids:
         return ("killed", "ended without a word") if started else ("never started", "")
@@ -100,7 +100,7 @@ def _by_slurm(sweep: Sweep, job: SweepJob, told: str | None, events: list[Event]
 
 def progress(sweep: Sweep, job: SweepJob) -> str:
     """The stage a running job is at, and how far it is with it."""
-    manifest = read_manifest(sweep.run_dir(job))
+    manifest = sweep.run(job).known_manifest()
     if manifest.get("status") != "running":
         return "starting"
     stage, done = manifest.get("current_stage"), manifest.get("progress")

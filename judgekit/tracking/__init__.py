@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking.base import FanOut, Number, Place, Point, Status, Tracker
-from judgekit.tracking.local import LocalTracker, read_series, read_summary
+from judgekit.tracking.base import FanOut, Number, Place, SeriesPoint, Status, Tracker
+from judgekit.tracking.local_files import LocalTracker, read_series
 
 __all__ = [
     "LocalTracker",
     "Number",
     "Place",
-    "Point",
+    "SeriesPoint",
     "Status",
     "Tracker",
     "make_tracker",
     "read_series",
-    "read_summary",
 ]
 
 

@@ -14,7 +14,7 @@ Status = Literal["finished", "failed", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class SeriesPoint:
     """One line of ``metrics.jsonl``.
 
     :param time: when, ISO 8601 in UTC
@@ -76,17 +76,17 @@ class Replay:
     A stage that goes on logs its steps from some step on once more: those before it are replayed first.
     """
 
-    def __init__(self, earlier: Iterable[Point]) -> None:
+    def __init__(self, earlier: Iterable[SeriesPoint]) -> None:
         """Hold the points by stage."""
-        self.points: dict[str, list[Point]] = {}
+        self.points: dict[str, list[SeriesPoint]] = {}
         for point in earlier:
             self.points.setdefault(point.stage, []).append(point)
 
-    def before(self, stage: str, step: int) -> list[Point]:
+    def before(self, stage: str, step: int) -> list[SeriesPoint]:
         """A stage's points before a step, which is logged next; nothing of this stage is left to replay."""
         return [point for point in self.points.pop(stage, ()) if point.step < step]
 
-    def rest(self) -> list[Point]:
+    def rest(self) -> list[SeriesPoint]:
         """Points of stages that this session did not come to."""
         left, self.points = self.points, {}
         return [point for points in left.values() for point in points]

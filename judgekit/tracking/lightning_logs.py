@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import MissingExtraError
-from judgekit.sweeps.files import read_manifest
-from judgekit.sweeps.outcomes import final_numbers, run_cost, run_numbers
-from judgekit.tracking.base import Number, Place, Point, Replay, Status
+from judgekit.run_folder import RunFolder
+from judgekit.run_results import final_numbers, run_cost
+from judgekit.tracking.base import Number, Place, Replay, SeriesPoint, Status
 
 FLUSH_STEPS = 20
 """Points after which the CSV file is written; ``metrics.jsonl`` has each at once."""
@@ -29,7 +29,7 @@ class LightningTracker:
         run_config: Mapping[str, Any],
         *,
         place: Place,
-        earlier: Sequence[Point] = (),
+        earlier: Sequence[SeriesPoint] = (),
     ) -> None:
         """Open the logger; what an earlier session left of it is written anew.
 
@@ -63,8 +63,9 @@ class LightningTracker:
         for point in self._replay.rest():
             self._send(point.step, point.values)
         if self._kind == "tensorboard":
-            manifest = read_manifest(self._run_dir)
-            numbers = final_numbers(manifest, run_numbers(self._run_dir)) | run_cost(manifest)
+            folder = RunFolder(self._run_dir)
+            manifest = folder.known_manifest()
+            numbers = final_numbers(manifest, folder.known_metrics()) | run_cost(manifest)
             known = {name: float(value) for name, value in numbers.items() if value is not None}
             plain = {
                 name: value if isinstance(value, int | float) else str(value) for name, value in self._values.items()

@@ -11,16 +11,17 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from judgekit.randomness import digest
+from judgekit.run_folder import RunFolder
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.store import Artifact, write_json_atomic
+from judgekit.sweep_folder import now
 from judgekit.tracking.base import Number, Status, Tracker
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,13 @@ class RunRecord:
 
     def __init__(self, run_dir: Path, config: RunConfig | EvalConfig, tracker: Tracker) -> None:
         """Write the frozen configuration and the first manifest."""
-        self.run_dir, self.tracker = run_dir, tracker
+        self.folder, self.tracker = RunFolder(run_dir), tracker
         values = asdict(config)
         self.manifest: dict[str, Any] = {
             "run_id": f"{config.name}-{digest([values, str(run_dir.absolute())], 8)}",
             "name": config.name,
             "command": " ".join([Path(sys.argv[0]).name, *map(shlex.quote, sys.argv[1:])]),
-            "started": _now(),
+            "started": now(),
             "finished": None,
             "status": "running",
             "versions": versions(),
@@ -58,7 +59,7 @@ class RunRecord:
         self._began = time.monotonic()
         run_dir.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(json.loads(json.dumps(values)), sort_keys=False, allow_unicode=True)
-        (run_dir / "config.yaml").write_text(text, encoding="utf-8")
+        self.folder.config.write_text(text, encoding="utf-8")
         self.write()
 
     def begin(self, name: str) -> None:
@@ -115,7 +116,7 @@ class RunRecord:
         """Close the record."""
         for name in ("current_stage", "progress"):
             self.manifest.pop(name, None)
-        self.manifest |= {"status": status, "finished": _now(), "seconds": round(time.monotonic() - self._began, 1)}
+        self.manifest |= {"status": status, "finished": now(), "seconds": round(time.monotonic() - self._began, 1)}
         if error is not None:
             self.manifest["error"] = error
         self.write()
@@ -124,7 +125,7 @@ class RunRecord:
     def write(self) -> None:
         """Write the manifest as it is."""
         self._written = time.monotonic()
-        write_json_atomic(self.run_dir / "manifest.json", self.manifest)
+        write_json_atomic(self.folder.manifest, self.manifest)
 
 
 def versions() -> dict[str, str]:
@@ -151,7 +152,3 @@ def git_state() -> dict[str, Any] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return {"revision": run[0].stdout.strip(), "dirty": bool(run[1].stdout.strip())}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from judgekit.run_folder import RunFolder
+from judgekit.run_results import final_numbers, run_cost
 from judgekit.schema.config import LoggerConfig
-from judgekit.sweeps.files import read_manifest
-from judgekit.sweeps.outcomes import final_numbers, run_cost, run_numbers
-from judgekit.tracking.base import Number, Place, Point, Replay, Status
-from judgekit.tracking.local import read_summary
+from judgekit.tracking.base import Number, Place, Replay, SeriesPoint, Status
 
 if TYPE_CHECKING:
     import wandb
@@ -48,14 +47,14 @@ class WandbTracker:
         *,
         name: str,
         place: Place,
-        earlier: Sequence[Point] = (),
+        earlier: Sequence[SeriesPoint] = (),
     ) -> None:
         import wandb
 
         self._wandb = wandb
         self._run: wandb.Run | None = None
         self._run_dir = run_dir.resolve()
-        self._dir = self._run_dir / "wandb"
+        self._dir = RunFolder(self._run_dir).wandb
         self._dir.mkdir(parents=True, exist_ok=True)
         self._id = _stable_id(self._dir / "run_id")
         self._superseded = sorted(self._dir.glob(f"offline-run-*-{self._id}"))
@@ -65,7 +64,7 @@ class WandbTracker:
         with self._guarded():
             self._run = self._start(config, run_config, name, place)
             if self._offline:
-                self._run.summary.update(_known(read_summary(run_dir)))
+                self._run.summary.update(_known(RunFolder(run_dir).read_metrics()))
 
     def log(self, stage: str, step: int, values: Mapping[str, Number]) -> None:
         """Add a point, with the stage's own step axis; see :class:`judgekit.tracking.base.Tracker`."""
@@ -121,8 +120,9 @@ class WandbTracker:
         if self._offline:
             for point in self._replay.rest():
                 self._send(point.stage, point.step, point.values)
-        manifest = read_manifest(self._run_dir)
-        numbers = final_numbers(manifest, run_numbers(self._run_dir)) | run_cost(manifest)
+        folder = RunFolder(self._run_dir)
+        manifest = folder.known_manifest()
+        numbers = final_numbers(manifest, folder.known_metrics()) | run_cost(manifest)
         self._call(lambda run: run.summary.update(_known(numbers)))
         self._call(lambda run: run.finish(exit_code=0 if status == "finished" else 1))
         if self._offline and self._run is not None:

@@ -16,7 +16,7 @@ _RESUME_FILES = ("optimizer.safetensors", "state.json")
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a stage is.
 
     :param tokens: packed tokens trained on
@@ -31,7 +31,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class State(Progress):
+class State(TrainingProgress):
     """A checkpoint read back, with the trained values and the optimizer's state by name."""
 
     tensors: dict[str, Tensor]
@@ -65,7 +65,9 @@ class Checkpoints:
         """Steps with a whole checkpoint, in order."""
         return sorted(int(path.name[5:]) for path in self.work.glob("step-*") if path.name[5:].isdigit())
 
-    def save(self, progress: Progress, tensors: dict[str, Tensor], write_weights: Callable[[Path], None]) -> None:
+    def save(
+        self, progress: TrainingProgress, tensors: dict[str, Tensor], write_weights: Callable[[Path], None]
+    ) -> None:
         """Write a checkpoint; it appears whole or not at all.
 
         :param tensors: trained values and the optimizer's state by name
@@ -79,12 +81,12 @@ class Checkpoints:
         shutil.rmtree(self.folder(progress.step), ignore_errors=True)
         partial.rename(self.folder(progress.step))
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> TrainingProgress | None:
         """How far the latest checkpoint is, None without one."""
         steps = self.steps()
         if not steps:
             return None
-        return Progress(**json.loads((self.folder(steps[-1]) / _RESUME_FILES[1]).read_text(encoding="utf-8")))
+        return TrainingProgress(**json.loads((self.folder(steps[-1]) / _RESUME_FILES[1]).read_text(encoding="utf-8")))
 
     def load(self, device: torch.device) -> State | None:
         """The latest checkpoint, None without one."""

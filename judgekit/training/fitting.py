@@ -22,10 +22,10 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from judgekit.errors import StageError
 from judgekit.randomness import draw_bits
-from judgekit.training.checkpoints import Checkpoints, Progress
-from judgekit.training.job import Job, Plan
+from judgekit.training.checkpoints import Checkpoints, TrainingProgress
 from judgekit.training.lora import load_model, save_model
 from judgekit.training.module import Batches, JudgeModule
+from judgekit.training.training_job import Plan, TrainingJob
 
 PATIENCE = timedelta(hours=6)
 """How long processes wait for one another before they give up."""
@@ -80,14 +80,14 @@ def fit(plan: Plan, checkpoints: Checkpoints, listener: Listener) -> None:
         loop.fit(module, datamodule=Batches(plan, done.step if done else 0))
 
 
-def _load(job: Job) -> Any:
+def _load(job: TrainingJob) -> Any:
     seed = draw_bits(job.seed, job.stage, "adapter")
     place = _environment(job)
     empty = job.sharded and (place.node_rank(), place.local_rank()) != (0, 0)
     return load_model(job.start, job.trainer, job.dtype, seed, training_device(job), empty)
 
 
-def training_device(job: Job) -> torch.device:
+def training_device(job: TrainingJob) -> torch.device:
     """The device this process is going to train on."""
     kind = job.trainer.accelerator
     if kind == "mps" or (kind == "auto" and not torch.cuda.is_available() and torch.backends.mps.is_available()):
@@ -97,7 +97,7 @@ def training_device(job: Job) -> torch.device:
     return torch.device("cpu")
 
 
-def _environment(job: Job) -> ClusterEnvironment:
+def _environment(job: TrainingJob) -> ClusterEnvironment:
     """Where this process learns its rank. Under SLURM the launcher of the whole run alone owns requeueing."""
     if job.trainer.nodes > 1:
         return SLURMEnvironment(auto_requeue=False)
@@ -115,7 +115,7 @@ class _Replicas(DDPStrategy):
         """Leave the module as it is."""
 
 
-def _strategy(job: Job) -> Any:
+def _strategy(job: TrainingJob) -> Any:
     if job.processes == 1:
         return "auto"
     if job.sharded:
@@ -126,7 +126,7 @@ def _strategy(job: Job) -> Any:
 class _Recorder(lightning.Callback):
     """Reports every step and saves checkpoints; in a group of processes the first one does."""
 
-    def __init__(self, job: Job, checkpoints: Checkpoints, listener: Listener) -> None:
+    def __init__(self, job: TrainingJob, checkpoints: Checkpoints, listener: Listener) -> None:
         self.job, self.checkpoints, self.listener = job, checkpoints, listener
         done = checkpoints.progress()
         self.started = time.monotonic() - (done.seconds if done else 0.0)
@@ -140,7 +140,9 @@ class _Recorder(lightning.Callback):
         if step == last or step % self.job.optim.checkpoint_every == 0:
             tensors, weights = pl_module.snapshot(keep=first)
             if first:
-                progress = Progress(step, pl_module.tokens, time.monotonic() - self.started, pl_module.series["loss"])
+                progress = TrainingProgress(
+                    step, pl_module.tokens, time.monotonic() - self.started, pl_module.series["loss"]
+                )
                 base = self.job.start.base
                 self.checkpoints.save(
                     progress, tensors, lambda folder: save_model(pl_module.model, folder, base, weights)
@@ -148,7 +150,7 @@ class _Recorder(lightning.Callback):
             trainer.should_stop = self.listener.on_saved(step)
 
 
-def _thread_count(job: Job) -> int | None:
+def _thread_count(job: TrainingJob) -> int | None:
     """CPU threads of this process; several on one node share what there is."""
     if job.trainer.threads is not None or job.trainer.devices == 1:
         return job.trainer.threads
@@ -183,7 +185,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _out_of_memory(job: Job) -> Iterator[None]:
+def _out_of_memory(job: TrainingJob) -> Iterator[None]:
     """Turn running out of memory into an error that names the settings to change."""
     try:
         yield
@@ -204,7 +206,7 @@ def _out_of_memory(job: Job) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _misconfigured(job: Job) -> Iterator[None]:
+def _misconfigured(job: TrainingJob) -> Iterator[None]:
     """Turn Lightning's refusal of devices into an error that names our settings."""
     try:
         yield

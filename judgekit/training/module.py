@@ -20,10 +20,10 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.training import reference
 from judgekit.training.batches import Packed, Share, share
 from judgekit.training.checkpoints import Checkpoints
-from judgekit.training.job import Plan, reference_key
+from judgekit.training.distributed import WholeModel, add_up, drop_gathered, gathered, placed_like, shard
 from judgekit.training.logprobs import check_head, token_logps
 from judgekit.training.objective import PREFERENCE_SERIES, preference_part, sft_part
-from judgekit.training.sharing import WholeModel, add_up, drop_gathered, gathered, placed_like, shard
+from judgekit.training.training_job import Plan, reference_key
 
 
 class Batches(lightning.LightningDataModule):

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from judgekit.errors import JudgekitError, ModelError, StageError
 from judgekit.training.fitting import Listener
-from judgekit.training.job import Job
+from judgekit.training.training_job import TrainingJob
 
 Lines = queue.Queue[bytes | None]
 GO, STOP = "go", "stop"
@@ -37,7 +37,7 @@ _GRACE_SECONDS = 10.0
 _ERRORS: dict[str, type[JudgekitError]] = {"StageError": StageError, "ModelError": ModelError}
 
 
-def run_ranks(job: Job, listener: Listener) -> None:
+def run_ranks(job: TrainingJob, listener: Listener) -> None:
     """Run a job's processes until all have ended.
 
     :raises StageError: a process failed, or the nodes asked for are not there
@@ -60,7 +60,7 @@ def run_ranks(job: Job, listener: Listener) -> None:
 
 
 @contextlib.contextmanager
-def _workers(job: Job, path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], Lines]]:
+def _workers(job: TrainingJob, path: Path) -> Iterator[tuple[list[subprocess.Popen[bytes]], Lines]]:
     """The processes (or the one ``srun`` that has them) and what they write; none is left at the end."""
     reading, writing = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
@@ -86,7 +86,7 @@ def _read(reading: int, lines: Lines) -> None:
     lines.put(None)
 
 
-def _start_children(job: Job, path: Path, writing: int, workers: list[subprocess.Popen[bytes]]) -> None:
+def _start_children(job: TrainingJob, path: Path, writing: int, workers: list[subprocess.Popen[bytes]]) -> None:
     """One process per device of this node."""
     shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     for rank in range(job.trainer.devices):
@@ -96,7 +96,7 @@ def _start_children(job: Job, path: Path, writing: int, workers: list[subprocess
             workers.append(_start(command, own, writing, log))
 
 
-def _start_step(job: Job, path: Path, writing: int, workers: list[subprocess.Popen[bytes]]) -> None:
+def _start_step(job: TrainingJob, path: Path, writing: int, workers: list[subprocess.Popen[bytes]]) -> None:
     """One step of the SLURM job, with a process per device of every node."""
     nodes, devices = job.trainer.nodes, job.trainer.devices
     if shutil.which("srun") is None or "SLURM_JOB_ID" not in os.environ:
@@ -137,7 +137,7 @@ def _free_port() -> int:
         return port
 
 
-def _messages(job: Job, workers: list[subprocess.Popen[bytes]], lines: Lines) -> Iterator[dict[str, Any]]:
+def _messages(job: TrainingJob, workers: list[subprocess.Popen[bytes]], lines: Lines) -> Iterator[dict[str, Any]]:
     """What the workers say, until all have ended.
 
     :raises StageError: one ended without a word
@@ -160,7 +160,7 @@ def _messages(job: Job, workers: list[subprocess.Popen[bytes]], lines: Lines) ->
         raise _death(job, workers)
 
 
-def _death(job: Job, workers: list[subprocess.Popen[bytes]], told: str = "") -> StageError:
+def _death(job: TrainingJob, workers: list[subprocess.Popen[bytes]], told: str = "") -> StageError:
     """The error for processes that ended for a reason nobody foresaw.
 
     :param told: what one of them said; it may only have noticed that another was gone

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from judgekit.training.batches import Share, Unit
+from judgekit.training.distributed import WholeModel, add_up
 from judgekit.training.logprobs import completion_logps, token_logps
-from judgekit.training.sharing import WholeModel, add_up
 
 
 def reference_logps(

@@ -16,8 +16,8 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.training.batches import Encoded, encode_rows
 from judgekit.training.checkpoints import Checkpoints
 from judgekit.training.fitting import Listener, fit
-from judgekit.training.job import Job, Plan, Task, make_plan, weights_key
 from judgekit.training.ranks import run_ranks
+from judgekit.training.training_job import Plan, Task, TrainingJob, make_plan, weights_key
 from judgekit.weights import Weights
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -85,7 +85,7 @@ def train(
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     kept = reference_file or work / "reference.safetensors"
-    job = Job(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference)
+    job = TrainingJob(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference)
     plan, encoded = prepare(job)
     checkpoints = Checkpoints(work, weights_key(job, encoded.units))
 
@@ -129,13 +129,13 @@ def compute_reference(
     :return: pairs, each with the log-probabilities of its chosen and its rejected reply
     :raises StageError: as ``train``
     """
-    job = Job("dpo", rows_file, start, work, optim, LossConfig(), trainer, seed, stage, dtype, output)
+    job = TrainingJob("dpo", rows_file, start, work, optim, LossConfig(), trainer, seed, stage, dtype, output)
     plan, _ = prepare(replace(job, reference_only=True))
     _run(plan, Checkpoints(work, "reference"), Listener(lambda step, series: None, lambda step: False))
     return sum(len(batch) for batch in plan.reference_batches)
 
 
-def prepare(job: Job) -> tuple[Plan, Encoded]:
+def prepare(job: TrainingJob) -> tuple[Plan, Encoded]:
     """Read and encode a job's rows and plan its steps.
 
     :raises StageError: no usable rows
@@ -152,7 +152,7 @@ def _run(plan: Plan, checkpoints: Checkpoints, listener: Listener) -> None:
         run_ranks(plan.job, listener)
 
 
-def _encode(job: Job) -> Encoded:
+def _encode(job: TrainingJob) -> Encoded:
     rows: Sequence[Demonstration | Preference]
     rows = read_rows(job.rows_file, Demonstration) if job.task == "sft" else read_rows(job.rows_file, Preference)
     if not rows:

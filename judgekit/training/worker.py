@@ -73,11 +73,11 @@ def work(path: Path, channel: Channel) -> None:
     """Train this process's share."""
     from judgekit.training.checkpoints import Checkpoints
     from judgekit.training.fitting import Listener, fit
-    from judgekit.training.job import Job, weights_key
     from judgekit.training.ranks import STOP
     from judgekit.training.trainer import prepare
+    from judgekit.training.training_job import TrainingJob, weights_key
 
-    job = Job.read(path)
+    job = TrainingJob.read(path)
     plan, encoded = prepare(job)
     key = "reference" if job.reference_only else weights_key(job, encoded.units)
     first = _rank(job.trainer.nodes) == 0

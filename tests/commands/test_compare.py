@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from judgekit.cli import main
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import ResponsePair, write_rows
+from judgekit.verdict_rows import VerdictRow, write_verdicts
 from tests.evaluation.judges import both, pair, random_data, row
 
 PAIRS, GOOD = random_data(1)

@@ -11,9 +11,9 @@ import pytest
 from judgekit.cli import main
 from judgekit.commands.judge import configure
 from judgekit.errors import ConfigError
-from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.schema.config import OpenAIConfig
 from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.verdict_rows import read_verdicts
 from tests.training.tiny import make_model
 
 

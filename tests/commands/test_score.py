@@ -14,11 +14,10 @@ import pytest
 
 from judgekit.cli import main
 from judgekit.commands import arguments
-from judgekit.evaluation.merging import MergeRule
-from judgekit.evaluation.metrics import RATES, score
 from judgekit.evaluation.sections import AGGREGATES
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.evaluation.verdict_metrics import RATES, score
 from judgekit.rows import ORDERS, ResponsePair, write_rows
+from judgekit.verdict_rows import MergeRule, VerdictRow, write_verdicts
 from tests.evaluation.judges import CHOICES, pair, random_data, row
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from judgekit.data.starter import load_instructions
+from judgekit.data.sources import starter_instructions
 
-ROWS = load_instructions()
+ROWS = starter_instructions()
 
 
 def words(text: str) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from judgekit.data.constraints import BY_NAME, constraint_instructions, items_of, written_responses
-from judgekit.data.worked import worked_responses, worked_score
+from judgekit.data.worked_judgments import worked_responses, worked_score
 from judgekit.rows import Instruction, ResponsePair
 
 ROWS = {row.checker: row for row in constraint_instructions(24, 2)}

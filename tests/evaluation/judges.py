@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
+from judgekit.verdict_rows import VerdictRow
 
 CHOICES: tuple[Verdict | None, ...] = ("A", "B", "tie", None)
 MIRROR: dict[Verdict | None, Verdict | None] = {"A": "B", "B": "A", "tie": "tie", None: None}

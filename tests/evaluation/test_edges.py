@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from judgekit.evaluation.agreement import tie_agreement
-from judgekit.evaluation.bias import decisiveness, effects, longer_responses, own_responses, preference
-from judgekit.evaluation.calibration import average_orders, calibrate
-from judgekit.evaluation.compare import paired_difference
+from judgekit.evaluation.judge_comparison import paired_difference
 from judgekit.evaluation.merging import RULES
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.sections import rewardbench, rm_bench
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_bias import decisiveness, effects, longer_responses, own_responses, preference_rates
+from judgekit.evaluation.verdict_calibration import average_orders, calibrate
+from judgekit.evaluation.verdict_metrics import score, tie_agreement
 from judgekit.evaluation.voting import majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import CHOICES, both
 
 Pairs, Rows = list[ResponsePair], list[VerdictRow]
@@ -64,8 +63,8 @@ MEASURES: dict[str, Callable[[Pairs, Rows], Any]] = {
     "score": lambda pairs, rows: score(pairs, rows, resamples=20),
     "tie agreement": lambda pairs, rows: tie_agreement(pairs, rows, resamples=20),
     "effects": lambda pairs, rows: effects(pairs, rows, own="me"),
-    "longer": lambda pairs, rows: preference(pairs, rows, longer_responses(pairs), resamples=20),
-    "own": lambda pairs, rows: preference(pairs, rows, own_responses(pairs, "me"), resamples=20),
+    "longer": lambda pairs, rows: preference_rates(pairs, rows, longer_responses(pairs), resamples=20),
+    "own": lambda pairs, rows: preference_rates(pairs, rows, own_responses(pairs, "me"), resamples=20),
     "decisiveness": lambda pairs, rows: decisiveness(pairs, rows, resamples=20),
     "calibration": lambda pairs, rows: calibrate(pairs, rows, resamples=20),
     "averaged": lambda pairs, rows: score(pairs, average_orders(rows), resamples=20),

@@ -10,8 +10,7 @@ from transformers import AutoTokenizer
 
 from judgekit.data.sources import read_pairs
 from judgekit.evaluation.judging import judge_pairs
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import read_verdicts, write_verdicts
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import ORDERS, ResponsePair, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
@@ -21,6 +20,7 @@ from judgekit.sampling.text import TextSampler
 from judgekit.schema.config import HfConfig, ModelConfig
 from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.store import Store, Workspace
+from judgekit.verdict_rows import read_verdicts, write_verdicts
 from judgekit.weights import Weights
 from tests.sampling.hostile import ENCODED, REFUSED
 from tests.training.tiny import make_model

@@ -9,8 +9,7 @@ import pytest
 
 from judgekit.data.inputs import Candidates
 from judgekit.evaluation.judging import judge_many, judge_pairs, rate_responses
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import VerdictRow, read_verdicts, write_verdicts
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
 from judgekit.rows import ORDERS, Response, ResponsePair
@@ -19,6 +18,7 @@ from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.prompts import EvalPlannerPrompt, JudgeLMPrompt, JudgeLMSinglePrompt
 from judgekit.store import Workspace
+from judgekit.verdict_rows import VerdictRow, read_verdicts, write_verdicts
 from tests.helpers import ScriptedSampler
 from tests.prompts.test_chat import make_tokenizer
 

@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
-from judgekit.evaluation.merging import RULES, Merged, MergeRule, merge_orders
-from judgekit.evaluation.metrics import MERGED, RATES, score
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.merging import RULES, Merged, merge_orders
+from judgekit.evaluation.verdict_metrics import MERGED, RATES, score
 from judgekit.rows import Verdict
+from judgekit.verdict_rows import MergeRule, VerdictRow
 from tests.evaluation.judges import CHOICES, both, pair, random_data, row
 
 TABLES: dict[MergeRule, str] = {

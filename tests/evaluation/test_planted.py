@@ -10,13 +10,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from judgekit.evaluation.bias import Effect, effects
-from judgekit.evaluation.bootstrap import Estimate
-from judgekit.evaluation.calibration import calibrate
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.pointwise import central_tendency
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_bias import effects
+from judgekit.evaluation.verdict_calibration import calibrate
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, Verdict
+from judgekit.stats.bootstrap import Estimate
+from judgekit.stats.logistic import Coefficient
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import biased_judge
 
 SIMULATIONS = 200
@@ -25,7 +26,7 @@ COVERED = range(181, 200)
 ALARMS = 19
 """Alarms at 5 %, at most about three standard deviations above 10."""
 
-Probes = dict[str, Effect | Estimate]
+Probes = dict[str, Coefficient | Estimate]
 NOTHING = {"position": 0.0, "length": 0.0, "own": 0.0, "overconfidence": 0.0, "middle": 0.0}
 
 

@@ -14,9 +14,10 @@ from scipy import stats
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_scored
-from judgekit.evaluation.pointwise import Correlations, central_tendency, kendall, pearson, score_pointwise, spearman
+from judgekit.evaluation.pointwise import central_tendency, score_pointwise
 from judgekit.rows import ScoredResponse
 from judgekit.schema.config import BenchmarkConfig
+from judgekit.stats.correlation import Correlations
 
 
 def response(group: int, system: str | None, score: float) -> ScoredResponse:
@@ -144,11 +145,6 @@ def test_rows_that_do_not_belong_are_refused() -> None:
         score_pointwise([response(0, "a", 1.0)], {"x": 3.0})
     with pytest.raises(DataError, match="appears twice"):
         score_pointwise([response(0, "a", 1.0)] * 2, {})
-
-
-def test_correlations_of_nothing_are_none() -> None:
-    for correlate in (pearson, spearman, kendall):
-        assert correlate([], []) is correlate([1.0], [2.0]) is correlate([1.0, 1.0], [1.0, 2.0]) is None
 
 
 def test_real_human_scores_agree_with_themselves(shared_data: Callable[[str], Path]) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from judgekit.evaluation.repetition import flip_rate
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import Verdict
+from judgekit.verdict_rows import VerdictRow
 
 
 def row(pair: int, verdict: Verdict | None, order: str = "ab", sample: int = 0) -> VerdictRow:

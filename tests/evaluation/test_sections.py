@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from judgekit.evaluation.metrics import score
 from judgekit.evaluation.sections import REWARDBENCH, Part, combine, rewardbench, rm_bench
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import ORDERS, ResponsePair
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import CHOICES, both, pair
 
 

@@ -9,10 +9,10 @@ from statistics import fmean
 import pytest
 
 from judgekit.errors import DataError
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.voting import majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import CHOICES, pair, row
 
 

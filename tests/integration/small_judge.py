@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from judgekit.data.starter import load_instructions
+from judgekit.data.sources import starter_instructions
 from judgekit.prompts.evalplanner import EvalPlanner
 from judgekit.rows import Demonstration, Order, Preference, ResponsePair
 from judgekit.schema.prompts import EvalPlannerPrompt
@@ -15,7 +15,7 @@ TURNS: tuple[tuple[Order, str], ...] = (("ab", "A"), ("ba", "B"))
 
 def pairs(first: int, count: int) -> list[ResponsePair]:
     """Pairs whose better answer names the question."""
-    rows = load_instructions()[first : first + count]
+    rows = starter_instructions()[first : first + count]
     return [ResponsePair(row.id, row.text, f"About: {row.text}", f"About: {row.near_miss}", "A") for row in rows]
 
 

@@ -12,7 +12,7 @@ import yaml
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgekit.data.starter import load_instructions
+from judgekit.data.sources import starter_instructions
 from judgekit.export import export
 from judgekit.models import obtain
 from judgekit.rows import ResponsePair, write_rows
@@ -61,7 +61,7 @@ def test_the_merged_judge_replies_as_the_adapter_does(run_dir: Path, tmp_path: P
     merged = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     assert AutoModelForCausalLM.from_pretrained(model, dtype="auto").dtype == torch.bfloat16
     plans = set()
-    for row in load_instructions()[100:106]:
+    for row in starter_instructions()[100:106]:
         pair = ResponsePair(row.id, row.text, f"About: {row.text}", f"About: {row.near_miss}", None)
         prompt = [dict(message) for message in PROTOCOL.judge_prompt(pair, "ab")]
         inputs = tokenizer.apply_chat_template(

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import pytest
 
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.report import build_report
-from judgekit.report.files import read_benchmark
-from judgekit.report.judgments import OUTCOMES, JudgedPair, entries
-from judgekit.report.text import plain
+from judgekit.report.judged_benchmark import read_benchmark
+from judgekit.report.judgment_browser import OUTCOMES, JudgedPair, entries
+from judgekit.report.shown_text import plain
 from judgekit.rows import ResponsePair, write_rows
+from judgekit.verdict_rows import VerdictRow, write_verdicts
 from tests.report.run_folder import CONTROL, HOSTILE, OPENERS, make_evaluation, make_run
 
 if TYPE_CHECKING:

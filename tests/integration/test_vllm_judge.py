@@ -15,7 +15,6 @@ from transformers import AutoTokenizer
 
 from judgekit.cli import main
 from judgekit.evaluation.judging import judge_pairs
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.models import obtain
 from judgekit.rows import ORDERS, write_rows
 from judgekit.sampling.backends import hand_over
@@ -27,6 +26,7 @@ from judgekit.sampling.vllm import VllmSampler
 from judgekit.schema.config import HfConfig, LossConfig, ModelConfig, TrainerConfig, VllmConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.trainer import train
+from judgekit.verdict_rows import VerdictRow
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
 from tests.integration.small_judge import BATCH, PROTOCOL, STEPS, demonstrations, pairs, preferences

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.actor import Rules, actor_pairs, length_controlled, mean_scores
+from judgekit.preferences.actor import ActorRules, actor_pairs, length_controlled, response_scores
 from judgekit.rows import Candidate, PointJudgment
 
 SCORES = [5.0, 4.75, 4.5, 3.8, 3.5, 3.0, 2.0, 1.0]
@@ -61,8 +61,8 @@ def judged(scores: Sequence[Sequence[float | None]], lengths: Sequence[int], pro
 
 def test_a_score_is_the_plain_mean_of_valid_judgments() -> None:
     _, judgments = judged([[4, 4.75, None], [None, None, 2], [None, None, None]], [1, 2, 3])
-    assert mean_scores(judgments, 1) == {"p/r0": 4.375, "p/r1": 2.0}
-    assert mean_scores(judgments, 2) == {"p/r0": 4.375}
+    assert response_scores(judgments, 1) == {"p/r0": 4.375, "p/r1": 2.0}
+    assert response_scores(judgments, 2) == {"p/r0": 4.375}
 
 
 def test_pairs_and_reasons() -> None:
@@ -77,7 +77,7 @@ def test_pairs_and_reasons() -> None:
         more = judged(scores, lengths, prompt)
         rows += more[0]
         judgments += more[1]
-    found = actor_pairs(rows, judgments, Rules(seed=1, rho=0.0, min_valid=2, max_chars=50))
+    found = actor_pairs(rows, judgments, ActorRules(seed=1, rho=0.0, min_valid=2, max_chars=50))
     assert [(pair.chosen.id, pair.rejected.id) for pair in found.kept] == [("p0/r0", "p0/r2"), ("p4/r2", "p4/r1")]
     assert [(pair.chosen_score, pair.rejected_score) for pair in found.kept] == [(5.0, 1.0), (2.0, 1.0)]
     assert found.dropped == {
@@ -91,7 +91,7 @@ def test_pairs_and_reasons() -> None:
 def test_one_response_cannot_be_both() -> None:
     # at ρ = 0.5 both tiers hold the middle one, the shortest above and the longest below
     rows, judgments = judged([[5], [3], [1]], [30, 20, 10])
-    found = actor_pairs(rows, judgments, Rules(seed=1, rho=0.5))
+    found = actor_pairs(rows, judgments, ActorRules(seed=1, rho=0.5))
     assert not found.kept
     assert found.dropped == {"prompt whose shortest good and longest bad response are the same": 1}
 
@@ -100,7 +100,7 @@ def test_without_length_control_equals_are_drawn_by_prompt() -> None:
     chosen = set()
     for number in range(20):
         rows, judgments = judged([[5], [5], [1]], [10, 20, 30], f"p{number}")
-        pair = actor_pairs(rows, judgments, Rules(seed=1, rho=None)).kept[0]
+        pair = actor_pairs(rows, judgments, ActorRules(seed=1, rho=None)).kept[0]
         assert pair.rejected.id == f"p{number}/r2"
         chosen.add(pair.chosen.id.rpartition("/")[2])
     assert chosen == {"r0", "r1"}
@@ -132,6 +132,6 @@ def test_chosen_responses_get_shorter_as_rho_grows() -> None:
         judgments += more[1]
     means = []
     for rho in (0.0, 0.1, 0.2, 0.4):
-        kept = actor_pairs(rows, judgments, Rules(seed=1, rho=rho)).kept
+        kept = actor_pairs(rows, judgments, ActorRules(seed=1, rho=rho)).kept
         means.append(sum(len(pair.chosen.text) for pair in kept) / len(kept))
     assert means == sorted(means, reverse=True) and len(set(means)) == 4

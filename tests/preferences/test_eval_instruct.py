@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.evaluation.scores import ScoreRow
 from judgekit.preferences.eval_instruct import cross_validate, pair_rows, point_rows, responses_of
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.rows import Judgment, ResponsePair, Verdict
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
+from judgekit.score_rows import ScoreRow
 
 VERDICTS: list[Verdict] = ["A", "B", "tie"]
 Path = dict[int, Verdict]

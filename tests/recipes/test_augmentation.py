@@ -15,7 +15,7 @@ from judgekit.schema.prompts import CritiquePairPrompt
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.teaching import find_teacher
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model
 

@@ -13,7 +13,6 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
-from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.critiquellm.stages import PearsonWithTeacher
@@ -35,10 +34,11 @@ from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made
 from judgekit.stages.watched import filled
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model

@@ -40,7 +40,7 @@ from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made, file_inputs
 from judgekit.store import Artifact
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -276,8 +276,6 @@ def test_candidates_answer_and_scores_are_chosen_before_reasons_are_written(
     by_name = stages(tmp_path / "out")
     expected = {"asked": 6, "usable": 6}
     assert by_name["score_lines/plain"]["rows"] == by_name["reasoned_reviews/plain"]["rows"] == expected
-        by_name["score_lines/plain"]["rows"] == by_name["reasoned_reviews/plain"]["rows"] == {"asked": 6, "usable": 6}
-    )
     assert "reasoned_reviews/reference" not in by_name
     rows = read_rows(Path(by_name["reasoned_reviews/plain"]["path"]) / "judgments.jsonl", Judgment)
     assert {row.text for row in rows} <= {f"{line}\nAssistant 1 is fine." for line in PROMPT.score_lines}

@@ -37,7 +37,7 @@ from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made
 from judgekit.stages.teaching import find_teacher
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 from tests.helpers import Given, ScriptedSampler
 from tests.training.tiny import make_model

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from judgekit.evaluation.metrics import MetricValue, score
-from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
+from judgekit.evaluation.verdict_metrics import MetricValue, score
 from judgekit.rows import Order, ResponsePair, Verdict, write_rows
 from judgekit.tracking import LocalTracker
+from judgekit.verdict_rows import VerdictRow, write_verdicts
 
 JUDGES = ("seed", "warm", "sft", "dpo1", "dpo2")
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

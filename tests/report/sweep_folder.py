@@ -9,11 +9,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from judgekit.evaluation.metrics import score
-from judgekit.evaluation.verdicts import VerdictRow, verdict_values
+from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import Order, ResponsePair, Verdict, write_rows
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, note
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, note
+from judgekit.verdict_rows import VerdictRow, verdict_values
 from tests.report.run_folder import HOSTILE, evaluation_pair, flat
 
 Values = Mapping[str, Any]
@@ -55,14 +55,14 @@ def make_sweep(
     (folder / "jobs").mkdir(parents=True)
     sweep.write()
     command = ["judgekit run", "-m", *(f"{key}={','.join(map(str, values))}" for key, values in grid.items())]
-    Frozen({}, "", "", command, {}, {}).write(sweep.file(jobs[0], "yaml"))
+    Frozen({}, "", "", command, {}, {}).write(sweep.files(jobs[0]).config)
     for job, point in zip(jobs, product(*grid.values()), strict=True):
         if job.num in missing:
             continue
         values = dict(zip(grid, point, strict=True))
         if job.num in failed:
-            note(sweep.file(job, "jsonl"), "started")
-            note(sweep.file(job, "jsonl"), "ended", status="failed", error=f"Traceback\n{ERROR}")
+            note(sweep.files(job).events, "started")
+            note(sweep.files(job).events, "ended", status="failed", error=f"Traceback\n{ERROR}")
         else:
             finished_run(folder / job.folder, job, held, values, skilled(values), words)
     return folder

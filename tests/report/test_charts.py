@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgekit.report.charts import MOST_POINTS, Point, bars, curve, number, plot
+from judgekit.report.charts import MOST_POINTS, PlotPoint, bars, curve, number, plot
 
 
 def test_places_are_linear_in_step_and_value_and_agree_with_the_ticks() -> None:
@@ -57,7 +57,7 @@ def test_numbers_are_short(value: float, text: str) -> None:
 
 
 def test_rates_land_between_the_ticks_with_their_whiskers() -> None:
-    chart = plot([Point(5, 0.75, (0.5, 1.0), "five"), Point(1, 0.25, None, "one")], [1, 3, 5])
+    chart = plot([PlotPoint(5, 0.75, (0.5, 1.0), "five"), PlotPoint(1, 0.25, None, "one")], [1, 3, 5])
     up = {label: y for y, label in chart.y_ticks}
     across = {label: x for x, label in chart.x_ticks}
     one, five = chart.marks
@@ -67,7 +67,7 @@ def test_rates_land_between_the_ticks_with_their_whiskers() -> None:
 
 
 def test_the_diagonal_is_where_both_rates_are_equal() -> None:
-    chart = plot([Point(0.4, 0.5, None, "")], [0.5, 0.75, 1.0], x_percent=True, diagonal=True)
+    chart = plot([PlotPoint(0.4, 0.5, None, "")], [0.5, 0.75, 1.0], x_percent=True, diagonal=True)
     across = {label: x for x, label in chart.x_ticks}
     up = {label: y for y, label in chart.y_ticks}
     (start, end) = chart.reference

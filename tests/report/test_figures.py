@@ -6,14 +6,14 @@ from collections import Counter
 
 import pytest
 
-from judgekit.evaluation.agreement import judge_agreement
-from judgekit.evaluation.bootstrap import Estimate
-from judgekit.evaluation.calibration import calibrate
-from judgekit.evaluation.verdicts import VerdictRow
+from judgekit.evaluation.judge_comparison import judge_agreement
+from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.voting import majority_curve
 from judgekit.report.figures import draw_figures, histogram, shown, votes
-from judgekit.report.files import JudgedBenchmark, read_benchmark
+from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
 from judgekit.rows import ResponsePair
+from judgekit.stats.bootstrap import Estimate
+from judgekit.verdict_rows import VerdictRow
 from tests.report.run_folder import make_evaluation
 
 JUDGES = ("plain", "sure", "scorer", "many")

@@ -18,7 +18,7 @@ from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Stage, stage_kinds
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from tests.stages.world import RUNS, changed, config_of, leaves, others, speak, train_by_digest, value_of
 from tests.training.tiny import make_model
 

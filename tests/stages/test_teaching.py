@@ -20,7 +20,7 @@ from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.teaching import TaughtJudgments, find_teacher
 from judgekit.store import Artifact
-from judgekit.tracking.session import recorded
+from judgekit.tracking.recording import recorded
 from tests.helpers import ScriptedSampler
 from tests.sampling.scripted_server import Answer, Body, ScriptedServer, last, refusal, reply
 from tests.training.tiny import make_model

@@ -23,7 +23,7 @@ from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
 from judgekit.store import file_digest
-from judgekit.training.job import decisive
+from judgekit.training.training_job import decisive
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 
@@ -32,7 +32,8 @@ SIZES = [
     "data.sources.constraints.count=40", "benchmark.llmbar=null", "benchmark.starter.limit=null",
 ]  # fmt: skip
 RUNS: dict[str, list[str]] = {
-    "evalplanner": ["experiment=demo", "data.first_round=8", "data.second_round=8", "recipe.plans=3", "recipe.executions=4", "data.sources.starter=null", "data.sources.maths=null",
+    "evalplanner": ["experiment=demo", "data.first_round=8", "data.second_round=8", "recipe.plans=3",
+                    "recipe.executions=4", "data.sources.starter=null", "data.sources.maths=null",
                     "recipe.warm_start.examples=2", "recipe.validate=true", "recipe.pairs_per_instruction=2"],
     "self_taught": ["experiment=self_taught_demo", "loss=dpo", "data.sources.starter=null", "recipe.votes=3",
                     "recipe.warm_start.examples=2", "recipe.validate=true", "recipe.negative_temperature=1.0"],

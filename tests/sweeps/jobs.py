@@ -19,7 +19,7 @@ from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig
 from judgekit.store import write_json_atomic
-from judgekit.sweeps.files import Frozen, config_digest
+from judgekit.sweep_folder import Frozen, config_digest
 from judgekit.sweeps.launching import Prepared
 
 FINE, FAILS, IS_KILLED, IS_BROKEN, HANGS = range(5)

@@ -13,7 +13,7 @@ import pytest
 
 from judgekit.cli import main
 from judgekit.schema.config import RunConfig
-from judgekit.sweeps.files import read_frozen, read_sweep
+from judgekit.sweep_folder import read_frozen, read_sweep
 from judgekit.sweeps.job import SlurmJob, thaw
 from tests.sweeps.jobs import FAILS, ran
 

@@ -14,8 +14,8 @@ from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.locks import held
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LocalLauncherConfig, SlurmLauncherConfig
+from judgekit.sweep_folder import Frozen, Sweep, SweepJob, history, read_frozen, read_sweep
 from judgekit.sweeps import launching, local
-from judgekit.sweeps.files import Frozen, Sweep, SweepJob, history, read_frozen, read_sweep
 from judgekit.sweeps.job import SlurmJob, main, run_job, thaw
 from judgekit.sweeps.launching import launch
 from judgekit.sweeps.status import statuses
@@ -182,7 +182,7 @@ def test_a_job_runs_from_its_frozen_file(folder: Path) -> None:
     folder.mkdir()
     prepared = prepare(folder, [3])
     sweep, todo = launching.register(folder, "sweep", LOCAL, prepared)
-    path = sweep.file(todo[0], "yaml")
+    path = sweep.files(todo[0]).config
     frozen = read_frozen(path)
     assert thaw(frozen) == RunConfig(seed=3)
     assert isinstance(thaw(frozen).recipe.sft.betas, tuple)  # type: ignore[union-attr]
@@ -190,7 +190,7 @@ def test_a_job_runs_from_its_frozen_file(folder: Path) -> None:
     path.write_text(text.replace("seed: 3", "seeed: 3"))
     with pytest.raises(ConfigError, match="seeed"):
         run_job(sweep, todo[0])
-    assert [event["event"] for event in history(sweep.file(todo[0], "jsonl"))] == ["started", "ended"]
+    assert [event["event"] for event in history(sweep.files(todo[0]).events)] == ["started", "ended"]
     path.unlink()
     with pytest.raises(DataError, match="not a frozen job"):
         run_job(sweep, todo[0])
@@ -199,7 +199,7 @@ def test_a_job_runs_from_its_frozen_file(folder: Path) -> None:
 def test_a_job_runs_once_at_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder.mkdir()
     sweep, todo = launching.register(folder, "sweep", LOCAL, prepare(folder, [FINE]))
-    with held(sweep.file(todo[0], "lock"), "job 0"):
+    with held(sweep.files(todo[0]).lock, "job 0"):
         launching.run(sweep, todo, [])
     assert ran(folder) == []
     assert "#0 is left out: job 0 is held by process" in capsys.readouterr().err
@@ -214,7 +214,7 @@ def test_a_slurm_job_resumes_and_skips_what_is_done(folder: Path) -> None:
     job()
     again.result()
     assert ran(folder) == [FINE]
-    events = [event["event"] for event in history(sweep.file(todo[0], "jsonl"))]
+    events = [event["event"] for event in history(sweep.files(todo[0]).events)]
     assert events == ["requeued", "started", "ended", "ended"]
 
 

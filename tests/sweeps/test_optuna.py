@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from judgekit.cli import main
 from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
-from judgekit.sweeps.files import read_sweep
+from judgekit.sweep_folder import read_sweep
 from tests.sweeps.jobs import finish
 
 SEARCH = ["run", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "loss.beta=interval(0.05,0.5)"]

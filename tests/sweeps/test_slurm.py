@@ -7,8 +7,8 @@ import pytest
 
 from judgekit.errors import StageError
 from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.sweep_folder import Sweep, SweepJob, read_sweep
 from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Sweep, SweepJob, read_sweep
 from judgekit.sweeps.launching import launch
 from tests.sweeps.jobs import prepare
 
@@ -141,8 +141,8 @@ def test_forgotten_jobs_and_a_controller_that_does_not_answer(cluster: Path) -> 
 )
 def test_the_output_tells_how_a_job_ended(tmp_path: Path, text: str, state: str | None) -> None:
     sweep = Sweep(tmp_path, "s", "", SlurmLauncherConfig())
-    (tmp_path / slurm.FOLDER).mkdir(parents=True)
-    (tmp_path / slurm.FOLDER / "12_0_0_log.err").write_text(text + "bye\n")
+    (tmp_path / "jobs" / "slurm").mkdir(parents=True)
+    (tmp_path / "jobs" / "slurm" / "12_0_0_log.err").write_text(text + "bye\n")
     assert slurm.evidence(sweep, SweepJob(0, [], "0", "", ["12_0"])) == state
     assert slurm.evidence(sweep, SweepJob(0, [], "0", "", [])) is None
 

@@ -11,8 +11,7 @@ import pytest
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.store import write_json_atomic
-from judgekit.sweeps import slurm
-from judgekit.sweeps.files import Sweep, SweepJob, config_digest, history, note
+from judgekit.sweep_folder import Sweep, SweepJob, config_digest, history, note
 from judgekit.sweeps.status import job_status, statuses, summary
 from tests.sweeps.jobs import finish
 
@@ -27,20 +26,20 @@ def ended(status: str, error: str = "") -> dict[str, str]:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
-    (tmp_path / slurm.FOLDER).mkdir(parents=True)
+    (tmp_path / "jobs" / "slurm").mkdir(parents=True)
     job = SweepJob(0, ["seed=1"], "0-run", config_digest(CONFIG), ["11_4", "12_0"])
     return Sweep(tmp_path, "s", "", SlurmLauncherConfig(), (job,))
 
 
 def tell(sweep: Sweep, *events: dict[str, Any]) -> Path:
-    path = sweep.file(sweep.jobs[0], "jsonl")
+    path = sweep.files(sweep.jobs[0]).events
     for event in events:
         note(path, **event)
     return path
 
 
 def hold(sweep: Sweep, pid: int, host: str | None = None, age: float = 0.0) -> None:
-    path = sweep.file(sweep.jobs[0], "holder")
+    path = sweep.files(sweep.jobs[0]).holder
     path.write_text(json.dumps({"pid": pid, "host": host or socket.gethostname(), "since": ""}))
     moment = path.stat().st_mtime - age
     os.utime(path, (moment, moment))
@@ -85,7 +84,7 @@ def test_states(
     expected: tuple[str, str],
 ) -> None:
     tell(sweep, *events)
-    (sweep.folder / slurm.FOLDER / "12_0_0_log.err").write_text(log)
+    (sweep.slurm / "12_0_0_log.err").write_text(log)
     status = job_status(sweep, sweep.jobs[0], queue)
     assert (status.state, status.detail) == expected
 
@@ -96,7 +95,7 @@ def test_a_finished_run_is_done_whatever_else_is_said(sweep: Sweep) -> None:
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "done"
     hold(sweep, os.getpid())
     assert job_status(sweep, sweep.jobs[0], {}).detail == "report", "what comes after the numbers"
-    sweep.file(sweep.jobs[0], "holder").unlink()
+    sweep.files(sweep.jobs[0]).holder.unlink()
     finish(RunConfig(seed=9), sweep.folder / "0-run")
     assert job_status(sweep, sweep.jobs[0], {"12_0": "RUNNING"}).state == "running"
 

@@ -12,9 +12,9 @@ from judgekit.cli import main
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.store import write_json_atomic
+from judgekit.sweep_folder import read_sweep
 from judgekit.sweeps.board import table
 from judgekit.sweeps.collect import collect
-from judgekit.sweeps.files import read_sweep
 from judgekit.sweeps.launching import launch
 from judgekit.sweeps.status import JobStatus
 from tests.sweeps.jobs import finish, prepare

@@ -55,7 +55,7 @@ def run(tmp_path: Path, noted: Noted, monkeypatch: pytest.MonkeyPatch) -> RunRec
 
 
 def manifest(run: RunRecord) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((run.run_dir / "manifest.json").read_text(encoding="utf-8"))
+    values: dict[str, Any] = json.loads(run.folder.manifest.read_text(encoding="utf-8"))
     return values
 
 
@@ -73,7 +73,7 @@ def test_the_command_can_be_typed_again(run: RunRecord) -> None:
 
 
 def test_the_configuration_is_frozen_beside_it(run: RunRecord, tmp_path: Path, noted: Noted) -> None:
-    held = yaml.safe_load((run.run_dir / "config.yaml").read_text(encoding="utf-8"))
+    held = yaml.safe_load(run.folder.config.read_text(encoding="utf-8"))
     assert held == json.loads(json.dumps(dataclasses.asdict(RunConfig(name="über", seed=1))))
     again = RunRecord(tmp_path / "runs" / "one", RunConfig(name="über", seed=1), noted)
     assert manifest(again)["run_id"] == run.manifest["run_id"], "a resumed run is the same run"

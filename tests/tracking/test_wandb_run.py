@@ -15,8 +15,9 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
+from judgekit.run_folder import RunFolder
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import Place, Tracker, make_tracker, read_series, read_summary, wandb_run
+from judgekit.tracking import Place, Tracker, make_tracker, read_series, wandb_run
 
 CONFIG = {"seed": 2, "recipe": {"name": "evalplanner", "plans": 3}, "model": {"name": "tiny"}, "data": {"name": "d"}}
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -194,7 +195,7 @@ def test_a_failing_wandb_warns_once_and_the_files_go_on(
         tracker.finish("finished")
     assert [text.count("service is gone") for name, _, text in caplog.record_tuples if name.startswith("judge")] == [1]
     assert len(read_series(tmp_path)) == 3
-    assert read_summary(tmp_path) == {"eval/dpo1/starter/accuracy": 1.0}
+    assert RunFolder(tmp_path).read_metrics() == {"eval/dpo1/starter/accuracy": 1.0}
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["no login", "no server"])

@@ -24,7 +24,7 @@ from judgekit.schema.config import LossConfig
 from judgekit.training import ranks
 from judgekit.training.batches import Unit, pack, share, split
 from judgekit.training.fitting import Listener
-from judgekit.training.job import Job
+from judgekit.training.training_job import TrainingJob
 from judgekit.weights import Weights
 from tests.training.test_trainer import OPTIM, TRAINER, Killed, Stage, assert_same
 
@@ -216,15 +216,15 @@ def test_more_nodes_than_the_job_has_are_refused(stage: Stage, monkeypatch: pyte
 def test_a_job_survives_its_file(tmp_path: Path, adapter: str | None) -> None:
     job = make_job(tmp_path, adapter)
     job.write(tmp_path / "job.json")
-    assert Job.read(tmp_path / "job.json") == job
+    assert TrainingJob.read(tmp_path / "job.json") == job
 
 
-def make_job(folder: Path, adapter: str | None = None) -> Job:
+def make_job(folder: Path, adapter: str | None = None) -> TrainingJob:
     """A job of two processes whose settings are not the defaults."""
     loss = LossConfig(name="robust", label_smoothing=0.25, sft_average="examples")
     start = Weights(folder / "base", folder / adapter if adapter else None)
     rows, logps = folder / "rows.jsonl", folder / "logps.safetensors"
-    return Job("dpo", rows, start, folder, OPTIM, loss, TWO, 3, "dpo1", "float32", logps, reference_only=True)
+    return TrainingJob("dpo", rows, start, folder, OPTIM, loss, TWO, 3, "dpo1", "float32", logps, reference_only=True)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])

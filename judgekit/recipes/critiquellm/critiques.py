@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.preferences.eval_instruct import cross_validate, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
 from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
 from judgekit.rows import Judgment, ResponsePair, write_rows
 from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
+from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, Teacher, teacher_cost
 from judgekit.store import Workspace

@@ -9,8 +9,6 @@ from typing import Any
 from judgekit.data.worked_critiques import worked_critiques, worked_reference
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import rate_responses
-from judgekit.evaluation.pointwise import pearson
-from judgekit.evaluation.scores import mean_scores
 from judgekit.preferences.eval_instruct import pair_rows, point_rows, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, known_task
@@ -20,10 +18,12 @@ from judgekit.rows import Demonstration, Instruction, Judgment, ResponsePair, wr
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.prompts import CritiquePairPrompt
+from judgekit.score_rows import mean_scores
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, Teacher, answer_fault, teacher_cost
 from judgekit.stages.warm_start import warm_tasks
+from judgekit.stats.correlation import pearson
 from judgekit.store import Workspace
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from judgekit.data.worked import Worked
-from judgekit.preferences.plan_execution import Rules, Selection, select
+from judgekit.data.worked_judgments import Worked
+from judgekit.preferences.plan_execution import ChainRules, Selection, select
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
@@ -204,7 +204,7 @@ class Selected(Stage):
     split: str
     splits: Made[Any]
     chains: Made[Chains]
-    rules: Rules
+    rules: ChainRules
     learn: str = read("recipe.learn")
     prompt: EvalPlannerPrompt = read("prompt")
 
@@ -221,7 +221,7 @@ class Demonstrations(Selected):
     """One correct chain an instruction (or order)."""
 
     label = "demonstrations/{split}"
-    rules: Rules = Rules(
+    rules: ChainRules = ChainRules(
         seed=at("seed"),
         per_order=at("recipe.sft_per_order"),
         drop_conflicting=at("bias.drop_conflicting"),
@@ -243,7 +243,7 @@ class Preferences(Selected):
     """Correct x incorrect chains under the same plan."""
 
     label = "preferences/{split}"
-    rules: Rules = Rules(
+    rules: ChainRules = ChainRules(
         seed=at("seed"),
         pairs_per_instruction=at("recipe.pairs_per_instruction"),
         invalid_as_negative=at("recipe.invalid_as_negative"),

@@ -10,8 +10,8 @@ from typing import Any
 
 from judgekit.data.judgelm_rows import read_reviewed
 from judgekit.errors import StageError
-from judgekit.preferences.augmentation import Rates, augmented
-from judgekit.preferences.augmentation import Reviewed as ReviewedPair
+from judgekit.preferences.judgelm_augmentation import Rates, augmented
+from judgekit.preferences.judgelm_augmentation import Reviewed as ReviewedPair
 from judgekit.prompts.judgelm import JudgeLM
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, write_rows

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from judgekit.evaluation.bias_report import MetaReport, collapse, report_meta
+from judgekit.evaluation.iteration_bias import MetaReport, collapse, report_meta
 from judgekit.evaluation.judging import judge_pairs as compare
-from judgekit.preferences import battles
-from judgekit.preferences.battles import Contests, contests
+from judgekit.preferences import judgment_battles as battles
+from judgekit.preferences.judgment_battles import Contests, contests
 from judgekit.prompts.meta_judge import MetaJudge, judged
 from judgekit.randomness import draw_bits
 from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses
@@ -125,7 +125,7 @@ class JudgePairs(Stage):
 
     def build(self, workspace: Workspace) -> None:
         """Pair them."""
-        found = battles.judge_pairs(
+        found = battles.contest_pairs(
             self.compared.find(self.responses, self.judgments).kept, self.comparisons.rows("comparisons", Judgment),
             seed=self.compared.seed, alpha=self.alpha, max_chars=self.max_chars,
         )  # fmt: skip

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from judgekit.data.worked import worked_judgment
-from judgekit.preferences.agreement import agreed
+from judgekit.data.worked_judgments import worked_judgment
+from judgekit.preferences.agreed_judgments import agreed
 from judgekit.prompts.base import name_response
 from judgekit.prompts.pandalm import PandaLM, Parts
 from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, write_rows

@@ -8,7 +8,7 @@ from typing import Any
 
 from judgekit.data.sources import load_rankings
 from judgekit.errors import StageError
-from judgekit.preferences.ranked import agreeing, by_group, first_ranked, resample_scores
+from judgekit.preferences.human_rankings import agreeing, by_group, first_ranked, resample_scores
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import draw_bits
 from judgekit.recipes.self_rewarding.stages import PointJudging, judge_responses

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from judgekit.errors import StageError
-from judgekit.preferences.actor import Rules, actor_pairs
+from judgekit.preferences.actor import ActorRules, actor_pairs
 from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol
 from judgekit.prompts.noisy import answer_prompt
@@ -194,7 +194,7 @@ class ActorPairs(Stage):
     iteration: str
     responses: Made[Responses]
     judgments: Made[PointJudgments]
-    rules: Rules
+    rules: ActorRules
 
     def build(self, workspace: Workspace) -> None:
         """Pair them."""
@@ -263,7 +263,7 @@ class Iteration:
     def pair_responses(self, responses: Made[Responses], judgments: Made[PointJudgments]) -> Made[ActorPairs]:
         """The best against the worst response; bias controls win over the schedule."""
         bias, settings = self.lab.config.bias, self.settings
-        rules = Rules(
+        rules = ActorRules(
             seed=at("seed"),
             rho=bias.rho if bias.rho is not None else settings.rho,
             min_valid=at("recipe.min_valid"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from judgekit.preferences.rejection import Rules, contrasts, demonstrations
+from judgekit.preferences.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
 from judgekit.prompts import pair_protocol
 from judgekit.rows import Judgment, ResponsePair
 from judgekit.schema.prompts import PromptConfig
@@ -43,7 +43,7 @@ class Demonstrations(Stage):
     def build(self, workspace: Workspace) -> None:
         """Select them."""
         pairs = self.splits.rows("d1", ResponsePair)
-        rules = Rules(
+        rules = SelfTaughtRules(
             seed=self.seed, per_order=self.per_order, majority_fraction=self.majority_fraction,
             balance_labels=self.balance_labels, drop_conflicting=self.drop_conflicting, max_chars=self.max_chars,
         )  # fmt: skip
@@ -79,7 +79,7 @@ class Preferences(Stage):
     def build(self, workspace: Workspace) -> None:
         """Select them."""
         pairs = self.splits.rows("d1", ResponsePair)
-        rules = Rules(
+        rules = SelfTaughtRules(
             seed=self.seed, balance_labels=self.balance_labels, drop_conflicting=self.drop_conflicting,
             max_chars=self.max_chars, num_pairs=self.num_pairs, wrong_as_negative=self.wrong_as_negative,
             tie_as_negative=self.tie_as_negative, invalid_as_negative=self.invalid_as_negative,

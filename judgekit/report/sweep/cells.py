@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from judgekit.report.sweep.study import SEED, Measured
-from judgekit.report.table import METRICS, percent
+from judgekit.report.results_table import METRICS, percent
+from judgekit.report.sweep.study import SEED, MeasuredRun
 
 Z95 = 0.975
 
@@ -36,7 +36,7 @@ class Cell:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def cell(runs: Sequence[Measured], metric: str) -> Cell | None:
+def cell(runs: Sequence[MeasuredRun], metric: str) -> Cell | None:
     """Mean of a metric over runs, None where none of them has it.
 
     With several seeds the interval is Student's t over the seeds' means; of a single run it is that of the run, over

@@ -39,7 +39,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RunMark:
     """A value as it is drawn, ``low`` and ``high`` being the ends of its whisker."""
 
     x: float
@@ -56,7 +56,7 @@ class Line:
 
     name: str
     kind: int
-    marks: tuple[Mark, ...]
+    marks: tuple[RunMark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,12 @@ def amount(value: float) -> str:
 
 def _marks(
     spots: Sequence[Spot], across: Callable[[float], float], up: Callable[[float], float], aside: float
-) -> tuple[Mark, ...]:
+) -> tuple[RunMark, ...]:
     found = []
     for spot in sorted(spots, key=lambda spot: spot.x):
         low, high = spot.interval or (spot.y, spot.y)
         x = round(across(spot.x) + aside, 1)
-        found.append(Mark(x, up(spot.y), up(low), up(high), spot.title, spot.link))
+        found.append(RunMark(x, up(spot.y), up(low), up(high), spot.title, spot.link))
     return tuple(found)
 
 

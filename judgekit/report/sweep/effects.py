@@ -11,19 +11,21 @@ from statistics import fmean, stdev
 from typing import cast, get_args
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import Difference, PairMetric, success_difference, successes
-from judgekit.evaluation.verdicts import iter_verdicts
+from judgekit.evaluation.judge_comparison import PairMetric, successes
 from judgekit.evaluation.voting import vote
 from judgekit.report.sweep.cells import t_interval
-from judgekit.report.sweep.study import SEED, Measured, Value, View
+from judgekit.report.sweep.study import SEED, MeasuredRun, Value, View
 from judgekit.rows import ResponsePair, read_rows
+from judgekit.run_folder import RunFolder
+from judgekit.stats.paired import Difference, success_difference
+from judgekit.verdict_rows import iter_verdicts
 
 Successes = Mapping[str, tuple[str, int]]
 """By pair id: its cluster, and how far the judge succeeded on it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class MainEffect:
     """One value of a key against the first that was typed.
 
     :param runs: matched pairs of runs: the same values of all other keys, and the same seed
@@ -44,7 +46,7 @@ class Effect:
     verdicts: Difference | None
 
 
-def main_effects(seen: View, folder: Path) -> list[Effect]:
+def main_effects(seen: View, folder: Path) -> list[MainEffect]:
     """All values of all swept keys against the first of their key, where runs can be matched.
 
     :param folder: of the sweep
@@ -53,7 +55,7 @@ def main_effects(seen: View, folder: Path) -> list[Effect]:
     found = []
     for key in seen.keys:
         others = [name for name in (*seen.values, SEED) if name != key]
-        by_value: dict[Value, dict[tuple[Value, ...], Measured]] = {}
+        by_value: dict[Value, dict[tuple[Value, ...], MeasuredRun]] = {}
         for run in seen.runs:
             by_value.setdefault(run.values.get(key), {})[run.at(others)] = run
         baseline, *values = by_value
@@ -66,16 +68,16 @@ def main_effects(seen: View, folder: Path) -> list[Effect]:
 
 
 def _effect(
-    metric: str, key: str, values: tuple[Value, Value], matched: Sequence[tuple[Measured, Measured]],
-    judged: Callable[[Measured], Successes],
-) -> Effect:  # fmt: skip
+    metric: str, key: str, values: tuple[Value, Value], matched: Sequence[tuple[MeasuredRun, MeasuredRun]],
+    judged: Callable[[MeasuredRun], Successes],
+) -> MainEffect:  # fmt: skip
     gains = [_number(one, metric) - _number(two, metric) for one, two in matched]
     pooled = _pooled(metric, [(judged(one), judged(two)) for one, two in matched])
     over_runs = t_interval(gains) if len(gains) > 1 else None
-    return Effect(key, *values, len(gains), fmean(gains), over_runs, _t_test(gains), pooled)
+    return MainEffect(key, *values, len(gains), fmean(gains), over_runs, _t_test(gains), pooled)
 
 
-def _number(run: Measured, metric: str) -> float:
+def _number(run: MeasuredRun, metric: str) -> float:
     return run.rate(metric).value or 0.0
 
 
@@ -114,7 +116,7 @@ class VerdictReader:
         self._pairs: dict[bytes, Sequence[ResponsePair]] = {}
         self._found: dict[int, Successes] = {}
 
-    def __call__(self, run: Measured) -> Successes:
+    def __call__(self, run: MeasuredRun) -> Successes:
         """How far a run succeeded on each labelled pair; nothing where it left no verdicts that can be read."""
         if run.run.num not in self._found:
             try:
@@ -123,13 +125,13 @@ class VerdictReader:
                 self._found[run.run.num] = {}
         return self._found[run.run.num]
 
-    def _read(self, run: Measured) -> Successes:
+    def _read(self, run: MeasuredRun) -> Successes:
         if self._metric not in get_args(PairMetric):
             return {}
-        run_dir = self._folder / run.run.folder
-        pairs = self._read_pairs(run_dir / "pairs" / f"{run.benchmark}.jsonl")
+        left = RunFolder(self._folder / run.run.folder)
+        pairs = self._read_pairs(left.pairs(run.benchmark))
         known = {pair.id for pair in pairs}
-        file = run_dir / "verdicts" / f"{run.judge}.{run.benchmark}.jsonl"
+        file = left.verdicts(run.judge, run.benchmark)
         rows = [row for row in iter_verdicts(file, texts=False) if row.id in known]
         if any(row.sample > 0 for row in rows):
             rows = vote(rows)  # what the metrics are of

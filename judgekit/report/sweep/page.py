@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from judgekit.errors import DataError
-from judgekit.evaluation.compare import Difference
 from judgekit.report.html import asset, environment, write_page
+from judgekit.report.results_table import Rate, heading
+from judgekit.report.shown_text import markdown_cell
 from judgekit.report.sweep.cells import Cell, shown, shown_cell
-from judgekit.report.sweep.effects import Effect, main_effects
+from judgekit.report.sweep.effects import MainEffect, main_effects
 from judgekit.report.sweep.panels import (
     CostFigure,
     HeatMap,
@@ -27,8 +28,8 @@ from judgekit.report.sweep.panels import (
     title,
 )
 from judgekit.report.sweep.study import SEED, Run, Study, View, read_study, short_names, swept, view, written
-from judgekit.report.table import Rate, heading
-from judgekit.report.text import markdown_cell
+from judgekit.run_folder import RunFolder
+from judgekit.stats.paired import Difference
 
 COLUMNS = ("accuracy", "consistency", "first_position_rate", "invalid_rate")
 """Metrics of the table of settings beside the one the sweep is read by."""
@@ -57,7 +58,7 @@ class BiasTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class StudySection:
     """One benchmark.
 
     :param names: short names of its keys
@@ -73,7 +74,7 @@ class Section:
     panels: tuple[KeyPanel, ...]
     judges: tuple[tuple[str, Cell], ...]
     cost: tuple[CostFigure, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[MainEffect, ...]
 
     @property
     def by_run(self) -> Mapping[int, float | None]:
@@ -99,7 +100,7 @@ def build_sweep_report(folder: Path, *, metric: str | None = None, judge: str | 
     )  # fmt: skip
     return write_page(
         page,
-        folder / "report.html",
+        RunFolder(folder).report,
         asset("report.css") + asset("sweep.css"),
         asset("sweep.js"),
         study=study,
@@ -123,7 +124,7 @@ def sweep_markdown(folder: Path, *, metric: str | None = None, judge: str | None
     return "\n".join([*blocks, *_bias_markdown(study)])
 
 
-def _sections(study: Study, folder: Path, metric: str | None, judge: str | None) -> list[Section]:
+def _sections(study: Study, folder: Path, metric: str | None, judge: str | None) -> list[StudySection]:
     found = [seen for name in study.benchmarks if (seen := view(study, name, metric, judge)) is not None]
     if not found and (metric is not None or judge is not None):
         names = sorted({name for run in study.runs for name in run.judges})
@@ -132,13 +133,13 @@ def _sections(study: Study, folder: Path, metric: str | None, judge: str | None)
     return [_section(study, seen, folder) for seen in found]
 
 
-def _section(study: Study, seen: View, folder: Path) -> Section:
+def _section(study: Study, seen: View, folder: Path) -> StudySection:
     names = short_names(seen.keys)
     wanted = tuple(dict.fromkeys((seen.metric, *(name for name in COLUMNS))))
     found = settings(seen, wanted, study.gpus)
     metrics = tuple(name for name in wanted if any(setting.cells[name] is not None for setting in found))
     costs = tuple(name for name in COSTS if any(name in setting.cost for setting in found))
-    return Section(
+    return StudySection(
         seen=seen,
         names=names,
         metrics=metrics,
@@ -178,7 +179,8 @@ def _bias_text(kind: str, value: float | None) -> str:
 
 def _address(folder: Path, run: Run) -> str | None:
     """Where a run's report lies, seen from the sweep's."""
-    return quote(f"{run.folder}/report.html") if (folder / run.folder / "report.html").exists() else None
+    report = RunFolder(folder / run.folder).report
+    return quote(f"{run.folder}/{report.name}") if report.exists() else None
 
 
 def rate_of(held: Cell) -> Rate:
@@ -204,7 +206,7 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _markdown(section: Section) -> list[str]:
+def _markdown(section: StudySection) -> list[str]:
     seen = section.seen
     keys = [section.names[key] for key in seen.keys]
     lines = [
@@ -243,7 +245,7 @@ def _bias_markdown(study: Study) -> list[str]:
     return ["\n".join(lines) + "\n"]
 
 
-def _effect_cells(effect: Effect, section: Section) -> list[str]:
+def _effect_cells(effect: MainEffect, section: StudySection) -> list[str]:
     metric = section.seen.metric
     change = f"{section.names[effect.key]}: {written(effect.baseline)} → {written(effect.value)}"
     over: Difference | None = effect.verdicts

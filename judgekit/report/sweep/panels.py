@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
+from judgekit.report.results_table import BEST, heading
 from judgekit.report.sweep.cells import RATES, Cell, cell, shown_cell
 from judgekit.report.sweep.charts import MARKS, Chart, Spot, chart
-from judgekit.report.sweep.study import Measured, Value, View, balanced, grouped, numeric, written
-from judgekit.report.table import BEST, heading
+from judgekit.report.sweep.study import MeasuredRun, Value, View, balanced, grouped, numeric, written
 
 BIASES = ("first_position_rate", "invalid_rate")
 """Metrics that each key has a panel of, beside the one the sweep is read by."""
@@ -20,7 +20,7 @@ FIRST_MAP = ("recipe.plans", "recipe.executions")
 MOST_MAPS = 6
 MOST_POINTS = 2000
 
-Link = Callable[[Measured], str | None]
+Link = Callable[[MeasuredRun], str | None]
 """Address of a run's report, None where it has none."""
 
 
@@ -35,7 +35,7 @@ class Setting:
     """
 
     values: tuple[Value, ...]
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredRun, ...]
     cells: Mapping[str, Cell | None]
     cost: Mapping[str, float]
     best: bool
@@ -122,7 +122,7 @@ def settings(seen: View, metrics: Sequence[str], gpus: int | None) -> list[Setti
     return [Setting(v, tuple(r), cells, cost, good(cells) == top and len(found) > 1) for v, r, cells, cost in found]
 
 
-def _cost(runs: Sequence[Measured], gpus: int | None) -> dict[str, float]:
+def _cost(runs: Sequence[MeasuredRun], gpus: int | None) -> dict[str, float]:
     """Means of what runs cost on their own."""
     kinds: dict[str, list[float]] = {}
     for run in runs:
@@ -252,7 +252,7 @@ def by_judge(seen: View) -> list[tuple[str, Cell]]:
     names = dict.fromkeys(name for run in seen.runs for name in run.run.judges)
     found = []
     for name in names:
-        runs = [Measured(r.run, name, r.benchmark, r.values) for r in seen.runs if name in r.run.judges]
+        runs = [MeasuredRun(r.run, name, r.benchmark, r.values) for r in seen.runs if name in r.run.judges]
         held = cell(runs, seen.metric)
         if held is not None:
             found.append((name, held))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judgekit.report.table import Rate
+from judgekit.report.results_table import Rate
+from judgekit.run_folder import RunFolder
+from judgekit.run_results import final_judge, override_values, run_cost
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.sweeps.files import Sweep, read_frozen, read_manifest, read_sweep
-from judgekit.sweeps.outcomes import final_judge, override_values, run_cost, run_numbers
+from judgekit.sweep_folder import Sweep, read_frozen, read_sweep
 from judgekit.sweeps.status import statuses
 
 Value = bool | int | float | str | None
@@ -80,18 +81,18 @@ def read_study(folder: Path) -> Study:
     per_node = launcher.gpus_per_node if isinstance(launcher, SlurmLauncherConfig) else None
     gpus = per_node * launcher.nodes if per_node and isinstance(launcher, SlurmLauncherConfig) else None
     runs = [
-        _run(sweep.run_dir(s.job), s.job.num, s.state, s.detail, s.job.folder, s.job.overrides) for s in statuses(sweep)
+        _run(sweep.run(s.job), s.job.num, s.state, s.detail, s.job.folder, s.job.overrides) for s in statuses(sweep)
     ]
     return Study(sweep, tuple(runs), _command(sweep), gpus)
 
 
-def _run(run_dir: Path, num: int, state: str, detail: str, folder: str, overrides: Iterable[str]) -> Run:
-    manifest = read_manifest(run_dir)
+def _run(left: RunFolder, num: int, state: str, detail: str, folder: str, overrides: Iterable[str]) -> Run:
+    manifest = left.known_manifest()
     judges = [str(judge) for judge in manifest.get("judges") or ()]
     if (final := final_judge(manifest)) in judges:
         judges = [*(judge for judge in judges if judge != final), str(final)]
     cost = {name.removeprefix("cost/"): value for name, value in run_cost(manifest).items() if value is not None}
-    numbers = run_numbers(run_dir) if state == "done" else {}
+    numbers = left.known_metrics() if state == "done" else {}
     asked: Mapping[str, Any] = manifest.get("benchmarks") or {}
     return Run(
         num, state, detail, folder, override_values(overrides), numbers, cost, tuple(judges), tuple(map(str, asked))
@@ -100,13 +101,13 @@ def _run(run_dir: Path, num: int, state: str, detail: str, folder: str, override
 
 def _command(sweep: Sweep) -> str:
     try:
-        return " ".join(read_frozen(sweep.file(sweep.jobs[0], "yaml")).command)
+        return " ".join(read_frozen(sweep.files(sweep.jobs[0]).config).command)
     except (IndexError, OSError, ValueError):
         return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRun:
     """A finished run on one benchmark, by one of its judges.
 
     :param values: of the swept keys and the seed
@@ -137,7 +138,7 @@ class View:
 
     benchmark: str
     metric: str
-    runs: tuple[Measured, ...]
+    runs: tuple[MeasuredRun, ...]
     keys: tuple[str, ...]
     values: Mapping[str, tuple[Value, ...]]
 
@@ -146,7 +147,7 @@ class View:
         """How many different seeds there are."""
         return len({run.values.get(SEED) for run in self.runs})
 
-    def settings(self) -> dict[tuple[Value, ...], list[Measured]]:
+    def settings(self) -> dict[tuple[Value, ...], list[MeasuredRun]]:
         """Runs that differ in nothing but the seed, by their values."""
         return grouped(self.runs, self.keys)
 
@@ -161,7 +162,7 @@ def view(study: Study, benchmark: str, metric: str | None = None, judge: str | N
     for run in study.runs:
         named = judge if judge is not None else (run.judges[-1] if run.judges else "")
         if benchmark in run.benchmarks:
-            found.append(Measured(run, named, benchmark, run.values))
+            found.append(MeasuredRun(run, named, benchmark, run.values))
     for name in [metric] if metric is not None else OUTCOMES:
         known = tuple(one for one in found if one.rate(name).value is not None)
         if known:
@@ -194,15 +195,15 @@ def numeric(values: Iterable[Value]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
-def grouped(runs: Iterable[Measured], keys: Sequence[str]) -> dict[tuple[Value, ...], list[Measured]]:
+def grouped(runs: Iterable[MeasuredRun], keys: Sequence[str]) -> dict[tuple[Value, ...], list[MeasuredRun]]:
     """Runs by their values of some keys."""
-    found: dict[tuple[Value, ...], list[Measured]] = {}
+    found: dict[tuple[Value, ...], list[MeasuredRun]] = {}
     for run in runs:
         found.setdefault(run.at(keys), []).append(run)
     return found
 
 
-def balanced(seen: View, keys: Sequence[str]) -> tuple[Measured, ...]:
+def balanced(seen: View, keys: Sequence[str]) -> tuple[MeasuredRun, ...]:
     """The runs to average over all keys but these, such that every mean is over the same settings of the others.
 
     A job that failed would otherwise make one mean easier than another. Where no setting of the other keys is

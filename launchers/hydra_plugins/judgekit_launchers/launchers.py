@@ -60,7 +60,7 @@ class LocalLauncher(Launcher):
         from hydra.core.hydra_config import HydraConfig
 
         from judgekit.schema.composition import to_config
-        from judgekit.sweeps.files import Frozen, config_digest
+        from judgekit.sweep_folder import Frozen, config_digest
         from judgekit.sweeps.job import kind_of
         from judgekit.sweeps.launching import Prepared
 

@@ -111,16 +111,16 @@ class OptunaSweeper(Sweeper):
 
     def _reached(self, number: int) -> float | None:
         """What a job reached; None when it failed or has no such number."""
-        from judgekit.sweeps.files import is_finished, read_manifest, read_sweep
-        from judgekit.sweeps.outcomes import final_numbers, run_numbers
+        from judgekit.run_results import final_numbers
+        from judgekit.sweep_folder import read_sweep
 
         sweep = read_sweep(Path(str(self._config.hydra.sweep.dir)))
         job = next(job for job in sweep.jobs if job.num == number)
-        run_dir = sweep.run_dir(job)
-        if not is_finished(run_dir, job.config_digest):
+        run = sweep.run(job)
+        if not run.is_finished(job.config_digest):
             return None
-        numbers = run_numbers(run_dir)
-        value = (final_numbers(read_manifest(run_dir), numbers) | numbers).get(self._metric)
+        numbers = run.known_metrics()
+        value = (final_numbers(run.known_manifest(), numbers) | numbers).get(self._metric)
         return None if value is None else float(value)
 
 

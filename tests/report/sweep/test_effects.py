@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_rel
 
-from judgekit.evaluation.compare import paired_difference
-from judgekit.evaluation.verdicts import read_verdicts
+from judgekit.evaluation.judge_comparison import paired_difference
 from judgekit.report.sweep.effects import main_effects
-from judgekit.report.sweep.study import Measured, View, read_study, view
+from judgekit.report.sweep.study import MeasuredRun, View, read_study, view
 from judgekit.rows import ResponsePair, read_rows
+from judgekit.verdict_rows import read_verdicts
 from tests.report.sweep_folder import make_sweep
 
 GRID = {"bias.rho": [0.2, 0.0, 0.4], "loss": ["dpo", "ipo"], "seed": [1, 2]}
@@ -29,7 +29,7 @@ def seen(folder: Path, metric: str | None = None) -> View:
     return found
 
 
-def of(folder: Path, run: Measured) -> tuple[list[ResponsePair], Path]:
+def of(folder: Path, run: MeasuredRun) -> tuple[list[ResponsePair], Path]:
     run_dir = folder / run.run.folder
     return read_rows(run_dir / "pairs" / "arena.jsonl", ResponsePair), run_dir / "verdicts" / "dpo1.arena.jsonl"
 
