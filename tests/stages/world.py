@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from judgekit.prompts.pandalm import PandaLM, Parts
 from judgekit.randomness import digest, pick
 from judgekit.sampling.base import Generation, Request, Sampler
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
+from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.store import file_digest
 from judgekit.training.training_job import decisive
 from judgekit.weights import Weights
@@ -42,18 +44,19 @@ RUNS: dict[str, list[str]] = {
     "meta_rewarding": ["experiment=meta_rewarding_demo", "recipe.warm_start.examples=2", "recipe.rankings=0",
                        "recipe.min_valid=1", "recipe.seed_data.ift=false", "recipe.meta.collapse.stop=false"],
     "pandalm": ["experiment=pandalm_demo", "recipe.warm_start.examples=3", "recipe.tuning.examples=2",
-                "teacher.max_failed=1.0", "bias.drop_conflicting=false"],
+                "teacher.max_failed=1.0", "teacher.verdict=free", "bias.drop_conflicting=false"],
     "judgelm": ["experiment=judgelm_demo", "recipe.warm_start.examples=2", "teacher.max_failed=1.0"],
     "critiquellm": ["experiment=critiquellm_demo", "recipe.stand_in.examples=2", "teacher.max_failed=1.0"],
 }  # fmt: skip
 """A run of every recipe that uses most of what it can."""
 
+PANDA = PandaLM(PandaLMPrompt(style="teacher_brief"))
 REPLIES: dict[str, tuple[str, ...]] = {
     "evalplanner": ("Fine. [[A]]", "Hm. [[B]]", "[[A]] or [[B]]", "Look at it."),
     "self_taught": ("Fine. [[A]]", "Hm. [[B]]", "Better: [[A]]", "No idea."),
     "self_rewarding": ("Good.\nScore: 4", "Bad.\nScore: 1", "So so.\nScore: 3", "Hm."),
     "meta_rewarding": ("Good.\nScore: 4", "Score: 1\nWinner: Judgement A", "Score: 2\nWinner: Judgement B", "Hm."),
-    "pandalm": ("1\n\n### Reason: so\n\n### Reference: this", "2\n\n### Reason: no\n\n### Reference: that", "Tie"),
+    "pandalm": (*(PANDA.target(Parts(verdict, "so", "this")) for verdict in ("A", "B")), "1\n\n### Reason: so", "Tie"),
     "judgelm": ("8 3\nbecause", "2 9\nbecause so", "7 7\nalike", "Hm."),
     "critiquellm": ("{'Overall score': 8}", "{'Overall score': 2}", "Fine. {'Better answer': 'answer 1'}", "Hm."),
 }
