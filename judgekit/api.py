@@ -29,12 +29,13 @@ from judgekit.evaluation.numbers import Numbers, pair_numbers, point_numbers, se
 from judgekit.evaluation.scores import ScoreRow, mean_scores
 from judgekit.evaluation.verdicts import VerdictRow, read_verdicts
 from judgekit.judges import OpenJudge, decoding, judge_config, open_judge
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import PROMPTS, PointProtocol, PromptConfig
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import MakeSampler
-from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
+from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,9 +144,7 @@ def _config(source: str | Path | JudgeConfig | None) -> JudgeConfig:
 def _prompt(prompt: str | PromptConfig | None) -> PromptConfig | None:
     if not isinstance(prompt, str):
         return prompt
-    if prompt not in PROMPTS:
-        raise ConfigError([Problem("prompt", f"no protocol is named {prompt!r}", f"Valid: {', '.join(PROMPTS)}")])
-    return PROMPTS[prompt]()
+    return PROMPTS.find(prompt, "prompt")()
 
 
 def _unique(ids: Sequence[str]) -> None:

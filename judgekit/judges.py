@@ -15,14 +15,13 @@ import yaml
 
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
 from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import ModelConfig, OpenAIConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 JUDGE_FILE = "judge.yaml"
@@ -99,9 +98,9 @@ def open_judge(
     text, digest = _asked(found, sampler, store, progress, make_sampler)
     try:
         yield OpenJudge(
-            name=plain_name(found.name or _served_name(text) or "judge"),
+            name=plain_name(found.name or text.served or "judge"),
             ask=text,
-            protocol=protocol_of(asked),
+            protocol=asked.protocol,
             prompt=asked,
             tokens=judge.tokens or found.tokens or sampler.judge_tokens,
             constrained=(judge.verdict or found.verdict or sampler.verdict) == "constrained",
@@ -117,10 +116,7 @@ def _asked(
 ) -> tuple[TextSampler, str]:  # fmt: skip
     """The model of a judge and the digest its replies are kept under."""
     if found.model is None:
-        assert isinstance(sampler, OpenAIConfig)
-        from judgekit.sampling.openai import server_sampler
-
-        text = server_sampler(sampler, store, progress)
+        text = sampler.serve(store, progress)
         return text, text.cache.weights_digest
     weights = judge_weights(found)
     text = text_sampler(weights, found.model, sampler, store, progress, make_sampler)
@@ -138,12 +134,6 @@ def judge_weights(found: FoundJudge) -> Weights:
     if (found.trained / "adapter_config.json").exists():
         return Weights(obtain(found.model), found.trained)
     return Weights(check_folder(found.trained))
-
-
-def _served_name(text: TextSampler) -> str | None:
-    from judgekit.sampling.openai import OpenAISampler
-
-    return text.sampler.served().name if isinstance(text.sampler, OpenAISampler) else None
 
 
 def judge_config(source: str | Path) -> JudgeConfig:
@@ -194,9 +184,9 @@ def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
     :raises ConfigError: weights together with a server
     """
     named = judge.path or judge.hub or (judge.model.name if judge.model is not None else None)
-    if isinstance(sampler, OpenAIConfig):
+    if not sampler.takes_weights:
         if named is not None:
-            message = f"sampler=openai asks a server's own model, and {named} was given too"
+            message = f"sampler={sampler.name} asks a server's own model, and {named} was given too"
             raise ConfigError([Problem("judge", message, "Leave one of them out")])
         return FoundJudge(judge.name, None, prompt=judge.prompt)
     found = _named(judge)
@@ -247,8 +237,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         decoding = held["decoding"]
         trained = folder if any(folder.glob("*.safetensors")) else None
         base = judge.model or ModelConfig(**_known(ModelConfig, held["base_model"]))
-        kind = PROMPTS[held["protocol"]["name"]]
-        prompt = kind(**_known(kind, held["protocol"]))
+        prompt = PROMPTS.read(held["protocol"])
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
         )

@@ -17,13 +17,15 @@ from omegaconf import OmegaConf
 from judgekit.app import folder_name
 from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks import PAIRS, SCORED
+from judgekit.prompts.base import PROMPTS
+from judgekit.recipes.register import RECIPES
+from judgekit.samplers.base import SAMPLERS
 from judgekit.schema.composition import Composer, conf_dir
-from judgekit.schema.config import POINTWISE, SAMPLERS, BenchmarkConfig, ModelConfig, RunConfig, SourceConfig
+from judgekit.schema.config import POINTWISE, BenchmarkConfig, RunConfig, SourceConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.launchers import LAUNCHERS
-from judgekit.schema.prompts import PROMPTS
-from judgekit.schema.recipes import RECIPES
+from judgekit.schema.models import ModelConfig
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))

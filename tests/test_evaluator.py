@@ -12,12 +12,14 @@ import pytest
 
 from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.evaluator import evaluate, run_judge
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
 from judgekit.rows import ResponsePair, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig
+from judgekit.schema.config import BenchmarkConfig, LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

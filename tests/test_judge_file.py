@@ -15,10 +15,12 @@ from judgekit.evaluation.metrics import score
 from judgekit.evaluation.outputs import Summary
 from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.judge_file import Asked, judge_file
+from judgekit.prompts.base import PromptConfig
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import HfConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PairwisePrompt, PromptConfig, RatingPrompt
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
 

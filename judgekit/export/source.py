@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError, StageError
+from judgekit.prompts.base import PROMPTS, PromptConfig
 from judgekit.report.page import read_manifest
-from judgekit.schema.config import ModelConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.tracking.local import read_summary
 
 
@@ -78,8 +78,7 @@ class ExportRun:
     @property
     def prompt(self) -> PromptConfig:
         """The protocol as configured."""
-        kind = PROMPTS[self.config["prompt"]["name"]]
-        return kind(**_known(kind, self.config["prompt"]))
+        return PROMPTS.read(self.config["prompt"])
 
     @property
     def trained_on_hub(self) -> bool:

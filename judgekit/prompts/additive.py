@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.prompts.base import ScoreReading, fill
+from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill
 from judgekit.rows import Message, Response
-from judgekit.schema.prompts import AdditivePrompt
+from judgekit.schema.fields import setting
 
 RUBRIC = (
     "Award points one by one; each is added to those before it:\n"
@@ -44,6 +44,20 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+
+
+@PROMPTS.register
+@dataclass(frozen=True)
+class AdditivePrompt(PromptConfig):
+    """``prompt=additive``: five cumulative points, the judge of Self-Rewarding and Meta-Rewarding."""
+
+    name: Literal["additive"] = setting("additive", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+    @property
+    def protocol(self) -> Additive:
+        """How it asks and reads."""
+        return Additive(self)
 
 
 @dataclass(frozen=True, slots=True)

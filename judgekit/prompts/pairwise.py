@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
 from judgekit.rows import Message, Order, ResponsePair, Verdict
-from judgekit.schema.prompts import PairwisePrompt
+from judgekit.schema.fields import setting
 
 POSITIONS: dict[str, Verdict] = {"A": "A", "B": "B", "C": "tie"}
 
@@ -34,6 +35,22 @@ ANSWERS = (
     "[The Start of Assistant A's Answer]\n{response_a}\n[The End of Assistant A's Answer]\n\n"
     "[The Start of Assistant B's Answer]\n{response_b}\n[The End of Assistant B's Answer]"
 )
+
+
+@PROMPTS.register
+@dataclass(frozen=True)
+class PairwisePrompt(PromptConfig):
+    """``prompt=pairwise``: compare two responses in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["pairwise"] = setting("pairwise", "protocol")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the verdict alone")
+    ties: bool = setting(False, "[[C]] is a verdict too: a tie")
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+
+    @property
+    def protocol(self) -> Pairwise:
+        """How it asks and reads."""
+        return Pairwise(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from judgekit.prompts.base import ScoreReading, fill
+from judgekit.errors import Problem
+from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill, no_room
 from judgekit.rows import Message, Response
-from judgekit.schema.prompts import RatingPrompt
+from judgekit.schema.fields import setting
 
 SYSTEM = (
     "You are an impartial judge of the answer that an AI assistant gave to the user's question below. {criterion} "
@@ -33,6 +35,28 @@ ANSWER = "[The Start of Assistant's Answer]\n{response}\n[The End of Assistant's
 _NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 _BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
 _WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
+
+
+@PROMPTS.register
+@dataclass(frozen=True)
+class RatingPrompt(PromptConfig):
+    """``prompt=rating``: score one response on a scale, in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["rating"] = setting("rating", "protocol")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the score alone")
+    criterion: str | None = setting(None, "what is scored, where the data does not say; null: overall quality")
+    reference: bool = setting(True, "show the reference answer of responses that have one")
+
+    @property
+    def protocol(self) -> Rating:
+        """How it asks and reads."""
+        return Rating(self)
+
+    def problems(self) -> list[Problem]:
+        """A scale without room."""
+        return no_room(self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from judgekit.evaluation.pointwise import pearson
 from judgekit.evaluation.scores import mean_scores, read_scores
 from judgekit.preferences.eval_instruct import pair_rows, point_rows, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, known_task
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, known_task
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.augmentation import augment_queries
 from judgekit.recipes.candidates import candidate_pairs
@@ -35,7 +35,6 @@ from judgekit.recipes.teaching import Question, Teacher, answer_fault
 from judgekit.recipes.training import train_judge
 from judgekit.rows import Demonstration, Instruction, ResponsePair, read_rows, write_rows
 from judgekit.schema.critiquellm import CritiqueLLMConfig
-from judgekit.schema.prompts import CritiquePairPrompt
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights
 

@@ -13,13 +13,12 @@ from typing import Literal
 from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.preferences.eval_instruct import cross_validate, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
 from judgekit.recipes.lab import Handle, Lab
 from judgekit.recipes.stages import PROMPT_TOKENS
 from judgekit.recipes.teaching import Question, Teacher
 from judgekit.rows import Judgment, ResponsePair, read_rows, write_rows
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.store import Artifact, Workspace
 
 Split = Literal["d1", "validation"]

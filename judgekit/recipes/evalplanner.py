@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from judgekit.data.worked import Worked
 from judgekit.preferences.plan_execution import Rules, select
 from judgekit.prompts.base import name_response
-from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
+from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPrompt
 from judgekit.recipes.judgments import write_training_rows
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome, section
 from judgekit.recipes.measuring import Measured, validation
@@ -21,7 +21,6 @@ from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import warm_judge
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, read_rows, write_rows
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
-from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.store import Artifact, Workspace
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from judgekit.data.judgelm_rows import read_reviewed
 from judgekit.errors import StageError
 from judgekit.preferences.augmentation import Rates, Reviewed, augmented
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
@@ -24,7 +24,6 @@ from judgekit.recipes.teaching import Question, Teacher, answer_fault, teach_pai
 from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import warm_judge
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
-from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.store import Artifact, Workspace
 

@@ -16,11 +16,14 @@ from typing import Any, TypeVar
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
 from judgekit.randomness import digest
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.backends import hand_over, text_sampler, used_digest
 from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import ModelConfig, OpenAIConfig, RunConfig, SamplerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.record import RunRecord

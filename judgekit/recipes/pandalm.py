@@ -13,7 +13,7 @@ from typing import Any
 from judgekit.data.worked import worked_judgment
 from judgekit.preferences.agreement import agreed
 from judgekit.prompts.base import name_response
-from judgekit.prompts.pandalm import PandaLM, Parts
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes.candidates import candidate_pairs
 from judgekit.recipes.judgments import write_training_rows
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
@@ -22,7 +22,6 @@ from judgekit.recipes.stages import make_splits, orders
 from judgekit.recipes.teaching import Teacher, teach_pairs
 from judgekit.recipes.training import train_judge
 from judgekit.rows import ORDERS, Demonstration, Instruction, Judgment, ResponsePair, read_rows, write_rows
-from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig
 from judgekit.store import Artifact, Workspace
 

@@ -21,17 +21,9 @@ from judgekit.evaluation.numbers import (
 )
 from judgekit.evaluation.scores import mean_scores, read_scores
 from judgekit.evaluation.verdicts import read_verdicts
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol
-from judgekit.recipes.critiquellm import critiquellm
-from judgekit.recipes.evalplanner import evalplanner
-from judgekit.recipes.judgelm import judgelm
 from judgekit.recipes.lab import Judge, Lab, Outcome
 from judgekit.recipes.meta_judging import BIAS_FILE, read_bias
-from judgekit.recipes.meta_rewarding import meta_rewarding
-from judgekit.recipes.pandalm import pandalm
-from judgekit.recipes.self_rewarding import self_rewarding
-from judgekit.recipes.self_taught import self_taught
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
 from judgekit.rows import ResponsePair, ScoredResponse, read_rows
@@ -46,16 +38,6 @@ from judgekit.weights import Weights
 RESAMPLES = 200
 """Of correlations with rankings, each of which takes milliseconds: a thousand would take longer than the scoring."""
 
-RECIPES: dict[str, Callable[[Lab], Outcome]] = {
-    "critiquellm": critiquellm,
-    "evalplanner": evalplanner,
-    "judgelm": judgelm,
-    "pandalm": pandalm,
-    "self_taught": self_taught,
-    "self_rewarding": self_rewarding,
-    "meta_rewarding": meta_rewarding,
-}
-
 
 def execute(
     config: RunConfig, run_dir: Path, make_sampler: Callable[[Weights], Sampler] | None = None
@@ -64,7 +46,7 @@ def execute(
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         lab = Lab(config, record, make_sampler, progress)
         try:
-            outcome = RECIPES[config.recipe.name](lab)
+            outcome = config.recipe.run(lab)
         finally:
             lab.release()  # a failed job of a sweep leaves no engine to the next
         numbers = report_numbers(lab, outcome, run_dir)
@@ -111,7 +93,7 @@ def report_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Numbe
 def ranking_numbers(lab: Lab, outcome: Outcome, run_dir: Path) -> dict[str, Number]:
     """How scores of single responses go with people's rankings; leave responses and scores in the run's folder."""
     numbers: dict[str, Number] = {}
-    protocol = protocol_of(lab.config.prompt)
+    protocol = lab.config.prompt.protocol
     for (judge, name), handle in outcome.scores.items():
         assert isinstance(handle, Artifact) and isinstance(protocol, PointProtocol)
         for folder, file, kept in (

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PointProtocol, WorkedPointProtocol
-from judgekit.prompts.meta_judge import MetaJudge
+from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt
 from judgekit.recipes.lab import Handle, Judge, Lab
 from judgekit.recipes.measuring import Measured, validation
 from judgekit.recipes.seed_data import read_rankings, tune_on_seed_data
 from judgekit.recipes.stages import make_splits
 from judgekit.recipes.training import train_judge
 from judgekit.recipes.warm_start import worked_scores
-from judgekit.schema.prompts import MetaJudgePrompt
 from judgekit.schema.rewarding import RewardingConfig
 from judgekit.weights import Weights
 
@@ -41,7 +39,7 @@ def begin(lab: Lab, name: str, with_meta_judge: MetaJudgePrompt | None = None) -
     :param name: of the model that SFT on the seed data makes
     :param with_meta_judge: the warm start shows comparisons of judgments too
     """
-    recipe, protocol = lab.recipe(RewardingConfig), protocol_of(lab.config.prompt)
+    recipe, protocol = lab.recipe(RewardingConfig), lab.config.prompt.protocol
     if not isinstance(protocol, PointProtocol):
         message = (
             f"recipe {lab.config.recipe.name} scores single responses, and '{lab.config.prompt.name}' compares two"

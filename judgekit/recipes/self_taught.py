@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from judgekit.preferences.rejection import Rules, contrasts, demonstrations
-from judgekit.prompts import pair_protocol
-from judgekit.prompts.base import PairProtocol, WorkedProtocol
+from judgekit.prompts.base import PairProtocol, WorkedProtocol, pair_protocol
 from judgekit.recipes.judgments import sample_judgments, write_training_rows
 from judgekit.recipes.lab import Handle, Judge, Lab, Outcome
 from judgekit.recipes.measuring import Measured, validation

@@ -16,16 +16,16 @@ from judgekit.errors import StageError
 from judgekit.evaluation.scores import ScoreRow
 from judgekit.judges import find_judge, judge_weights
 from judgekit.models import find
-from judgekit.prompts.base import PairProtocol, PointProtocol, Verdicts, name_response
+from judgekit.prompts.base import PairProtocol, PointProtocol, PromptConfig, Verdicts, name_response
 from judgekit.randomness import digest
 from judgekit.recipes.lab import UNKNOWN, Handle, Judge, Lab, section
 from judgekit.recipes.stages import PROMPT_TOKENS
 from judgekit.rows import Judgment, Message, Order, Response, ResponsePair, write_rows
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.backends import used_digest
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
-from judgekit.schema.config import OpenAIConfig, SamplerConfig
-from judgekit.schema.prompts import PromptConfig
 from judgekit.store import Workspace
 
 CHUNK = 1024

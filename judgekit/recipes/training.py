@@ -18,8 +18,6 @@ from judgekit.weights import Weights
 if TYPE_CHECKING:
     from judgekit.training.trainer import TrainResult
 
-_PREFERENCE_LOSS = ("name", "beta", "length_normalised", "nll_weight", "label_smoothing")
-
 
 def train_judge(
     lab: Lab,
@@ -41,11 +39,10 @@ def train_judge(
     :param stop_at: end at the first checkpoint with this score
     :param reference: reference model of ``dpo``; None: ``start``
     """
-    loss = section(lab.config.loss, *(_PREFERENCE_LOSS if task == "dpo" else ("sft_average",)))
     config = _shared_settings(lab) | {
         "task": task,
         "optim": asdict(optim),
-        "loss": loss,
+        "loss": lab.config.loss.settings(task),
         "trainer": {key: value for key, value in asdict(lab.config.trainer).items() if key != "threads"},
         "name": name,
         "validate": validate is not None,

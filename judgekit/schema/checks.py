@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol
+from judgekit.prompts.base import PairProtocol, PromptConfig
 
 # These register their checks.
 from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
-from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
-from judgekit.schema.prompts import PromptConfig
+from judgekit.schema.config import POINTWISE, RunConfig, SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math", "oasst")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
     "starter": ("near_miss", "noisy_instruction", "none"),
@@ -64,6 +59,12 @@ def _run_name(config: AnyConfig) -> list[Problem]:
         return []
     message = f"{config.name!r} cannot name a folder"
     return [Problem("name", message, "Use letters, digits, '.', '_' and '-', and start with a letter or digit")]
+
+
+@shared("prompt")
+def _prompt(config: AnyConfig) -> list[Problem]:
+    prompt: PromptConfig | None = config.prompt
+    return [] if prompt is None else [problem.under("prompt") for problem in prompt.problems()]
 
 
 @reads("model.path", "model.hub_id", "model.revision", "model.wheel")
@@ -112,7 +113,7 @@ def _verdict_tokens(config: RunConfig) -> list[Problem]:
 
 def verdict_tokens(prompt: PromptConfig) -> tuple[str, ...]:
     """The verdicts of a protocol that ends in verdicts, none otherwise."""
-    protocol = protocol_of(prompt)
+    protocol = prompt.protocol
     return protocol.verdict_tokens if isinstance(protocol, PairProtocol) else ()
 
 
@@ -178,99 +179,34 @@ def _lengths(config: RunConfig) -> list[Problem]:
 _REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 
-@shared("sampler.device")
-def _device(config: AnyConfig) -> list[Problem]:
-    if not isinstance(config.sampler, HfConfig) or _DEVICE.fullmatch(config.sampler.device):
-        return []
-    return [
-        Problem("sampler.device", f"{config.sampler.device!r} is not a device", "Valid: auto, cpu, mps, cuda, cuda:N")
-    ]
-
-
-@shared("sampler")
-def _shard(config: AnyConfig) -> list[Problem]:
-    sampler = config.sampler
-    if sampler.shard is None or sampler.shard < sampler.shards:
-        return []
-    message = f"there are {sampler.shards} shards, numbered from 0, and this asks for number {sampler.shard}"
-    return [Problem("sampler.shard", message, f"Use 0 to {sampler.shards - 1}, or raise sampler.shards")]
-
-
-@shared("sampler")
-def _vllm(config: AnyConfig) -> list[Problem]:
-    sampler = config.sampler
-    if not isinstance(sampler, VllmConfig):
-        return []
-    problems = []
-    for name in sorted(set(sampler.options) & _OWN_OPTIONS):
-        message = "judgekit sets this engine argument itself"
-        problems.append(Problem(f"sampler.options.{name}", message, "Use the settings of model and sampler"))
-    return problems
-
-
-_OWN_OPTIONS = {
-    "model", "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "data_parallel_size", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "enable_lora", "max_loras",
-    "max_lora_rank", "worker_extension_cls",
-}  # fmt: skip
-
-
-@reads("sampler", "recipe")
-def _server(config: RunConfig) -> list[Problem]:
-    if not isinstance(config.sampler, OpenAIConfig):
+@reads("sampler.name", "recipe")
+def _weights(config: RunConfig) -> list[Problem]:
+    if config.sampler.takes_weights:
         return []
     message = f"recipe {config.recipe.name} samples from judges it trains, and a server does not have their weights"
-    return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf"), *server_problems(config.sampler)]
+    return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf")]
+
+
+@reads("sampler")
+def _sampler(config: RunConfig) -> list[Problem]:
+    return [problem.under("sampler") for problem in config.sampler.problems()]
 
 
 @reads("teacher.sampler", "sampler")
-def _teaching_server(config: RunConfig) -> list[Problem]:
+def _teacher_sampler(config: RunConfig) -> list[Problem]:
     sampler = config.teacher.sampler
-    if not isinstance(sampler, OpenAIConfig):
+    if sampler is None:
         return []
-    problems = [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
-    if config.sampler.shard is not None:
+    problems = [problem.under("teacher.sampler") for problem in sampler.problems()]
+    if not sampler.takes_weights and config.sampler.shard is not None:
         message = "the teacher is a server, which one process asks"
         problems.append(Problem("sampler.shard", message, "Use null, and sampler.shards=1"))
     return problems
 
 
-def server_problems(config: OpenAIConfig) -> list[Problem]:
-    """Settings a server cannot be asked with. No message repeats what may be a key."""
-    found = []
-    url = urlsplit(config.base_url)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        found.append(Problem("sampler.base_url", "not an address", "Give one like http://localhost:8000/v1"))
-    if url.username or url.password or url.query or url.fragment:
-        message = "holds a user name, a password or parameters, which would end up in files"
-        hint = "Give the plain address, and the key in the environment variable that sampler.api_key_env names"
-        found.append(Problem("sampler.base_url", message, hint))
-    if not _VARIABLE.fullmatch(config.api_key_env):
-        message = "not the name of an environment variable"
-        found.append(Problem("sampler.api_key_env", message, "Name the variable that holds the key, not the key"))
-    if config.verdict == "constrained" and config.dialect != "vllm":
-        message = "the OpenAI API cannot restrict a reply to given verdicts"
-        hint = "Use sampler.dialect=vllm with a vLLM server, or sampler.verdict=free"
-        found.append(Problem("sampler.verdict", message, hint))
-    if config.shards > 1 or config.shard is not None:
-        message = "a server is asked by one process"
-        found.append(Problem("sampler.shards", message, "Use sampler.shards=1 and raise sampler.concurrency"))
-    return found
-
-
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
-"""In capitals: many keys would be names of variables otherwise."""
-
-
-@reads("loss.name", "loss.label_smoothing")
-def _flips(config: RunConfig) -> list[Problem]:
-    loss = config.loss
-    if loss.name == "ipo" and loss.label_smoothing > 0:
-        return [Problem("loss.label_smoothing", "IPO has no label smoothing", "Use 0, or loss=dpo or loss=robust")]
-    if loss.name == "robust" and loss.label_smoothing == 0:
-        message = "without flipped preferences robust DPO is DPO"
-        return [Problem("loss.label_smoothing", message, "Give the share expected to be flipped, or use loss=dpo")]
-    return []
+@reads("loss")
+def _loss(config: RunConfig) -> list[Problem]:
+    return [problem.under("loss") for problem in config.loss.problems()]
 
 
 @reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from judgekit.evaluation.merging import MergeRule
-from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig, SamplerConfig
+from judgekit.prompts.base import PromptConfig
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.hf import HfConfig
+from judgekit.schema.config import BenchmarkConfig, LoggerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PromptConfig
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from judgekit.registry import Register
+
 METADATA_KEY = "judgekit"
 
 
@@ -17,6 +19,7 @@ class Allowed:
     :param doc: one sentence for people
     :param ge: smallest allowed number, inclusive; ``gt`` exclusive; ``le`` and ``lt`` likewise from above
     :param path: the value names a file or folder that must exist (when it is not null)
+    :param names: the value is a name in this register
     """
 
     doc: str
@@ -25,6 +28,7 @@ class Allowed:
     le: float | None = None
     lt: float | None = None
     path: bool = False
+    names: Register[Any] | None = None
 
 
 def setting(default: Any, doc: str, **allowed: Any) -> Any:

@@ -12,8 +12,9 @@ from judgekit.cli import main
 from judgekit.commands.judge import configure
 from judgekit.errors import ConfigError
 from judgekit.evaluation.verdicts import read_verdicts
-from judgekit.schema.config import OpenAIConfig
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
+from judgekit.samplers.openai import OpenAIConfig
 from tests.training.tiny import make_model
 
 

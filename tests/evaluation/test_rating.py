@@ -10,13 +10,12 @@ import pytest
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.scores import ScoreRow, mean_scores, read_scores
 from judgekit.evaluation.verdicts import VerdictRow
-from judgekit.prompts.pairwise import Pairwise
-from judgekit.prompts.rating import Rating
+from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
+from judgekit.prompts.rating import Rating, RatingPrompt
 from judgekit.rows import ORDERS, Response, ResponsePair, write_rows
 from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
 from judgekit.store import Workspace
 from tests.helpers import ScriptedSampler
 from tests.prompts.test_chat import make_tokenizer

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from judgekit.evaluation.scores import ScoreRow
 from judgekit.preferences.eval_instruct import cross_validate, pair_rows, point_rows, responses_of
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.rows import Judgment, ResponsePair, Verdict
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 
 VERDICTS: list[Verdict] = ["A", "B", "tie"]
 Path = dict[int, Verdict]

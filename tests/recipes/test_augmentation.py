@@ -10,9 +10,11 @@ from judgekit.recipes.augmentation import augment_queries
 from judgekit.recipes.lab import Lab
 from judgekit.recipes.teaching import Teacher
 from judgekit.rows import Instruction, read_rows, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
 from judgekit.tracking.session import recorded

@@ -14,27 +14,20 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
 from judgekit.evaluation.scores import ScoreRow, read_scores
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.critiquellm import validation_pearson
 from judgekit.recipes.lab import Lab
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    HfConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BenchmarkConfig, DataConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.tracking.session import recorded
 from judgekit.weights import Weights

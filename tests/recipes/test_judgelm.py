@@ -15,26 +15,18 @@ from transformers import AutoTokenizer
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.judgelm import demonstrate, read_released, review
 from judgekit.recipes.lab import Handle, Judge, Lab
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BenchmarkConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.schema.recipes import JudgeLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact

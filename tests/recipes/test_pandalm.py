@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from judgekit.errors import ConfigError, StageError
-from judgekit.prompts.pandalm import PandaLM, Parts
+from judgekit.losses.sft import SftLoss
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.lab import Lab
 from judgekit.recipes.pandalm import teach
 from judgekit.recipes.teaching import Teacher
 from judgekit.rows import Demonstration, Judgment, ResponsePair, Verdict, read_rows, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
@@ -24,16 +26,13 @@ from judgekit.schema.config import (
     BenchmarkConfig,
     BiasConfig,
     DataConfig,
-    HfConfig,
     LoggerConfig,
-    LossConfig,
-    ModelConfig,
     RunConfig,
     SourceConfig,
     TrainerConfig,
 )
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
@@ -79,7 +78,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
         prompt=PandaLMPrompt(),
         recipe=PandaLMConfig(**settings | recipe),
         teacher=TeacherConfig(prompt=ASKED, max_failed=0.2),
-        loss=LossConfig(name="sft"),
+        loss=SftLoss(),
         bias=BiasConfig(drop_conflicting=True),
         sampler=HfConfig(judge_tokens=64, batch_size=3),
         trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),

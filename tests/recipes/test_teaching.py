@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from judgekit.errors import StageError
-from judgekit.prompts.pairwise import Pairwise
-from judgekit.prompts.rating import Rating
+from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
+from judgekit.prompts.rating import Rating, RatingPrompt
 from judgekit.recipes.lab import Handle, Lab
 from judgekit.recipes.teaching import Teacher, teach_pairs, teach_scores
 from judgekit.rows import ORDERS, Judgment, Response, ResponsePair, read_rows
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig, RunConfig
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.store import Artifact
 from judgekit.tracking.session import recorded

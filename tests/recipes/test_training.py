@@ -10,7 +10,9 @@ import pytest
 
 from judgekit.recipes.lab import Judge, Lab, Planned
 from judgekit.recipes.training import train_judge
-from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
+from judgekit.samplers.hf import HfConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.weights import Weights
 from tests.training.tiny import make_model
