@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgekit.data.constraints import constraint_instructions, written_responses
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.models import obtain
 from judgekit.prompts.chat import encode_prompt, end_of_turn
 from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
@@ -37,7 +38,7 @@ from judgekit.sampling.hf import HfSampler, device_of
 from judgekit.sampling.session import sample_all
 from judgekit.sampling.streams import stream_key
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, RunConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 

@@ -139,7 +139,7 @@ def _rows(job: Job, tokenizer: Any) -> list[Any]:
 def _texts(llmbar: str | None) -> list[str]:
     from judgekit.data.starter import load_instructions
     from judgekit.evaluation.benchmarks import load_benchmark
-    from judgekit.schema.config import BenchmarkConfig
+    from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 
     if llmbar is None:
         return [text for row in load_instructions() for text in (row.text, str(row.near_miss))]

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
-from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import Scores, score
@@ -34,7 +35,6 @@ from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import MakeSampler
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.judges import JudgeConfig
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def _rows(
         problems = [Problem(f"benchmark.{kind}.path", "it is not said where its files lie", "Give path=")]
     if problems:
         raise ConfigError(problems)
-    if judge.scale is not None and kind in SCORED:
+    if judge.scale is not None and BENCHMARKS[kind].scored is not None:
         return kind, load_scored(kind, config) or []
     return kind, load_benchmark(kind, config, ()) or []
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import StageError
-from judgekit.evaluation.benchmarks import SCORED, identity, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import identity, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.numbers import (
     JUDGMENT_COLUMNS,
@@ -29,7 +30,6 @@ from judgekit.report.terminal import show_results
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.store import Artifact, Store, Workspace, file_digest
 from judgekit.tracking.progress import ProgressDisplay
@@ -74,7 +74,7 @@ class _Evaluation:
         numbers: Numbers = {}
         table: list[list[object]] = []
         for name, benchmark in self.config.chosen.items():
-            if isinstance(self.judge.protocol, PointProtocol) and benchmark.kind in SCORED:
+            if isinstance(self.judge.protocol, PointProtocol) and BENCHMARKS[benchmark.kind].scored is not None:
                 numbers |= self._scored(name, benchmark, self.judge.protocol)
             else:
                 numbers |= self._compared(name, benchmark, table)

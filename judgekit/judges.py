@@ -152,14 +152,15 @@ def judge_config(source: str | Path) -> JudgeConfig:
 def _configured(name: str) -> JudgeConfig:
     from omegaconf import OmegaConf
 
-    from judgekit.schema.composition import Composer, conf_dir
+    from judgekit.schema.composition import Composer
+    from judgekit.schema.overrides import group_options
     from judgekit.schema.validation import build
 
-    groups = {"judge": "judge", "model@judge.model": "model"}
-    found = [key for key, folder in groups.items() if (conf_dir() / folder / f"{name}.yaml").is_file()]
+    composer, groups = Composer(name="eval"), {"judge": "judge", "model@judge.model": "model"}
+    found = [key for key, group in groups.items() if name in group_options(composer.loader, group)]
     if not re.fullmatch(r"\w[\w.-]*", name) or not found:
         raise ModelError(f"{name} is not a judge{'' if Path(name).exists() else ': there is no such folder'}. {KINDS}.")
-    values = OmegaConf.to_container(Composer(name="eval").compose([f"{found[0]}={name}"]).judge, resolve=True)
+    values = OmegaConf.to_container(composer.compose([f"{found[0]}={name}"]).judge, resolve=True)
     assert isinstance(values, dict)
     config, problems = build(JudgeConfig, {str(key): value for key, value in values.items()}, "judge")
     if problems:

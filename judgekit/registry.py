@@ -55,7 +55,7 @@ class Register(Mapping[str, T], Generic[T]):
         place = f"{module} (line {line})"
         known = self._things.get(name, (thing, place))[1]
         if known != place:
-            raise PluginError(f"Two of the kind {self.what} are named '{name}', in {known} and in {place}. Rename one.")
+            raise PluginError(f"Two things ({self.what}) are named '{name}': in {known} and in {place}. Rename one.")
         self._things[name] = (thing, place)
 
     def find(self, name: str, key: str) -> T:

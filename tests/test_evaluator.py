@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.verdicts import read_verdicts
 from judgekit.evaluator import evaluate, run_judge
 from judgekit.prompts.pairwise import PairwisePrompt
@@ -17,7 +18,7 @@ from judgekit.prompts.rating import RatingPrompt
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import BenchmarkConfig, LoggerConfig
+from judgekit.schema.config import LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.weights import Weights

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.evaluation.bootstrap import Estimate
 from judgekit.evaluation.calibration import calibrate
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import MetricValue, Scores, score
 from judgekit.evaluation.pointwise import Correlations, PointwiseScores, score_pointwise
 from judgekit.evaluation.repetition import flip_rate
-from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
@@ -93,11 +93,12 @@ def section_numbers(
 ) -> Numbers:
     """A benchmark's own aggregation under ``sections/``, none for benchmarks without one.
 
-    :param kind: loader of the benchmark
+    :param kind: of the benchmark
     """
-    if kind not in AGGREGATES:
+    aggregate = BENCHMARKS[kind].aggregate
+    if aggregate is None:
         return {}
-    return _nested(f"{prefix}/sections", AGGREGATES[kind](pairs, vote(verdicts), resamples=resamples, seed=seed))
+    return _nested(f"{prefix}/sections", aggregate(pairs, vote(verdicts), resamples=resamples, seed=seed))
 
 
 def _nested(prefix: str, values: Mapping[str, Any]) -> Numbers:

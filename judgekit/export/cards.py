@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.export.conversations import RowsFile
 from judgekit.export.snippets import model_snippets
 from judgekit.export.source import ExportRun
@@ -133,10 +134,13 @@ def _results(run: ExportRun) -> str:
     tables = results_markdown(run.metrics, judges, benchmarks)
     if not tables:
         return "No benchmark was run."
+    kinds = [str(run.config["benchmark"][name]["kind"]) for name in benchmarks if name in run.config["benchmark"]]
+    links = {paper.link: None for kind in kinds if kind in BENCHMARKS and (paper := BENCHMARKS[kind].paper) is not None}
+    released = f" Benchmarks: {', '.join(links)}." if links else ""
     return (
         f"{tables}\nEvery pair is judged greedily in both orders. *Consistent accuracy*: right in both orders. "
         "*First position*: verdicts for the answer shown first, 50 % without position bias. *Invalid*: replies without "
-        "a verdict, which count as wrong. Intervals are bootstraps over instructions."
+        "a verdict, which count as wrong. Intervals are bootstraps over instructions." + released
     )
 
 

@@ -14,6 +14,7 @@ from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import has_source, identity, load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.evaluation.voting import vote
@@ -22,7 +23,6 @@ from judgekit.recipes.lab import Handle, Judge, Lab, section
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.store import Artifact, Workspace
 from judgekit.weights import Weights
 

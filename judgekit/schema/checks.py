@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable
 
 from judgekit.errors import Problem
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.prompts.base import PairProtocol, PromptConfig
 
 # These register their checks.
 from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
-from judgekit.schema.config import POINTWISE, RunConfig, SourceConfig
+from judgekit.schema.config import RunConfig, SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
 
@@ -253,7 +254,7 @@ def _benchmark_source(config: AnyConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():
         key = f"benchmark.{name}"
-        if benchmark.columns and benchmark.kind != "pairs":
+        if benchmark.columns and not BENCHMARKS[benchmark.kind].columns:
             message = f"a benchmark of kind {benchmark.kind} knows the names of its columns"
             problems.append(Problem(f"{key}.columns", message, f"Use {{}}, or {key}.kind=pairs"))
         if benchmark.path is None and benchmark.hub_id is not None:
@@ -266,7 +267,7 @@ def _pointwise(config: RunConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():
         key = f"benchmark.{name}"
-        if benchmark.kind in POINTWISE and (benchmark.path is not None or benchmark.hub_id is not None):
+        if BENCHMARKS[benchmark.kind].pointwise and (benchmark.path is not None or benchmark.hub_id is not None):
             message = f"{benchmark.kind} scores single responses, and the judges of this recipe compare two"
             problems.append(Problem(f"{key}.kind", message, f"Use {key}=null"))
     return problems

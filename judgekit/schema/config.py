@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.base import LossConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.prompts.base import PromptConfig
@@ -107,26 +108,6 @@ class TrainerConfig:
     threads: int | None = setting(
         None, "CPU threads of a process; null: torch's default, divided among the processes of a node", ge=1
     )
-
-
-@dataclass(frozen=True)
-class BenchmarkConfig:
-    """``benchmark.NAME``: one evaluation set."""
-
-    kind: Literal[
-        "starter", "pairs", "llmbar", "pandalm", "judgebench", "rm_bench", "evalbiasbench", "finegrained_rlhf", "oasst",
-        "rewardbench", "mt_bench", "autoj", "judgelm", "alignbench", "roscoe", "newsroom",
-    ] = setting("pairs", "loader")  # fmt: skip
-    path: str | None = setting(None, "file or folder; null leaves the benchmark out, and the run says so", path=True)
-    hub_id: str | None = setting(None, "hub data set, read where no path is given")
-    revision: str | None = setting(None, "data set commit; required with hub_id")
-    split: str = setting("test", "split of the hub data set")
-    columns: dict[str, str] = setting({}, "kind pairs: names of the file's columns, {our field: their column}")
-    limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
-
-
-POINTWISE = ("roscoe", "newsroom")
-"""Kinds of benchmark that hold single scored responses and no pairs."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
 from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.schema.checks import verdict_tokens
-from judgekit.schema.config import POINTWISE, BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.rules import of_eval
 
@@ -146,5 +146,5 @@ def _kinds(config: EvalConfig) -> list[Problem]:
             "Use prompt=rating",
         )
         for name, benchmark in config.benchmark.items()
-        if benchmark.kind in POINTWISE
+        if BENCHMARKS[benchmark.kind].pointwise
     ]

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.merging import MergeRule
 from judgekit.prompts.base import PromptConfig
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.hf import HfConfig
-from judgekit.schema.config import BenchmarkConfig, LoggerConfig
+from judgekit.schema.config import LoggerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
 

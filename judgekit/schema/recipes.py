@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from judgekit.papers import Paper
+from judgekit.papers import JUDGELM, PANDALM, Paper
 from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.fields import setting
@@ -21,9 +21,9 @@ class EvalPlannerConfig(RecipeConfig):
     function: ClassVar[str] = "judgekit.recipes.evalplanner:evalplanner"
     paper: ClassVar[Paper] = Paper(
         "EvalPlanner",
+        "2501.18099",
         "Learning to Plan & Reason for Evaluation with Thinking-LLM-as-a-Judge",
         "Saha, Swarnadeep and others",
-        "2501.18099",
     )
     name: Literal["evalplanner"] = setting("evalplanner", "recipe")
     plans: int = setting(5, "|P|: plans per instruction (§3)", ge=1)
@@ -86,9 +86,9 @@ class SelfTaughtConfig(RecipeConfig):
     function: ClassVar[str] = "judgekit.recipes.self_taught:self_taught"
     paper: ClassVar[Paper] = Paper(
         "Self-Taught Evaluators",
+        "2408.02666",
         "Self-Taught Evaluators",
         "Wang, Tianlu and others",
-        "2408.02666",
     )
     name: Literal["self_taught"] = setting("self_taught", "recipe")
     iterations: int = setting(5, "iterations; each trains the seed anew on judgments of the judge before it", ge=1)
@@ -128,12 +128,7 @@ class JudgeLMConfig(RecipeConfig):
     """``recipe=judgelm`` (JudgeLM, arXiv 2310.17631)."""
 
     function: ClassVar[str] = "judgekit.recipes.judgelm:judgelm"
-    paper: ClassVar[Paper] = Paper(
-        "JudgeLM",
-        "JudgeLM: Fine-tuned Large Language Models are Scalable Judges",
-        "Zhu, Lianghui and others",
-        "2310.17631",
-    )
+    paper: ClassVar[Paper] = JUDGELM
     name: Literal["judgelm"] = setting("judgelm", "recipe")
     reviews: str | None = setting(
         None, "released training rows (judgelm_train_100k.jsonl) in place of data and teacher; null: ask the teacher",
@@ -166,12 +161,7 @@ class PandaLMConfig(RecipeConfig):
     """``recipe=pandalm`` (PandaLM, arXiv 2306.05087)."""
 
     function: ClassVar[str] = "judgekit.recipes.pandalm:pandalm"
-    paper: ClassVar[Paper] = Paper(
-        "PandaLM",
-        "PandaLM: An Automatic Evaluation Benchmark for LLM Instruction Tuning Optimization",
-        "Wang, Yidong and others",
-        "2306.05087",
-    )
+    paper: ClassVar[Paper] = PANDALM
     name: Literal["pandalm"] = setting("pandalm", "recipe")
     candidates: dict[str, CandidateConfig] = setting({}, "models whose responses are compared, by name; null: left out")
     tuning: TuningConfig = setting(TuningConfig, "optional tuning of all candidates alike")

@@ -136,9 +136,9 @@ class SelfRewardingConfig(RewardingConfig):
     function: ClassVar[str] = "judgekit.recipes.self_rewarding:self_rewarding"
     paper: ClassVar[Paper] = Paper(
         "Self-Rewarding Language Models",
+        "2401.10020",
         "Self-Rewarding Language Models",
         "Yuan, Weizhe and others",
-        "2401.10020",
     )
     name: Literal["self_rewarding"] = setting("self_rewarding", "recipe")
     schedule: dict[str, IterationConfig] = setting(
@@ -155,9 +155,9 @@ class MetaRewardingConfig(RewardingConfig):
     function: ClassVar[str] = "judgekit.recipes.meta_rewarding:meta_rewarding"
     paper: ClassVar[Paper] = Paper(
         "Meta-Rewarding Language Models",
+        "2407.19594",
         "Meta-Rewarding Language Models: Self-Improving Alignment with LLM-as-a-Meta-Judge",
         "Wu, Tianhao and others",
-        "2407.19594",
     )
     name: Literal["meta_rewarding"] = setting("meta_rewarding", "recipe")
     responses: int = setting(7, "K: responses sampled per prompt", ge=2)

@@ -16,7 +16,6 @@ from judgekit.cli import main
 from judgekit.commands import arguments
 from judgekit.evaluation.merging import MergeRule
 from judgekit.evaluation.metrics import RATES, score
-from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdicts import VerdictRow, write_verdicts
 from judgekit.rows import ORDERS, ResponsePair, write_rows
 from tests.evaluation.judges import CHOICES, pair, random_data, row
@@ -84,7 +83,7 @@ def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.Cap
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
-    assert set(arguments.AGGREGATED) == set(AGGREGATES)
+    assert list(arguments.Aggregated()) == ["rewardbench", "rm_bench"]
 
 
 def test_mistakes_name_the_file_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from judgekit.evaluation.agreement import tie_agreement
+from judgekit.evaluation.benchmarks.rewardbench import rewardbench
+from judgekit.evaluation.benchmarks.rm_bench import rm_bench
 from judgekit.evaluation.bias import decisiveness, effects, longer_responses, own_responses, preference
 from judgekit.evaluation.calibration import average_orders, calibrate
 from judgekit.evaluation.compare import paired_difference
 from judgekit.evaluation.merging import RULES
 from judgekit.evaluation.metrics import score
-from judgekit.evaluation.sections import rewardbench, rm_bench
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.evaluation.voting import majority_curve, vote
 from judgekit.rows import ORDERS, ResponsePair, Verdict

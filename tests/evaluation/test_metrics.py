@@ -20,11 +20,11 @@ from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 from judgekit.errors import DataError
 from judgekit.evaluation.agreement import cohen_kappa
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.bootstrap import wilson
 from judgekit.evaluation.metrics import RATES, MetricValue, score
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
-from judgekit.schema.config import BenchmarkConfig
 from tests.evaluation.judges import CHOICES, MIRROR, both, pair, random_data, row
 
 

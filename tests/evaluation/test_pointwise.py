@@ -14,9 +14,9 @@ from scipy import stats
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_scored
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.pointwise import Correlations, central_tendency, kendall, pearson, score_pointwise, spearman
 from judgekit.rows import ScoredResponse
-from judgekit.schema.config import BenchmarkConfig
 
 
 def response(group: int, system: str | None, score: float) -> ScoredResponse:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from judgekit.evaluation.benchmarks.rewardbench import REWARDBENCH, rewardbench
+from judgekit.evaluation.benchmarks.rm_bench import rm_bench
 from judgekit.evaluation.metrics import score
-from judgekit.evaluation.sections import REWARDBENCH, Part, combine, rewardbench, rm_bench
+from judgekit.evaluation.sections import Part, combine
 from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.rows import ORDERS, ResponsePair
 from tests.evaluation.judges import CHOICES, both, pair

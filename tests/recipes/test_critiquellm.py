@@ -13,6 +13,7 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.scores import ScoreRow, read_scores
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.recipes import plan, run_recipe
@@ -24,7 +25,7 @@ from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, DataConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig

@@ -15,6 +15,7 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.pairs import build_pairs
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.ipo import IpoLoss
 from judgekit.losses.sft import SftLoss
@@ -23,14 +24,7 @@ from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Preference, read_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    LoggerConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.recipes import EvalPlannerConfig

@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.judgelm import demonstrate, read_released, review
@@ -24,7 +25,7 @@ from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.recipes import JudgeLMConfig, WarmStartConfig

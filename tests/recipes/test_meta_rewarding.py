@@ -13,6 +13,7 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.prompts.additive import AdditivePrompt
 from judgekit.prompts.meta_judge import MetaJudgePrompt
@@ -21,15 +22,7 @@ from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    LoggerConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.rewarding import (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from judgekit.errors import ConfigError, StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.sft import SftLoss
 from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes import plan, run_recipe
@@ -22,15 +23,7 @@ from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    LoggerConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig

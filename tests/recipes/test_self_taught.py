@@ -14,6 +14,7 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.pairs import build_pairs
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.sft import SftLoss
 from judgekit.prompts.self_taught import SelfTaughtPrompt
@@ -22,15 +23,7 @@ from judgekit.rows import Demonstration, Instruction, Preference, read_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    LoggerConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.recipes import SelectionConfig, SelfTaughtConfig

@@ -11,9 +11,9 @@ import pytest
 
 from judgekit.evaluation.agreement import cohen_kappa
 from judgekit.evaluation.benchmarks import load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.benchmarks.pandalm import read_annotators
 from judgekit.rows import ResponsePair, ScoredResponse
-from judgekit.schema.config import BenchmarkConfig
 
 SharedData = Callable[[str], Path]
 
