@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.registry import known_fields
 from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
 from judgekit.sampling.base import Progress, SamplingParams
@@ -237,7 +237,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         held = yaml.safe_load(file.read_text(encoding="utf-8"))
         decoding = held["decoding"]
         trained = folder if any(folder.glob("*.safetensors")) else None
-        base = judge.model or ModelConfig(**_known(ModelConfig, held["base_model"]))
+        base = judge.model or known_fields(ModelConfig, held["base_model"])
         prompt = PROMPTS.read(held["protocol"])
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
@@ -245,12 +245,6 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"
         raise DataError(message, file=file) from error
-
-
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that this version knows; an older or newer one may have written others."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _base_of(adapter: Path) -> ModelConfig:

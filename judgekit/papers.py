@@ -33,24 +33,3 @@ class Paper:
         }  # fmt: skip
         inner = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
         return f"@misc{{arxiv{self.arxiv.replace('.', '_')},\n{inner}}}"
-
-
-# Papers that have both a recipe and a benchmark.
-CRITIQUELLM = Paper(
-    "CritiqueLLM",
-    "2311.18702",
-    "CritiqueLLM: Towards an Informative Critique Generation Model for Evaluation of Large Language Model Generation",
-    "Ke, Pei and others",
-)
-JUDGELM = Paper(
-    "JudgeLM",
-    "2310.17631",
-    "JudgeLM: Fine-tuned Large Language Models are Scalable Judges",
-    "Zhu, Lianghui and others",
-)
-PANDALM = Paper(
-    "PandaLM",
-    "2306.05087",
-    "PandaLM: An Automatic Evaluation Benchmark for LLM Instruction Tuning Optimization",
-    "Wang, Yidong and others",
-)

@@ -49,10 +49,10 @@ class Register(Mapping[str, T], Generic[T]):
 
         :raises PluginError: another one has this name
         """
-        self._add(name, thing, sys._getframe(1).f_globals["__name__"], sys._getframe(1).f_lineno)
+        caller = sys._getframe(1)
+        self._add(name, thing, f"{caller.f_globals['__name__']}, line {caller.f_lineno}")
 
-    def _add(self, name: str, thing: T, module: str, line: int) -> None:
-        place = f"{module} (line {line})"
+    def _add(self, name: str, thing: T, place: str) -> None:
         known = self._things.get(name, (thing, place))[1]
         if known != place:
             raise PluginError(f"Two things ({self.what}) are named '{name}': in {known} and in {place}. Rename one.")
@@ -73,15 +73,12 @@ class Register(Mapping[str, T], Generic[T]):
         return Problem(key, f"no {self.what} is named {name!r}", suggest(str(name), self))
 
     def __getitem__(self, name: str) -> T:
-        """What is named so."""
         return self._filled()[name][0]
 
     def __iter__(self) -> Iterator[str]:
-        """All names."""
         return iter(sorted(self._filled()))
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._filled())
 
     def _filled(self) -> Mapping[str, tuple[T, str]]:
@@ -130,7 +127,7 @@ class Sections(Register[type[S]]):
     def register(self, kind: type[Kind]) -> type[Kind]:
         """Decorator of such a dataclass, which is known by the default of its ``name``."""
         assert self.base in kind.__mro__, f"{kind.__name__} is no {self.base.__name__}"
-        self._add(kind.name, cast(type[S], kind), kind.__module__, sys._getframe(1).f_lineno)
+        self._add(kind.name, cast(type[S], kind), f"{kind.__module__}.{kind.__qualname__}")
         return kind
 
     def read(self, values: Mapping[str, Any]) -> S:
@@ -138,47 +135,39 @@ class Sections(Register[type[S]]):
 
         :raises KeyError: it has no name, or one that there is not
         """
-        kind = self[values["name"]]
-        names = {field.name for field in dataclasses.fields(kind)}
-        return kind(**{name: value for name, value in values.items() if name in names})
+        return known_fields(self[values["name"]], values)
 
 
 SECTIONS: dict[type[Named], Sections[Any]] = {}
 """Registers of config sections by their base class."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """A plugin that is imported.
-
-    :param name: of its entry point
-    :param conf: its folder of config groups, None where it has none
-    """
-
-    name: str
-    conf: Path | None
-
-
 @functools.cache
-def plugins() -> tuple[Plugin, ...]:
-    """All plugins, imported.
+def plugins() -> Mapping[str, Path | None]:
+    """All plugins, imported: the folder of config groups of each, None where it has none, by name of its entry point.
 
     :raises PluginError: one cannot be imported
     """
-    return tuple(_imported(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
+    return {point.name: _imported(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
 
 
-def _imported(point: EntryPoint) -> Plugin:
-    package = point.dist.name if point.dist is not None else point.module
+def _imported(point: EntryPoint) -> Path | None:
     try:
         module = importlib.import_module(point.module)
     except Exception as error:
+        package = point.dist.name if point.dist is not None else point.module
         raise PluginError(
             f"judgekit's plugin '{point.name}' of the package {package} cannot be imported: {type(error).__name__}: "
             f"{error}. Mend it, or remove it: pip uninstall {package}"
         ) from error
-    conf = Path(module.__file__).parent / "conf" if module.__file__ else None
-    return Plugin(point.name, conf if conf is not None and conf.is_dir() else None)
+    conf = Path(module.__file__ or "").parent / "conf"
+    return conf if module.__file__ and conf.is_dir() else None
+
+
+def known_fields(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A dataclass that another version may have written: fields that this one does not know are left out."""
+    names = {field.name for field in dataclasses.fields(cast(Any, kind))}
+    return kind(**{name: value for name, value in values.items() if name in names})
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

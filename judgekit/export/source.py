@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import yaml
 
 from judgekit.errors import DataError, StageError
 from judgekit.prompts.base import PROMPTS, PromptConfig
+from judgekit.registry import known_fields
 from judgekit.report.page import read_manifest
 from judgekit.schema.models import ModelConfig
 from judgekit.tracking.local import read_summary
@@ -73,7 +73,7 @@ class ExportRun:
     @property
     def model(self) -> ModelConfig:
         """The base model as configured; fields that a newer or older version knows are left out."""
-        return ModelConfig(**_known(ModelConfig, self.config["model"]))
+        return known_fields(ModelConfig, self.config["model"])
 
     @property
     def prompt(self) -> PromptConfig:
@@ -85,11 +85,6 @@ class ExportRun:
         """Whether the base weights in use were those of the hub: its cache names folders by commit."""
         used = Path(str(self.adapter["base_model_name_or_path"])) if self.is_adapter else None
         return self.model.path is None and used is not None and used.name == self.model.revision
-
-
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:

@@ -46,7 +46,6 @@ _SCORE = re.compile(
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class AdditivePrompt(PromptConfig):
     """``prompt=additive``: five cumulative points, the judge of Self-Rewarding and Meta-Rewarding."""
@@ -54,12 +53,8 @@ class AdditivePrompt(PromptConfig):
     name: Literal["additive"] = setting("additive", "protocol")
     style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
 
-    @property
-    def protocol(self) -> Additive:
-        """How it asks and reads."""
-        return Additive(self)
 
-
+@PROMPTS.protocol(AdditivePrompt)
 @dataclass(frozen=True, slots=True)
 class Additive:
     """Prompt and parser."""

@@ -28,7 +28,6 @@ DECISION = "final decision is "
 _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class AutoJPrompt(PromptConfig):
     """``prompt=autoj``: a comparison that ends in a final decision (Auto-J, arXiv 2310.05470); plain text."""
@@ -38,12 +37,8 @@ class AutoJPrompt(PromptConfig):
         None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
     )
 
-    @property
-    def protocol(self) -> AutoJ:
-        """How it asks and reads."""
-        return AutoJ(self)
 
-
+@PROMPTS.protocol(AutoJPrompt)
 @dataclass(frozen=True, slots=True)
 class AutoJ:
     """Prompt and parser."""

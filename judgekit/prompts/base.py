@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from judgekit.errors import ConfigError, Problem
 from judgekit.registry import Named, Sections
@@ -193,14 +193,28 @@ class PromptConfig(Named):
     """
 
     ending: ClassVar[Ending | None] = None
+    speaks: ClassVar[Callable[[Any], PairProtocol | PointProtocol]]
 
     @property
     def protocol(self) -> PairProtocol | PointProtocol:
         """How it asks and reads."""
-        raise NotImplementedError
+        return type(self).speaks(self)
 
 
-PROMPTS = Sections("prompt", "judgekit.prompts", PromptConfig)
+class _Prompts(Sections[PromptConfig]):
+    def protocol(self, config: type[PromptConfig]) -> Callable[[type[P]], type[P]]:
+        """Decorator of a protocol, which is made of the configuration: registers that."""
+
+        def register(protocol: type[P]) -> type[P]:
+            config.speaks = protocol
+            self.register(config)
+            return protocol
+
+        return register
+
+
+P = TypeVar("P", bound="PairProtocol | PointProtocol")
+PROMPTS = _Prompts("prompt", "judgekit.prompts", PromptConfig)
 
 
 def pair_protocol(config: PromptConfig) -> PairProtocol:

@@ -141,19 +141,14 @@ class _CritiquePrompt(PromptConfig):
     plain: bool = setting(False, "shown as plain text, as the released weights read it; false: as a user's message")
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class CritiquePointPrompt(_CritiquePrompt):
     """``prompt=critiquellm_point``: a critique of one answer with scores from 1 to 10, as CritiqueLLM's."""
 
     name: Literal["critiquellm_point"] = setting("critiquellm_point", "protocol")
 
-    @property
-    def protocol(self) -> CritiquePoint:
-        """How it asks and reads."""
-        return CritiquePoint(self)
 
-
+@PROMPTS.protocol(CritiquePointPrompt)
 @dataclass(frozen=True, slots=True)
 class CritiquePoint:
     """A critique of one answer, with scores from 1 to 10."""
@@ -215,19 +210,14 @@ class CritiquePoint:
         return ScoreReading(score, None) if SCALE[0] <= score <= SCALE[1] else ScoreReading(None, "out of range")
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class CritiquePairPrompt(_CritiquePrompt):
     """``prompt=critiquellm``: a comparison of two answers that ends in the better one, as CritiqueLLM's."""
 
     name: Literal["critiquellm"] = setting("critiquellm", "protocol")
 
-    @property
-    def protocol(self) -> CritiquePair:
-        """How it asks and reads."""
-        return CritiquePair(self)
 
-
+@PROMPTS.protocol(CritiquePairPrompt)
 @dataclass(frozen=True, slots=True)
 class CritiquePair:
     """A comparison of two answers, which ends in the better one or in neither."""

@@ -77,7 +77,6 @@ EXECUTION = {
 EXECUTION_PLAN = "\n[The Start of Evaluation Plan]\n{plan}\n[The End of Evaluation Plan]"
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class EvalPlannerPrompt(PromptConfig):
     """``prompt=evalplanner``: plan, execute, decide."""
@@ -95,12 +94,8 @@ class EvalPlannerPrompt(PromptConfig):
         VERDICT,
     )
 
-    @property
-    def protocol(self) -> EvalPlanner:
-        """How it asks and reads."""
-        return EvalPlanner(self)
 
-
+@PROMPTS.protocol(EvalPlannerPrompt)
 @dataclass(frozen=True, slots=True)
 class EvalPlanner:
     """Prompts and parser. Text is put into slots by concatenation: braces in it mean nothing."""

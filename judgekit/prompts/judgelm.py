@@ -155,7 +155,6 @@ class _Wording(PromptConfig):
 SLOTS = ("number", "assistants", "low", "high", "turns", "reference")
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class JudgeLMPrompt(_Wording):
     """``prompt=judgelm``: the scores of two or more answers on one line, then the reasons."""
@@ -168,20 +167,16 @@ class JudgeLMPrompt(_Wording):
         (), "score lines that constrained decoding chooses among: for the first answer, for the second, tie (optional)"
     )
 
-    @property
-    def protocol(self) -> JudgeLM:
-        """How it asks and reads."""
-        return JudgeLM(self)
-
     def problems(self) -> list[Problem]:
         """Also score lines that do not say what they are to say."""
-        said = [self.protocol.read(line, False).verdict for line in self.score_lines]
+        said = [JudgeLM(self).read(line, False).verdict for line in self.score_lines]
         if said in ([], ["A", "B"], ["A", "B", "tie"]):
             return super().problems()
         message = f"{list(self.score_lines)} are no scores for the first answer, for the second and perhaps a tie"
         return [*super().problems(), Problem("score_lines", message, "For example [9 4, 4 9]")]
 
 
+@PROMPTS.protocol(JudgeLMPrompt)
 @dataclass(frozen=True, slots=True)
 class JudgeLM:
     """Two answers, or several, in one reply."""
@@ -250,7 +245,6 @@ class JudgeLM:
         return read_scores(text, count, config.low, config.high, rule=config.parser, truncated=truncated)
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class JudgeLMSinglePrompt(_Wording):
     """``prompt=judgelm_single``: one answer scored against a reference, which already has the best score."""
@@ -258,12 +252,8 @@ class JudgeLMSinglePrompt(_Wording):
     name: Literal["judgelm_single"] = setting("judgelm_single", "protocol")
     reference: bool = setting(False, "show the reference as reference answer too, not only in the place of Assistant 1")
 
-    @property
-    def protocol(self) -> JudgeLMSingle:
-        """How it asks and reads."""
-        return JudgeLMSingle(self)
 
-
+@PROMPTS.protocol(JudgeLMSinglePrompt)
 @dataclass(frozen=True, slots=True)
 class JudgeLMSingle:
     """One answer, scored against the reference: the reference is Assistant 1 and already has the best score."""

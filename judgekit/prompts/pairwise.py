@@ -37,7 +37,6 @@ ANSWERS = (
 )
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class PairwisePrompt(PromptConfig):
     """``prompt=pairwise``: compare two responses in the format of MT-Bench (arXiv 2306.05685)."""
@@ -47,12 +46,8 @@ class PairwisePrompt(PromptConfig):
     ties: bool = setting(False, "[[C]] is a verdict too: a tie")
     reference: bool = setting(True, "show the reference answer of pairs that have one")
 
-    @property
-    def protocol(self) -> Pairwise:
-        """How it asks and reads."""
-        return Pairwise(self)
 
-
+@PROMPTS.protocol(PairwisePrompt)
 @dataclass(frozen=True, slots=True)
 class Pairwise:
     """Prompt and parser."""

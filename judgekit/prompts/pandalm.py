@@ -61,7 +61,6 @@ class Parts:
     reference: str
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class PandaLMPrompt(PromptConfig):
     """``prompt=pandalm``: the verdict on the first line, then a reason and a reference (PandaLM, arXiv 2306.05087)."""
@@ -78,12 +77,8 @@ class PandaLMPrompt(PromptConfig):
     task: str | None = setting(None, "first sentence of the judge's prompt in place of ours, as some weights know it")
     task_input: str | None = setting(None, "likewise where the task has an input")
 
-    @property
-    def protocol(self) -> PandaLM:
-        """How it asks and reads."""
-        return PandaLM(self)
 
-
+@PROMPTS.protocol(PandaLMPrompt)
 @dataclass(frozen=True, slots=True)
 class PandaLM:
     """Prompts and parsers."""

@@ -37,7 +37,6 @@ _BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
 _WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class RatingPrompt(PromptConfig):
     """``prompt=rating``: score one response on a scale, in the format of MT-Bench (arXiv 2306.05685)."""
@@ -49,16 +48,12 @@ class RatingPrompt(PromptConfig):
     criterion: str | None = setting(None, "what is scored, where the data does not say; null: overall quality")
     reference: bool = setting(True, "show the reference answer of responses that have one")
 
-    @property
-    def protocol(self) -> Rating:
-        """How it asks and reads."""
-        return Rating(self)
-
     def problems(self) -> list[Problem]:
         """A scale without room."""
         return no_room(self.low, self.high)
 
 
+@PROMPTS.protocol(RatingPrompt)
 @dataclass(frozen=True, slots=True)
 class Rating:
     """Prompt and parser."""

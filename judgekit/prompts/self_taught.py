@@ -46,7 +46,6 @@ _VERDICT = re.compile(r"\[\[([ABC])\]\]")
 _CLOSED = re.compile(r"\[\[[ABC]\]\]\W*\Z")
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class SelfTaughtPrompt(PromptConfig):
     """``prompt=self_taught``: reason about two answers, then ``[[A]]`` or ``[[B]]``."""
@@ -64,12 +63,8 @@ class SelfTaughtPrompt(PromptConfig):
         VERDICT,
     )
 
-    @property
-    def protocol(self) -> SelfTaught:
-        """How it asks and reads."""
-        return SelfTaught(self)
 
-
+@PROMPTS.protocol(SelfTaughtPrompt)
 @dataclass(frozen=True, slots=True)
 class SelfTaught:
     """Prompts and parser."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 class SamplerConfig(Named):
     """What every back end understands.
 
+    :cvar function: MODULE:NAME of what makes the back end, imported when it is needed
     :cvar takes_weights: it samples from weights it is given (``make``); otherwise from a model of its own (``serve``)
     :cvar chunk: rows of a file judged together: back ends that batch on their own wait for the slowest of them
     """
 
+    function: ClassVar[str] = ""
     takes_weights: ClassVar[bool] = True
     chunk: ClassVar[int] = 512
     temperature: float = setting(
@@ -57,7 +60,10 @@ class SamplerConfig(Named):
 
         :raises ModelError: it takes none
         """
-        raise ModelError(f"sampler={self.name} does not take weights. Use sampler=vllm or sampler=hf.")
+        if not self.takes_weights:
+            raise ModelError(f"sampler={self.name} does not take weights. Use sampler=vllm or sampler=hf.")
+        sampler: Sampler = pkgutil.resolve_name(self.function)(weights, model, self)
+        return sampler
 
     def serve(
         self, store: Path, progress: Callable[[str], Progress] | None = None, count_timeouts: bool = False
@@ -68,7 +74,8 @@ class SamplerConfig(Named):
         :param count_timeouts: a request that times out at last is refused, instead of ending the call
         :raises JudgekitError: it cannot be asked so
         """
-        raise ModelError(f"sampler={self.name} has no model of its own.")
+        sampler: TextSampler = pkgutil.resolve_name(self.function)(self, store, progress, count_timeouts)
+        return sampler
 
     def problems(self) -> list[Problem]:
         """A shard that there is not."""

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
 from judgekit.samplers.base import SAMPLERS, SamplerConfig
 from judgekit.schema.fields import setting
-
-if TYPE_CHECKING:
-    from judgekit.sampling.base import Progress
-    from judgekit.sampling.text import TextSampler
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 """In capitals: many keys would be names of variables otherwise."""
@@ -26,6 +20,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 class OpenAIConfig(SamplerConfig):
     """``sampler=openai``: a server that speaks the OpenAI API. The key is read from the environment only."""
 
+    function: ClassVar[str] = "judgekit.sampling.openai:server_sampler"
     takes_weights: ClassVar[bool] = False
     name: Literal["openai"] = setting("openai", "back end")
     base_url: str = setting("http://localhost:8000/v1", "address of the server")
@@ -40,14 +35,6 @@ class OpenAIConfig(SamplerConfig):
     timeout_seconds: float = setting(600.0, "time one request may take", gt=0)
     price_prompt: float = setting(0.0, "price of a million prompt tokens, any currency", ge=0.0)
     price_generated: float = setting(0.0, "price of a million generated tokens", ge=0.0)
-
-    def serve(
-        self, store: Path, progress: Callable[[str], Progress] | None = None, count_timeouts: bool = False
-    ) -> TextSampler:
-        """As of ``SamplerConfig``."""
-        from judgekit.sampling.openai import server_sampler
-
-        return server_sampler(self, store, progress, count_timeouts)
 
     def problems(self) -> list[Problem]:
         """Also settings a server cannot be asked with. No message repeats what may be a key."""

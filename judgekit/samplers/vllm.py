@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 from judgekit.errors import Problem
 from judgekit.samplers.base import SAMPLERS, SamplerConfig
 from judgekit.schema.fields import setting
-
-if TYPE_CHECKING:
-    from judgekit.sampling.vllm import VllmSampler
-    from judgekit.schema.models import ModelConfig
-    from judgekit.weights import Weights
 
 _OWN_OPTIONS = {
     "model", "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "data_parallel_size", "max_num_seqs",
@@ -26,6 +21,7 @@ _OWN_OPTIONS = {
 class VllmConfig(SamplerConfig):
     """``sampler=vllm``: vLLM's offline engine in processes of its own."""
 
+    function: ClassVar[str] = "judgekit.sampling.vllm:VllmSampler"
     name: Literal["vllm"] = setting("vllm", "back end")
     tensor_parallel: int = setting(1, "GPUs one engine splits the model over", ge=1)
     data_parallel: int = setting(1, "engines side by side, each on tensor_parallel GPUs of its own", ge=1)
@@ -42,12 +38,6 @@ class VllmConfig(SamplerConfig):
     def identity(self) -> list[Any]:
         """Engine arguments: quantization, for one, changes what is written."""
         return [self.options] if self.options else []
-
-    def make(self, weights: Weights, model: ModelConfig) -> VllmSampler:
-        """As of ``SamplerConfig``."""
-        from judgekit.sampling.vllm import VllmSampler
-
-        return VllmSampler(weights, model, self)
 
     def problems(self) -> list[Problem]:
         """Also engine arguments that other settings give."""

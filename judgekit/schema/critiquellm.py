@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from judgekit.papers import CRITIQUELLM, Paper
+from judgekit.papers import Paper
 from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.fields import setting
@@ -51,7 +51,11 @@ class CritiqueLLMConfig(RecipeConfig):
     """``recipe=critiquellm`` (CritiqueLLM, arXiv 2311.18702)."""
 
     function: ClassVar[str] = "judgekit.recipes.critiquellm:critiquellm"
-    paper: ClassVar[Paper] = CRITIQUELLM
+    paper: ClassVar[Paper] = Paper(
+        "CritiqueLLM", "2311.18702",
+        "CritiqueLLM: Towards an Informative Critique Generation Model for Evaluation of Large Language Model "
+        "Generation", "Ke, Pei and others",
+    )  # fmt: skip
     name: Literal["critiquellm"] = setting("critiquellm", "recipe")
     augmentation: AugmentationConfig = setting(AugmentationConfig, "optional queries the teacher writes")
     candidates: dict[str, CandidateConfig] = setting(

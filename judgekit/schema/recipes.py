@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from judgekit.papers import JUDGELM, PANDALM, Paper
+from judgekit.papers import Paper
 from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.fields import setting
@@ -20,11 +20,9 @@ class EvalPlannerConfig(RecipeConfig):
 
     function: ClassVar[str] = "judgekit.recipes.evalplanner:evalplanner"
     paper: ClassVar[Paper] = Paper(
-        "EvalPlanner",
-        "2501.18099",
-        "Learning to Plan & Reason for Evaluation with Thinking-LLM-as-a-Judge",
-        "Saha, Swarnadeep and others",
-    )
+        "EvalPlanner", "2501.18099",
+        "Learning to Plan & Reason for Evaluation with Thinking-LLM-as-a-Judge", "Saha, Swarnadeep and others",
+    )  # fmt: skip
     name: Literal["evalplanner"] = setting("evalplanner", "recipe")
     plans: int = setting(5, "|P|: plans per instruction (§3)", ge=1)
     executions: int = setting(4, "|E|: executions per plan and order (§3: 8 per plan, 4 per response order)", ge=1)
@@ -85,11 +83,9 @@ class SelfTaughtConfig(RecipeConfig):
 
     function: ClassVar[str] = "judgekit.recipes.self_taught:self_taught"
     paper: ClassVar[Paper] = Paper(
-        "Self-Taught Evaluators",
-        "2408.02666",
-        "Self-Taught Evaluators",
-        "Wang, Tianlu and others",
-    )
+        "Self-Taught Evaluators", "2408.02666",
+        "Self-Taught Evaluators", "Wang, Tianlu and others",
+    )  # fmt: skip
     name: Literal["self_taught"] = setting("self_taught", "recipe")
     iterations: int = setting(5, "iterations; each trains the seed anew on judgments of the judge before it", ge=1)
     judgments: int = setting(15, "N: judgments sampled per example and order; per order is unstated", ge=1)
@@ -128,7 +124,10 @@ class JudgeLMConfig(RecipeConfig):
     """``recipe=judgelm`` (JudgeLM, arXiv 2310.17631)."""
 
     function: ClassVar[str] = "judgekit.recipes.judgelm:judgelm"
-    paper: ClassVar[Paper] = JUDGELM
+    paper: ClassVar[Paper] = Paper(
+        "JudgeLM", "2310.17631",
+        "JudgeLM: Fine-tuned Large Language Models are Scalable Judges", "Zhu, Lianghui and others",
+    )  # fmt: skip
     name: Literal["judgelm"] = setting("judgelm", "recipe")
     reviews: str | None = setting(
         None, "released training rows (judgelm_train_100k.jsonl) in place of data and teacher; null: ask the teacher",
@@ -161,7 +160,10 @@ class PandaLMConfig(RecipeConfig):
     """``recipe=pandalm`` (PandaLM, arXiv 2306.05087)."""
 
     function: ClassVar[str] = "judgekit.recipes.pandalm:pandalm"
-    paper: ClassVar[Paper] = PANDALM
+    paper: ClassVar[Paper] = Paper(
+        "PandaLM", "2306.05087",
+        "PandaLM: An Automatic Evaluation Benchmark for LLM Instruction Tuning Optimization", "Wang, Yidong and others",
+    )  # fmt: skip
     name: Literal["pandalm"] = setting("pandalm", "recipe")
     candidates: dict[str, CandidateConfig] = setting({}, "models whose responses are compared, by name; null: left out")
     tuning: TuningConfig = setting(TuningConfig, "optional tuning of all candidates alike")

@@ -135,11 +135,9 @@ class SelfRewardingConfig(RewardingConfig):
 
     function: ClassVar[str] = "judgekit.recipes.self_rewarding:self_rewarding"
     paper: ClassVar[Paper] = Paper(
-        "Self-Rewarding Language Models",
-        "2401.10020",
-        "Self-Rewarding Language Models",
-        "Yuan, Weizhe and others",
-    )
+        "Self-Rewarding Language Models", "2401.10020",
+        "Self-Rewarding Language Models", "Yuan, Weizhe and others",
+    )  # fmt: skip
     name: Literal["self_rewarding"] = setting("self_rewarding", "recipe")
     schedule: dict[str, IterationConfig] = setting(
         {"m2": IterationConfig(), "m3": IterationConfig()},
@@ -154,11 +152,9 @@ class MetaRewardingConfig(RewardingConfig):
 
     function: ClassVar[str] = "judgekit.recipes.meta_rewarding:meta_rewarding"
     paper: ClassVar[Paper] = Paper(
-        "Meta-Rewarding Language Models",
-        "2407.19594",
-        "Meta-Rewarding Language Models: Self-Improving Alignment with LLM-as-a-Meta-Judge",
-        "Wu, Tianhao and others",
-    )
+        "Meta-Rewarding Language Models", "2407.19594",
+        "Meta-Rewarding Language Models: Self-Improving Alignment with LLM-as-a-Meta-Judge", "Wu, Tianhao and others",
+    )  # fmt: skip
     name: Literal["meta_rewarding"] = setting("meta_rewarding", "recipe")
     responses: int = setting(7, "K: responses sampled per prompt", ge=2)
     judgments: int = setting(11, "N: judgments sampled per response", ge=1)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
-from judgekit.papers import CRITIQUELLM
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, ScoredResponse
 
 WORST, BEST = 1.0, 5.0
@@ -54,4 +54,4 @@ SCORES = Loader(
     ("id", "category", "question", "reference", "response", "model", "human_score"),
     "pointwise/alignbench_reference_based*.jsonl",
 )
-BENCHMARKS.add("alignbench", Benchmark(LOADER, scored=SCORES, paper=CRITIQUELLM))
+BENCHMARKS.add("alignbench", Benchmark(LOADER, scored=SCORES, paper=Paper("CritiqueLLM", "2311.18702")))

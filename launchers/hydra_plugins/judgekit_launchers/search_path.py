@@ -20,6 +20,6 @@ class PluginGroups(SearchPathPlugin):
             return  # another program, whose configuration judgekit's plugins are no part of
         from judgekit.registry import plugins
 
-        for plugin in plugins():
-            if plugin.conf is not None:
-                search_path.append(f"judgekit-{plugin.name}", f"file://{plugin.conf}")
+        for name, conf in plugins().items():
+            if conf is not None:
+                search_path.append(f"judgekit-{name}", f"file://{conf}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from judgekit.errors import Problem
 from judgekit.samplers.base import SAMPLERS, SamplerConfig
@@ -19,6 +19,7 @@ from judgekit.weights import Weights
 class CannedConfig(SamplerConfig):
     """``sampler=canned``."""
 
+    function: ClassVar[str] = "judgekit_sample.canned:Canned"
     name: Literal["canned"] = setting("canned", "back end")
     replies: tuple[str, ...] = setting(("[[A]]", "[[B]]"), "sample n of a prompt is the n-th of these, from the start")
 
@@ -26,10 +27,6 @@ class CannedConfig(SamplerConfig):
     def identity(self) -> list[Any]:
         """The replies: others are other generations."""
         return [list(self.replies)]
-
-    def make(self, weights: Weights, model: ModelConfig) -> Canned:
-        """As of ``SamplerConfig``."""
-        return Canned(self)
 
     def problems(self) -> list[Problem]:
         """Also nothing to reply."""
@@ -39,7 +36,7 @@ class CannedConfig(SamplerConfig):
 class Canned:
     """The back end."""
 
-    def __init__(self, config: CannedConfig) -> None:
+    def __init__(self, weights: Weights, model: ModelConfig, config: CannedConfig) -> None:
         self.config = config
 
     def plan(self, requests: Sequence[Request]) -> list[Batch]:

@@ -12,7 +12,6 @@ from judgekit.rows import Message, Order, ResponsePair
 from judgekit.schema.fields import setting
 
 
-@PROMPTS.register
 @dataclass(frozen=True)
 class TersePrompt(PromptConfig):
     """``prompt=terse``."""
@@ -22,16 +21,12 @@ class TersePrompt(PromptConfig):
 
     ending: ClassVar[Ending] = Ending("`[[A]]` or `[[B]]`. Anything else is invalid", "", VERDICT)
 
-    @property
-    def protocol(self) -> Terse:
-        """How it asks and reads."""
-        return Terse(self)
-
     def problems(self) -> list[Problem]:
         """A question that asks nothing."""
         return [] if self.question.endswith("?") else [Problem("question", "asks nothing", "End it in a question mark")]
 
 
+@PROMPTS.protocol(TersePrompt)
 @dataclass(frozen=True, slots=True)
 class Terse:
     """Prompt and parser."""
