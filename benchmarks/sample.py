@@ -24,10 +24,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgekit.data.constraints import constraint_instructions, written_responses
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.models import obtain
 from judgekit.prompts.chat import encode_prompt, end_of_turn
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, ResponsePair
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.base import Request, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.engine_process import EngineProcess
@@ -35,8 +38,8 @@ from judgekit.sampling.hf import HfSampler, device_of
 from judgekit.sampling.session import sample_all
 from judgekit.sampling.streams import stream_key
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BenchmarkConfig, HfConfig, ModelConfig, RunConfig, VllmConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 PLANS, EXECUTIONS = 2, 4

@@ -93,7 +93,7 @@ def _seed_model() -> str:
 
     from judgekit.models import obtain
     from judgekit.schema.composition import conf_dir
-    from judgekit.schema.config import ModelConfig
+    from judgekit.schema.models import ModelConfig
 
     settings = yaml.safe_load((conf_dir() / "model" / "smollm2_135m.yaml").read_text(encoding="utf-8"))
     return str(obtain(ModelConfig(**settings)))

@@ -108,10 +108,9 @@ def _packed_tokens(batches: Sequence[Any]) -> int:
 def _rows(job: Job, tokenizer: Any) -> list[Any]:
     """Judge prompts whose answers, and judgments whose plans and executions, are pieced together of real texts."""
     from judgekit.prompts.chat import encode_prompt
-    from judgekit.prompts.evalplanner import EvalPlanner
+    from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
     from judgekit.randomness import draw_uniform
     from judgekit.rows import Demonstration, Preference, ResponsePair
-    from judgekit.schema.prompts import EvalPlannerPrompt
 
     pool, shape, protocol = _texts(job.llmbar), job.shape, EvalPlanner(EvalPlannerPrompt(style=job.shape.style))
 
@@ -140,7 +139,7 @@ def _rows(job: Job, tokenizer: Any) -> list[Any]:
 def _texts(llmbar: str | None) -> list[str]:
     from judgekit.data.sources import starter_instructions
     from judgekit.evaluation.benchmarks import load_benchmark
-    from judgekit.schema.config import BenchmarkConfig
+    from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 
     if llmbar is None:
         return [text for row in starter_instructions() for text in (row.text, str(row.near_miss))]
@@ -172,7 +171,8 @@ def _plain_row(row: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def _judgekit(job: Job) -> dict[str, Any]:
-    from judgekit.schema.config import LossConfig, TrainerConfig
+    from judgekit.losses.dpo import DpoLoss
+    from judgekit.schema.config import TrainerConfig
     from judgekit.training.trainer import train
     from judgekit.weights import Weights
 
@@ -183,7 +183,7 @@ def _judgekit(job: Job) -> dict[str, Any]:
         train(
             "sft" if job.shape.task == "sft" else "dpo", folder / "rows.jsonl",
             Weights(Path(job.base), folder / "adapter"), Path(scratch, "judge"), Path(scratch, "work"),
-            _optim(job), LossConfig(), trainer, SEED, "bench",
+            _optim(job), DpoLoss(), trainer, SEED, "bench",
             lambda step, values: losses.append(values["loss"]), dtype=job.dtype,
         )  # fmt: skip
         return _measured(job, started, losses)

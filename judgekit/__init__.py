@@ -5,21 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from judgekit.api import (
-        Evaluation,
-        Judge,
-        Measure,
-        Response,
-        ResponsePair,
-        ScoredResponse,
-        ScoreRow,
-        VerdictMetrics,
-        VerdictRow,
-        evaluate,
-        read_pairs,
-        read_verdicts,
-        score,
-    )
+    from judgekit.api import Evaluation, Judge, Measure, evaluate
+    from judgekit.data.sources import read_pairs
+    from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
+    from judgekit.rows import Response, ResponsePair, ScoredResponse
+    from judgekit.score_rows import ScoreRow
+    from judgekit.verdict_rows import VerdictRow, read_verdicts
 
 __version__ = "0.1.0"
 

@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
-from judgekit.evaluation.benchmarks import SCORED, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
 from judgekit.judges import OpenJudge, decoding, open_judge
 from judgekit.named_judge import judge_config
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import PROMPTS, PointProtocol, PromptConfig
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import MakeSampler
-from judgekit.schema.config import BenchmarkConfig, HfConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
 from judgekit.score_rows import ScoreRow, mean_scores
 from judgekit.verdict_rows import MergeRule, VerdictRow, read_verdicts
 
@@ -143,9 +144,7 @@ def _config(source: str | Path | JudgeConfig | None) -> JudgeConfig:
 def _prompt(prompt: str | PromptConfig | None) -> PromptConfig | None:
     if not isinstance(prompt, str):
         return prompt
-    if prompt not in PROMPTS:
-        raise ConfigError([Problem("prompt", f"no protocol is named {prompt!r}", f"Valid: {', '.join(PROMPTS)}")])
-    return PROMPTS[prompt]()
+    return PROMPTS.find(prompt, "prompt")()
 
 
 def _unique(ids: Sequence[str]) -> None:
@@ -262,7 +261,7 @@ def _rows(
         problems = [Problem(f"benchmark.{kind}.path", "it is not said where its files lie", "Give path=")]
     if problems:
         raise ConfigError(problems)
-    if judge.scale is not None and kind in SCORED:
+    if judge.scale is not None and BENCHMARKS[kind].scored is not None:
         return kind, load_scored(kind, config) or []
     return kind, load_benchmark(kind, config, ()) or []
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from judgekit.commands.arguments import AGGREGATED, MERGE_RULES, add_compare, add_judge, add_rank, positive
+from judgekit.commands.arguments import MERGE_RULES, Aggregated, add_compare, add_judge, add_rank, positive
 from judgekit.errors import JudgekitError
 
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
@@ -203,7 +203,10 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
     score.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")
     score.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
-    score.add_argument("--benchmark", choices=AGGREGATED, help="add the benchmark's own aggregation")
+    score.add_argument(
+        "--benchmark", choices=Aggregated(), metavar="KIND",
+        help="add the own aggregation of a kind of benchmark: %(choices)s",
+    )  # fmt: skip
     score.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
     score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
     score.set_defaults(command=_score)

@@ -6,7 +6,7 @@ with exit code 2. Anything else that escapes is a bug and keeps its traceback.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -34,6 +34,10 @@ class Problem:
         remedy = f". {self.hint}" if self.hint else ""
         return f"{self.key}{origin}: {self.message}{remedy}"
 
+    def under(self, section: str) -> Problem:
+        """The same of a section with this dotted path."""
+        return replace(self, key=f"{section}.{self.key}")
+
 
 class ConfigError(JudgekitError):
     """One or more mistakes in a configuration, all reported together."""
@@ -60,6 +64,10 @@ class DataError(JudgekitError):
 
 class ModelError(JudgekitError):
     """A model folder, hub id or adapter that cannot be used as asked."""
+
+
+class PluginError(JudgekitError):
+    """A plugin that cannot be imported, or that takes a name which something else has."""
 
 
 class StageError(JudgekitError):

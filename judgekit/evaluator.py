@@ -7,15 +7,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from judgekit.evaluation.benchmarks import SCORED
-from judgekit.evaluation.flat_metrics import Numbers
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
+from judgekit.evaluation.flat_metrics import (
+    Numbers,
+)
 from judgekit.judges import OpenJudge, open_judge, starter_pairs
 from judgekit.prompts.base import PointProtocol
 from judgekit.report.html import build_report
 from judgekit.report.terminal import show_results
 from judgekit.run_folder import judge_folder
 from judgekit.sampling.backends import MakeSampler
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.stages.judging import BenchmarkRows, Repeated, Scores, Verdicts, benchmark_rows
 from judgekit.stages.lab import Maker
@@ -61,7 +62,7 @@ def _measurements(config: EvalConfig, maker: Maker[EvalConfig], judge: OpenJudge
         "drawing": Drawing() if config.samples > 1 else None,
     }  # fmt: skip
     for name, benchmark in config.chosen.items():
-        if isinstance(judge.protocol, PointProtocol) and benchmark.kind in SCORED:
+        if isinstance(judge.protocol, PointProtocol) and BENCHMARKS[benchmark.kind].scored is not None:
             rows = maker.make(benchmark_rows(name, benchmark, scored=True))
             scores = maker.make(Scores(benchmark=name, rows=rows, **asked))
             yield Measurement(judge.name, name, benchmark.kind, rows, scores=scores, scale=judge.protocol.scale)

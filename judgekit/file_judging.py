@@ -27,14 +27,13 @@ from judgekit.evaluation.verdict_tables import (
     write_output,
 )
 from judgekit.judges import OpenJudge, open_judge
-from judgekit.prompts.base import ManyProtocol, PointProtocol
+from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, json_line
+from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
 from judgekit.schema.checks import verdict_tokens
-from judgekit.schema.config import SamplerConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PromptConfig
 from judgekit.store import Workspace
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.verdict_rows import MergeRule, iter_verdicts, verdict_values

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.registry import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
+from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.backends import MakeSampler, text_sampler, used_digest
 from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import ModelConfig, OpenAIConfig, SamplerConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 LONGEST_CONTEXT = 8192
@@ -98,9 +97,9 @@ def open_judge(
     text, digest = _asked(found, sampler, store, progress, make_sampler)
     try:
         yield OpenJudge(
-            name=plain_name(found.name or _served_name(text) or "judge"),
+            name=plain_name(found.name or text.served or "judge"),
             ask=text,
-            protocol=protocol_of(asked),
+            protocol=asked.protocol,
             prompt=asked,
             tokens=judge.tokens or found.tokens or sampler.judge_tokens,
             constrained=(judge.verdict or found.verdict or sampler.verdict) == "constrained",
@@ -116,10 +115,7 @@ def _asked(
 ) -> tuple[TextSampler, str]:  # fmt: skip
     """The model of a judge and the digest its replies are kept under."""
     if found.model is None:
-        assert isinstance(sampler, OpenAIConfig)
-        from judgekit.sampling.openai import server_sampler
-
-        text = server_sampler(sampler, store, progress)
+        text = sampler.serve(store, progress)
         return text, text.cache.weights_digest
     weights = judge_weights(found)
     text = text_sampler(weights, found.model, sampler, store, progress, make_sampler)
@@ -139,12 +135,6 @@ def judge_weights(found: FoundJudge) -> Weights:
     return Weights(check_folder(found.trained))
 
 
-def _served_name(text: TextSampler) -> str | None:
-    from judgekit.sampling.openai import OpenAISampler
-
-    return text.sampler.served().name if isinstance(text.sampler, OpenAISampler) else None
-
-
 def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
     """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
 
@@ -162,9 +152,9 @@ def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
     :raises ConfigError: weights together with a server
     """
     named = judge.path or judge.hub or (judge.model.name if judge.model is not None else None)
-    if isinstance(sampler, OpenAIConfig):
+    if not sampler.takes_weights:
         if named is not None:
-            message = f"sampler=openai asks a server's own model, and {named} was given too"
+            message = f"sampler={sampler.name} asks a server's own model, and {named} was given too"
             raise ConfigError([Problem("judge", message, "Leave one of them out")])
         return FoundJudge(judge.name, None, prompt=judge.prompt)
     found = _named(judge)
@@ -213,21 +203,14 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         held = yaml.safe_load(file.read_text(encoding="utf-8"))
         decoding = held["decoding"]
         trained = folder if any(folder.glob("*.safetensors")) else None
-        base = judge.model or ModelConfig(**known_fields(ModelConfig, held["base_model"]))
-        kind = PROMPTS[held["protocol"]["name"]]
-        prompt = kind(**known_fields(kind, held["protocol"]))
+        base = judge.model or known_fields(ModelConfig, held["base_model"])
+        prompt = PROMPTS.read(held["protocol"])
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
         )
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"
         raise DataError(message, file=file) from error
-
-
-def known_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that this version knows; an older or newer one may have written others."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def _base_of(adapter: Path) -> ModelConfig:

@@ -22,7 +22,7 @@ from urllib.request import getproxies, proxy_bypass
 from filelock import FileLock
 
 from judgekit.errors import ModelError
-from judgekit.schema.config import ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.store import file_digest
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,12 @@ import pytest
 import judgekit
 from judgekit.errors import ConfigError, DataError, ModelError
 from judgekit.evaluation.verdict_metrics import score
+from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.rows import write_rows
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import HfConfig, OpenAIConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PairwisePrompt
 from tests.helpers import ScriptedSampler
 from tests.sampling.scripted_server import ScriptedServer, reply
 from tests.training.tiny import make_model
@@ -125,7 +126,7 @@ def test_mistakes_name_their_remedy(model: Path, tmp_path: Path) -> None:
         judgekit.Judge("nowhere")
     with pytest.raises(ModelError, match="A judge is"):
         judgekit.Judge()
-    with pytest.raises(ConfigError, match="is named 'pairwize'. Valid: .*evalplanner, .*pairwise, .*rating"):
+    with pytest.raises(ConfigError, match="is named 'pairwize'. Did you mean 'pairwise'"):
         judgekit.Judge(model, prompt="pairwize")
     with scripted(model, tmp_path, "x", "pairwise") as judge:
         with pytest.raises(ConfigError, match="Use prompt='rating'"):

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluator import evaluate
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
 from judgekit.rows import ResponsePair, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig
+from judgekit.schema.config import LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
 from judgekit.verdict_rows import read_verdicts
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

@@ -14,10 +14,12 @@ from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.verdict_tables import Summary
 from judgekit.file_judging import Asked, judge_file
+from judgekit.prompts.base import PromptConfig
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import HfConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PairwisePrompt, PromptConfig, RatingPrompt
 from judgekit.verdict_rows import read_verdicts
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

@@ -14,14 +14,18 @@ import yaml
 from judgekit.errors import ConfigError, DataError, JudgekitError, ModelError
 from judgekit.judges import find_judge, open_judge, plain_name
 from judgekit.named_judge import judge_config
-from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.prompts.pairwise import Pairwise
+from judgekit.prompts.autoj import AutoJPrompt
+from judgekit.prompts.base import PromptConfig
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
+from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
+from judgekit.prompts.pandalm import PandaLMPrompt
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.backends import used_digest
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import AutoJPrompt, EvalPlannerPrompt, PairwisePrompt, PandaLMPrompt, PromptConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 from tests.sampling.scripted_server import ScriptedServer
 from tests.training.tiny import make_model

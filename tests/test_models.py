@@ -15,7 +15,7 @@ import pytest
 from judgekit import models
 from judgekit.errors import ModelError
 from judgekit.models import check_folder, find, obtain
-from judgekit.schema.config import ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.store import file_digest
 
 HUB: dict[str, Any] = {"hub_id": "nobody/tiny", "revision": "0" * 40}

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 # Written out, because the modules that define them import numpy.
 MERGE_RULES = ("none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability")
-AGGREGATED = ("rewardbench", "rm_bench")
+
+
+class Aggregated:
+    """Kinds of benchmarks with an aggregation of their own; they are only looked for when one is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names."""
+        from judgekit.evaluation.benchmarks.base import BENCHMARKS
+
+        return (kind for kind, benchmark in BENCHMARKS.items() if benchmark.aggregate is not None)
+
+    def __contains__(self, kind: str) -> bool:
+        """Whether this is one of them."""
+        return kind in list(self)
 
 
 def positive(text: str) -> int:
@@ -64,7 +78,7 @@ def add_judge(commands: argparse._SubParsersAction[argparse.ArgumentParser], des
         "--temperature", type=float, metavar="T", help="of sampling (default: 0, greedy; with several samples 0.8)"
     )
     parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen (gives p_a)")
-    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], help="back end (default: hf)")
+    parser.add_argument("--sampler", metavar="NAME", help="back end: hf (default), vllm, openai or a plugin's")
     parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="also OUT.merged: one verdict a pair")
     parser.add_argument("--chunk", type=positive, help="rows judged together before they are written (default: 64 or "
                         "512, by back end)")  # fmt: skip
@@ -113,7 +127,7 @@ def add_rank(commands: argparse._SubParsersAction[argparse.ArgumentParser], desc
     parser.add_argument("--samples", type=positive, default=1, metavar="K", help="of each judgment (default: 1)")
     parser.add_argument("--temperature", type=float, metavar="T", help="of judgments (default: 0, greedy)")
     parser.add_argument("--verdict", choices=["free", "constrained"], help="read from the text, or chosen")
-    parser.add_argument("--sampler", choices=["hf", "vllm", "openai"], help="back end (default: hf)")
+    parser.add_argument("--sampler", metavar="NAME", help="back end: hf (default), vllm, openai or a plugin's")
     parser.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")
     parser.add_argument("--alpha", type=float, default=0.01, help="penalty on strengths squared (default: 0.01)")
     parser.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")

@@ -17,8 +17,6 @@ from judgekit.schema.overrides import judge_override
 
 DEFAULT_PROMPTS: dict[InputKind, str] = {"pairs": "pairwise", "candidates": "pairwise", "responses": "rating"}
 """How judges are asked that do not say it themselves."""
-CHUNKS = {"hf": 64, "vllm": 512, "openai": 512}
-"""Rows judged together: engines and servers that batch on their own wait for the slowest of them."""
 
 
 def judge(options: argparse.Namespace) -> None:
@@ -37,7 +35,7 @@ def judge(options: argparse.Namespace) -> None:
             temperature=config.sampler.temperature if many else 0.0,
             top_p=config.sampler.top_p if many else 1.0,
             seed=config.seed,
-            chunk=options.chunk or CHUNKS[config.sampler.name],
+            chunk=options.chunk or config.sampler.chunk,
             merge=config.merge,
             skip_bad_rows=options.skip_bad_rows,
             restart=options.restart,

@@ -130,13 +130,13 @@ def _sampled(
     """A model's responses to prompts, also left in the output folder. Finished ones come from the store."""
     from judgekit.judges import find_judge, judge_weights
     from judgekit.named_judge import judge_config
+    from judgekit.samplers.hf import HfConfig
     from judgekit.sampling.backends import text_sampler
     from judgekit.sampling.base import SamplingParams
     from judgekit.sampling.text import TextRequest
-    from judgekit.schema.config import HfConfig, OpenAIConfig
 
     config: EvalConfig = configure(argparse.Namespace(**vars(options) | {"input": options.prompts}))
-    sampler = HfConfig() if isinstance(config.sampler, OpenAIConfig) else config.sampler
+    sampler = config.sampler if config.sampler.takes_weights else HfConfig()
     found = find_judge(judge_config(source), sampler)
     assert found.model is not None
     params = SamplingParams(0.0, 1.0, options.tokens)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from judgekit.errors import DataError
-from judgekit.report import build_report, results_markdown
-from judgekit.report.sweep import build_sweep_report, sweep_markdown
+from judgekit.report.html import build_report
+from judgekit.report.results_table import results_markdown
+from judgekit.report.sweep.page import build_sweep_report, sweep_markdown
 from judgekit.run_folder import RunFolder
 from judgekit.sweep_folder import SWEEP_FILE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.errors import DataError
-from judgekit.evaluation.sections import AGGREGATES
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.voting import vote
 from judgekit.verdict_rows import MergeRule, VerdictRow, iter_verdicts
@@ -28,7 +28,7 @@ def score_files(
     """The object ``judgekit score`` prints: ``overall``, ``subsets``, ``invalid_reasons`` and what is asked for.
 
     :param majority: measure the majority verdict over the samples instead of sample 0
-    :param benchmark: add its own aggregation under ``benchmark`` (``sections.AGGREGATES``)
+    :param benchmark: kind of benchmark whose own aggregation is added under ``benchmark``
     :raises DataError: naming file, line and field
     """
     from judgekit.data.sources import read_pairs
@@ -42,8 +42,9 @@ def score_files(
     try:
         scores = score(pairs, rows, invalid_as=invalid_as, merge=merge, resamples=resamples, seed=seed)
         found = scores.to_json() | {"invalid_reasons": scores.invalid_reasons}
-        if benchmark is not None:
-            found["benchmark"] = AGGREGATES[benchmark](pairs, rows, resamples=resamples, seed=seed)
+        aggregate = None if benchmark is None else BENCHMARKS[benchmark].aggregate
+        if aggregate is not None:
+            found["benchmark"] = aggregate(pairs, rows, resamples=resamples, seed=seed)
     except DataError as error:
         raise _at(error, gold, verdicts) from error
     return found

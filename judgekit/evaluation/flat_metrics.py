@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.evaluation.pointwise import PointwiseMetrics, score_pointwise
 from judgekit.evaluation.repetition import flip_rate
-from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.verdict_metrics import MetricValue, VerdictMetrics, score
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
@@ -93,11 +93,12 @@ def section_numbers(
 ) -> Numbers:
     """A benchmark's own aggregation under ``sections/``, none for benchmarks without one.
 
-    :param kind: loader of the benchmark
+    :param kind: of the benchmark
     """
-    if kind not in AGGREGATES:
+    aggregate = BENCHMARKS[kind].aggregate
+    if aggregate is None:
         return {}
-    return _nested(f"{prefix}/sections", AGGREGATES[kind](pairs, vote(verdicts), resamples=resamples, seed=seed))
+    return _nested(f"{prefix}/sections", aggregate(pairs, vote(verdicts), resamples=resamples, seed=seed))
 
 
 def _nested(prefix: str, values: Mapping[str, Any]) -> Numbers:

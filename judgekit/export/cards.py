@@ -9,19 +9,15 @@ from typing import Any, Literal
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.export.conversations import RowsFile
 from judgekit.export.finished_run import ExportRun
 from judgekit.export.snippets import model_snippets
+from judgekit.papers import Paper
+from judgekit.recipes.register import RECIPES
 from judgekit.report.results_table import heading, results_markdown
 
 Kind = Literal["adapter", "model"]
-
-PAPERS = {
-    "critiquellm": ("CritiqueLLM", "2311.18702"),
-    "evalplanner": ("EvalPlanner", "2501.18099"),
-    "self_taught": ("Self-Taught Evaluators", "2408.02666"),
-}
-"""Title and arXiv number of each recipe's paper."""
 
 _HEADLINE = ("accuracy", "consistent_accuracy")
 
@@ -48,6 +44,7 @@ def judge_card(run: ExportRun, kind: Kind) -> str:
         _licences(run),
         "## Limitations",
         _limitations(run, kind),
+        *_citation(run),
     ]
     return f"---\n{_judge_metadata(run, kind)}\n---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -111,15 +108,25 @@ def _eval_results(run: ExportRun) -> list[EvalResult] | None:
 
 
 def _introduction(run: ExportRun, kind: Kind) -> str:
-    title, number = PAPERS.get(run.config["recipe"]["name"], (run.config["recipe"]["name"], None))
-    paper = f"[{title}](https://arxiv.org/abs/{number})" if number else _text(title)
+    paper = _paper(run)
+    recipe = paper.link if paper is not None else _text(run.config["recipe"]["name"])
     what = "A PEFT adapter" if kind == "adapter" else "Whole weights"
     merged = " with the trained adapter merged in" if kind == "model" and run.is_adapter else ""
     return (
         f"{what} of {_base_name(run)}{merged}: a judge that compares two answers to one instruction, trained with "
-        f"judgekit {run.manifest['versions'].get('judgekit-lab', '')} by the recipe {paper}. This is the judge "
+        f"judgekit {run.manifest['versions'].get('judgekit-lab', '')} by the recipe {recipe}. This is the judge "
         f"`{_last_judge(run)}` of the tables below; `seed` is the base model itself."
     )
+
+
+def _paper(run: ExportRun) -> Paper | None:
+    recipe = RECIPES.get(run.config["recipe"]["name"])
+    return recipe.paper if recipe is not None else None
+
+
+def _citation(run: ExportRun) -> list[str]:
+    paper = _paper(run)
+    return [] if paper is None else ["## Citation", f"```bibtex\n{paper.bibtex}\n```"]
 
 
 def _results(run: ExportRun) -> str:
@@ -127,22 +134,25 @@ def _results(run: ExportRun) -> str:
     tables = results_markdown(run.metrics, judges, benchmarks)
     if not tables:
         return "No benchmark was run."
+    kinds = [str(run.config["benchmark"][name]["kind"]) for name in benchmarks if name in run.config["benchmark"]]
+    links = {paper.link: None for kind in kinds if kind in BENCHMARKS and (paper := BENCHMARKS[kind].paper) is not None}
+    released = f" Benchmarks: {', '.join(links)}." if links else ""
     return (
         f"{tables}\nEvery pair is judged greedily in both orders. *Consistent accuracy*: right in both orders. "
         "*First position*: verdicts for the answer shown first, 50 % without position bias. *Invalid*: replies without "
-        "a verdict, which count as wrong. Intervals are bootstraps over instructions."
+        "a verdict, which count as wrong. Intervals are bootstraps over instructions." + released
     )
 
 
 def _asking(run: ExportRun) -> str:
-    decoding = run.judge["decoding"]
-    protocol = run.judge["protocol"]
+    protocol, ending = run.judge["protocol"], run.prompt.ending
+    wording = f", wording `{protocol['style']}`" if "style" in protocol else ""
+    told = "read by `judgekit judge`" if ending is None else f"{ending.told}: count it, do not guess"
     return (
-        f"Protocol `{protocol['name']}`, wording `{protocol['style']}`. `prompt.json` holds the chat messages with the "
-        "slots `{instruction}`, `{response_a}` and `{response_b}`. Decode greedily, at most "
-        f"{decoding['max_new_tokens']} new tokens. The reply is a plan, its execution and, after the last "
-        "`[Final Verdict]`, `[[A]]` or `[[B]]` for the answer shown as A or B. A reply with neither or both there is "
-        "invalid: count it, do not guess. Ask in both orders and trust a verdict that stays the same."
+        f"Protocol `{protocol['name']}`{wording}. `prompt.json` holds the chat messages with the slots "
+        "`{instruction}`, `{response_a}` and `{response_b}`. Decode greedily, at most "
+        f"{run.judge['decoding']['max_new_tokens']} new tokens. The reply is {told}. Ask in both orders and trust a "
+        "verdict that stays the same."
     )
 
 

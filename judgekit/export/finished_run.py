@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from judgekit.errors import DataError, StageError
-from judgekit.judges import known_fields
+from judgekit.prompts.base import PROMPTS, PromptConfig
+from judgekit.registry import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder
-from judgekit.schema.config import ModelConfig
-from judgekit.schema.prompts import PROMPTS, PromptConfig
+from judgekit.schema.models import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,12 @@ class ExportRun:
     @property
     def model(self) -> ModelConfig:
         """The base model as configured; fields that a newer or older version knows are left out."""
-        return ModelConfig(**known_fields(ModelConfig, self.config["model"]))
+        return known_fields(ModelConfig, self.config["model"])
 
     @property
     def prompt(self) -> PromptConfig:
         """The protocol as configured."""
-        kind = PROMPTS[self.config["prompt"]["name"]]
-        return kind(**known_fields(kind, self.config["prompt"]))
+        return PROMPTS.read(self.config["prompt"])
 
     @property
     def trained_on_hub(self) -> bool:

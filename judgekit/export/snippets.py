@@ -39,8 +39,15 @@ def judge(instruction, response_a, response_b):
     inputs = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     output = model.generate(**inputs, do_sample=False, max_new_tokens={tokens})
     reply = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    _, decided, end = reply.rpartition("[Final Verdict]")
-    verdicts = set(re.findall(r"\\[\\[([AB])\\]\\]", end)) if decided else set()
+{read}"""
+
+_READ = """\
+    _, decided, end = reply.rpartition({after!r})
+    verdicts = set(re.findall(r"{pattern}", end)) if decided else set()
+    return reply, verdicts.pop() if len(verdicts) == 1 else None
+"""
+_READ_ANYWHERE = """\
+    verdicts = set(re.findall(r"{pattern}", reply))
     return reply, verdicts.pop() if len(verdicts) == 1 else None
 """
 
@@ -64,6 +71,10 @@ llm.chat(asked, sampling_params)
 def model_snippets(run: ExportRun, kind: Literal["adapter", "model"]) -> list[str]:
     """Blocks of code for ``peft`` or ``transformers``, and for vLLM."""
     imports, load = _LOAD[kind]
-    ask = _ASK.format(imports=imports, load=load, tokens=run.judge["decoding"]["max_new_tokens"])
+    ending = run.prompt.ending
+    read = "    return reply\n"
+    if ending is not None:
+        read = (_READ if ending.after else _READ_ANYWHERE).format(after=ending.after, pattern=ending.pattern)
+    ask = _ASK.format(imports=imports, load=load, tokens=run.judge["decoding"]["max_new_tokens"], read=read)
     vllm = _VLLM[kind].format(rank=run.config["trainer"]["lora_rank"])
     return [f"```python\n{ask}```", f"With vLLM:\n\n```python\n{vllm}```"]

@@ -11,7 +11,7 @@ import yaml
 
 from judgekit.export.finished_run import ExportRun
 from judgekit.models import obtain
-from judgekit.prompts import pair_protocol
+from judgekit.prompts.base import pair_protocol
 from judgekit.rows import ResponsePair
 from judgekit.run_folder import JUDGE_FILE
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.prompts.base import ScoreReading, fill
+from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill
 from judgekit.rows import Message, Response
-from judgekit.schema.prompts import AdditivePrompt
+from judgekit.schema.fields import setting
 
 RUBRIC = (
     "Award points one by one; each is added to those before it:\n"
@@ -46,6 +46,15 @@ _SCORE = re.compile(
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
+@dataclass(frozen=True)
+class AdditivePrompt(PromptConfig):
+    """``prompt=additive``: five cumulative points, the judge of Self-Rewarding and Meta-Rewarding."""
+
+    name: Literal["additive"] = setting("additive", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+
+
+@PROMPTS.protocol(AdditivePrompt)
 @dataclass(frozen=True, slots=True)
 class Additive:
     """Prompt and parser."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
 from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, ResponsePair, Verdict
-from judgekit.schema.prompts import AutoJPrompt
+from judgekit.schema.fields import setting
 
 TEMPLATE = (
     "Two responses to a user's query are given. Find out which one is better, or whether they are equally good.\n\n"
@@ -28,6 +28,17 @@ DECISION = "final decision is "
 _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
+@dataclass(frozen=True)
+class AutoJPrompt(PromptConfig):
+    """``prompt=autoj``: a comparison that ends in a final decision (Auto-J, arXiv 2310.05470); plain text."""
+
+    name: Literal["autoj"] = setting("autoj", "protocol")
+    template: str | None = setting(
+        None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
+    )
+
+
+@PROMPTS.protocol(AutoJPrompt)
 @dataclass(frozen=True, slots=True)
 class AutoJ:
     """Prompt and parser."""

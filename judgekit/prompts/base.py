@@ -1,14 +1,18 @@
-"""What every protocol for response pairs offers: a way to ask, and a way to read the reply."""
+"""What every protocol offers: a way to ask, and a way to read the reply; and the register of what configures them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from judgekit.errors import ConfigError, Problem
+from judgekit.registry import Named, Sections
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 
+VERDICT = r"\[\[([AB])\]\]"
+"""Regular expression of the verdict many protocols end in."""
 SWAPPED: dict[Verdict, Verdict] = {"A": "B", "B": "A", "tie": "tie"}
 
 
@@ -165,6 +169,71 @@ class WorkedPointProtocol(PointProtocol, Protocol):
     def stitch_score(self, plan: str, execution: str, score: float) -> str:
         """A whole reply from its parts (see ``judgekit.data.worked_judgments``)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the verdict of a reply is read without judgekit, for cards of judges.
+
+    :param told: what a reply is and where its verdict stands, in words
+    :param after: the verdict follows the last of these; empty: it stands anywhere
+    :param pattern: regular expression whose group is the verdict, A or B; none or both are no verdict
+    """
+
+    told: str
+    after: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class PromptConfig(Named):
+    """``prompt``: how judges are asked, and how their replies are read. Each protocol's file has its own.
+
+    :cvar ending: how its verdicts are read without judgekit, where that can be said in a line
+    """
+
+    ending: ClassVar[Ending | None] = None
+    speaks: ClassVar[Callable[[Any], PairProtocol | PointProtocol]]
+
+    @property
+    def protocol(self) -> PairProtocol | PointProtocol:
+        """How it asks and reads."""
+        return type(self).speaks(self)
+
+
+class _Prompts(Sections[PromptConfig]):
+    def protocol(self, config: type[PromptConfig]) -> Callable[[type[P]], type[P]]:
+        """Decorator of a protocol, which is made of the configuration: registers that."""
+
+        def register(protocol: type[P]) -> type[P]:
+            config.speaks = protocol
+            self.register(config)
+            return protocol
+
+        return register
+
+
+P = TypeVar("P", bound="PairProtocol | PointProtocol")
+PROMPTS = _Prompts("prompt", "judgekit.prompts", PromptConfig)
+
+
+def pair_protocol(config: PromptConfig) -> PairProtocol:
+    """The protocol a configuration names, for callers that compare two responses.
+
+    :raises ConfigError: when it scores single responses
+    """
+    protocol = config.protocol
+    if isinstance(protocol, PairProtocol):
+        return protocol
+    message = f"the protocol '{config.name}' scores single responses, and two are to be compared"
+    raise ConfigError([Problem("prompt.name", message, "Use prompt=pairwise")])
+
+
+def no_room(low: float, high: float) -> list[Problem]:
+    """The mistake of a scale whose worst score is not below its best."""
+    if low < high:
+        return []
+    return [Problem("high", f"a scale from {low:g} to {high:g} has no room", "Give a best score above prompt.low")]
 
 
 def name_response(position: Verdict | None, order: Order) -> Verdict | None:

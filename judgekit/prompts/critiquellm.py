@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from judgekit.prompts.base import Reading, ScoreReading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
+from judgekit.schema.fields import setting
 
 SCALE = (1.0, 10.0)
 
@@ -124,6 +125,30 @@ def _message(text: str, plain: bool) -> tuple[Message, ...]:
     return ({"role": PLAIN if plain else "user", "content": text},)
 
 
+@dataclass(frozen=True)
+class _CritiquePrompt(PromptConfig):
+    """What both protocols have."""
+
+    style: Literal["zh", "en", "brief"] = setting(
+        "en",
+        "wording and labels. zh: Chinese, the released weights' own; en: English; brief: English in few words and an "
+        "overall score without dimensions, for small models",
+    )
+    answer_type: Literal["factual", "reasoning", "writing", "advice"] = setting(
+        "factual", "what answers to task types the protocol does not know are judged as"
+    )
+    reference: bool = setting(True, "show the reference answer of rows that have one")
+    plain: bool = setting(False, "shown as plain text, as the released weights read it; false: as a user's message")
+
+
+@dataclass(frozen=True)
+class CritiquePointPrompt(_CritiquePrompt):
+    """``prompt=critiquellm_point``: a critique of one answer with scores from 1 to 10, as CritiqueLLM's."""
+
+    name: Literal["critiquellm_point"] = setting("critiquellm_point", "protocol")
+
+
+@PROMPTS.protocol(CritiquePointPrompt)
 @dataclass(frozen=True, slots=True)
 class CritiquePoint:
     """A critique of one answer, with scores from 1 to 10."""
@@ -185,6 +210,14 @@ class CritiquePoint:
         return ScoreReading(score, None) if SCALE[0] <= score <= SCALE[1] else ScoreReading(None, "out of range")
 
 
+@dataclass(frozen=True)
+class CritiquePairPrompt(_CritiquePrompt):
+    """``prompt=critiquellm``: a comparison of two answers that ends in the better one, as CritiqueLLM's."""
+
+    name: Literal["critiquellm"] = setting("critiquellm", "protocol")
+
+
+@PROMPTS.protocol(CritiquePairPrompt)
 @dataclass(frozen=True, slots=True)
 class CritiquePair:
     """A comparison of two answers, which ends in the better one or in neither."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, VERDICT, Ending, PromptConfig, Reading, fill, shown
 from judgekit.rows import Message, Order, ResponsePair
-from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.fields import setting
 
 PLAN_START = "[Start of Evaluation Plan]"
 PLAN_END = "[End of Evaluation Plan]"
@@ -77,6 +77,25 @@ EXECUTION = {
 EXECUTION_PLAN = "\n[The Start of Evaluation Plan]\n{plan}\n[The End of Evaluation Plan]"
 
 
+@dataclass(frozen=True)
+class EvalPlannerPrompt(PromptConfig):
+    """``prompt=evalplanner``: plan, execute, decide."""
+
+    name: Literal["evalplanner"] = setting("evalplanner", "protocol")
+    style: Literal["full", "brief"] = setting("full", "wording; slots, tags and output format are the same")
+    plan_style: Literal["unconstrained", "criteria", "questions"] = setting(
+        "unconstrained", "what the plan prompt asks for (EvalPlanner §5, plan types)"
+    )
+
+    ending: ClassVar[Ending] = Ending(
+        f"a plan, its execution and, after the last `{FINAL_VERDICT}`, `[[A]]` or `[[B]]` for the answer shown as A or "
+        "B. A reply with neither or both there is invalid",
+        FINAL_VERDICT,
+        VERDICT,
+    )
+
+
+@PROMPTS.protocol(EvalPlannerPrompt)
 @dataclass(frozen=True, slots=True)
 class EvalPlanner:
     """Prompts and parser. Text is put into slots by concatenation: braces in it mean nothing."""
@@ -128,7 +147,7 @@ class EvalPlanner:
         :param truncated: the reply hit its token limit
         """
         section = text.rpartition(FINAL_VERDICT)[2] if FINAL_VERDICT in text else text.rpartition(EXECUTION_END)[2]
-        found = set(re.findall(r"\[\[([AB])\]\]", section))
+        found = set(re.findall(VERDICT, section))
         if truncated and FINAL_VERDICT not in text and EXECUTION_END not in text:
             # Cut off while still reasoning: whatever it names so far is not its decision.
             return Reading(None, "truncated")

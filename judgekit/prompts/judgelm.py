@@ -12,13 +12,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.errors import DataError
-from judgekit.prompts.base import Reading, ScoreReading, ScoresReading, fill, shown
+from judgekit.errors import DataError, Problem
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, ScoresReading, fill, no_room, shown
 from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
-from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt
+from judgekit.schema.fields import setting
 
 OPENING = {
     "full": "You are a careful assistant who checks how good the answers of AI assistants are.",
@@ -127,6 +127,56 @@ def judge_text(
     return text + fill(REQUESTED, request=request)
 
 
+@dataclass(frozen=True)
+class _Wording(PromptConfig):
+    """What both protocols have."""
+
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    fast: bool = setting(False, "end the reply after the score line")
+    multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
+    parser: Literal["any", "release"] = setting(
+        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+    )
+    plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
+    opening: str | None = setting(None, "first sentence of the prompt; null: ours")
+    request: str | None = setting(
+        None, "what is asked for, with the slots {number} {assistants} {low} {high} {turns} {reference}; null: ours"
+    )
+
+    def problems(self) -> list[Problem]:
+        """Slots that stand for nothing, and a scale without room."""
+        unknown = sorted(set(re.findall(r"\{(\w+)\}", self.request or "")) - set(SLOTS))
+        found = [Problem("request", f"{{{name}}} stands for nothing", f"Slots: {', '.join(SLOTS)}") for name in unknown]
+        return found + no_room(self.low, self.high)
+
+
+SLOTS = ("number", "assistants", "low", "high", "turns", "reference")
+
+
+@dataclass(frozen=True)
+class JudgeLMPrompt(_Wording):
+    """``prompt=judgelm``: the scores of two or more answers on one line, then the reasons."""
+
+    name: Literal["judgelm"] = setting("judgelm", "protocol")
+    margin: float = setting(0.0, "T: scores that differ by no more than this are a tie", ge=0.0)
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+    at_once: bool = setting(False, "score several responses to one instruction in one reply instead of pair by pair")
+    score_lines: tuple[str, ...] = setting(
+        (), "score lines that constrained decoding chooses among: for the first answer, for the second, tie (optional)"
+    )
+
+    def problems(self) -> list[Problem]:
+        """Also score lines that do not say what they are to say."""
+        said = [JudgeLM(self).read(line, False).verdict for line in self.score_lines]
+        if said in ([], ["A", "B"], ["A", "B", "tie"]):
+            return super().problems()
+        message = f"{list(self.score_lines)} are no scores for the first answer, for the second and perhaps a tie"
+        return [*super().problems(), Problem("score_lines", message, "For example [9 4, 4 9]")]
+
+
+@PROMPTS.protocol(JudgeLMPrompt)
 @dataclass(frozen=True, slots=True)
 class JudgeLM:
     """Two answers, or several, in one reply."""
@@ -195,6 +245,15 @@ class JudgeLM:
         return read_scores(text, count, config.low, config.high, rule=config.parser, truncated=truncated)
 
 
+@dataclass(frozen=True)
+class JudgeLMSinglePrompt(_Wording):
+    """``prompt=judgelm_single``: one answer scored against a reference, which already has the best score."""
+
+    name: Literal["judgelm_single"] = setting("judgelm_single", "protocol")
+    reference: bool = setting(False, "show the reference as reference answer too, not only in the place of Assistant 1")
+
+
+@PROMPTS.protocol(JudgeLMSinglePrompt)
 @dataclass(frozen=True, slots=True)
 class JudgeLMSingle:
     """One answer, scored against the reference: the reference is Assistant 1 and already has the best score."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from judgekit.prompts.additive import RUBRIC
 from judgekit.prompts.base import Reading, fill, shown
 from judgekit.rows import Message, Order, ResponsePair
-from judgekit.schema.prompts import MetaJudgePrompt
+from judgekit.schema.fields import setting
 
 TASK = {
     "full": (
@@ -39,6 +39,13 @@ _ALONE = re.compile(r"\W*([AB])\W*", re.IGNORECASE)
 def judged(instruction: str, response: str) -> str:
     """Question and response as the meta-judge is shown them."""
     return fill(JUDGED, instruction=instruction, response=response)
+
+
+@dataclass(frozen=True)
+class MetaJudgePrompt:
+    """How the meta-judge of Meta-Rewarding is asked: which of two judgments of a response is better."""
+
+    style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
 from judgekit.rows import Message, Order, ResponsePair, Verdict
-from judgekit.schema.prompts import PairwisePrompt
+from judgekit.schema.fields import setting
 
 POSITIONS: dict[str, Verdict] = {"A": "A", "B": "B", "C": "tie"}
 
@@ -36,6 +37,17 @@ ANSWERS = (
 )
 
 
+@dataclass(frozen=True)
+class PairwisePrompt(PromptConfig):
+    """``prompt=pairwise``: compare two responses in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["pairwise"] = setting("pairwise", "protocol")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the verdict alone")
+    ties: bool = setting(False, "[[C]] is a verdict too: a tie")
+    reference: bool = setting(True, "show the reference answer of pairs that have one")
+
+
+@PROMPTS.protocol(PairwisePrompt)
 @dataclass(frozen=True, slots=True)
 class Pairwise:
     """Prompt and parser."""

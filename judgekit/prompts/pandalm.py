@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
 from judgekit.prompts.chat import PLAIN
 from judgekit.rows import Message, Order, ResponsePair, Verdict
-from judgekit.schema.prompts import PandaLMPrompt
+from judgekit.schema.fields import setting
 
 LABELS: dict[Verdict, str] = {"A": "1", "B": "2", "tie": "Tie"}
 """How the verdict is written, by the position it names."""
@@ -61,6 +61,24 @@ class Parts:
     reference: str
 
 
+@dataclass(frozen=True)
+class PandaLMPrompt(PromptConfig):
+    """``prompt=pandalm``: the verdict on the first line, then a reason and a reference (PandaLM, arXiv 2306.05087)."""
+
+    name: Literal["pandalm"] = setting("pandalm", "protocol")
+    style: Literal["judge", "teacher", "teacher_brief"] = setting(
+        "judge",
+        "judge: the format that is trained; teacher: asks a chat model for the same parts with the verdict last; "
+        "teacher_brief: likewise for small models",
+    )
+    chat: bool = setting(
+        True, "the judge's prompt is a user's message; false: plain text, as the released weights and base models read"
+    )
+    task: str | None = setting(None, "first sentence of the judge's prompt in place of ours, as some weights know it")
+    task_input: str | None = setting(None, "likewise where the task has an input")
+
+
+@PROMPTS.protocol(PandaLMPrompt)
 @dataclass(frozen=True, slots=True)
 class PandaLM:
     """Prompts and parsers."""

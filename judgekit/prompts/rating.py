@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from judgekit.prompts.base import ScoreReading, fill
+from judgekit.errors import Problem
+from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill, no_room
 from judgekit.rows import Message, Response
-from judgekit.schema.prompts import RatingPrompt
+from judgekit.schema.fields import setting
 
 SYSTEM = (
     "You are an impartial judge of the answer that an AI assistant gave to the user's question below. {criterion} "
@@ -35,6 +37,23 @@ _BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
 _WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class RatingPrompt(PromptConfig):
+    """``prompt=rating``: score one response on a scale, in the format of MT-Bench (arXiv 2306.05685)."""
+
+    name: Literal["rating"] = setting("rating", "protocol")
+    low: float = setting(1.0, "worst score")
+    high: float = setting(10.0, "best score")
+    reasoning: bool = setting(True, "the judge explains first; false: it is asked for the score alone")
+    criterion: str | None = setting(None, "what is scored, where the data does not say; null: overall quality")
+    reference: bool = setting(True, "show the reference answer of responses that have one")
+
+    def problems(self) -> list[Problem]:
+        """A scale without room."""
+        return no_room(self.low, self.high)
+
+
+@PROMPTS.protocol(RatingPrompt)
 @dataclass(frozen=True, slots=True)
 class Rating:
     """Prompt and parser."""

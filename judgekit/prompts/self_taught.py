@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, VERDICT, Ending, PromptConfig, Reading, fill, shown
 from judgekit.rows import Message, Order, ResponsePair
-from judgekit.schema.prompts import SelfTaughtPrompt
+from judgekit.schema.fields import setting
 
 VERDICT_TOKENS = ("[[A]]", "[[B]]")
 
@@ -46,6 +46,25 @@ _VERDICT = re.compile(r"\[\[([ABC])\]\]")
 _CLOSED = re.compile(r"\[\[[ABC]\]\]\W*\Z")
 
 
+@dataclass(frozen=True)
+class SelfTaughtPrompt(PromptConfig):
+    """``prompt=self_taught``: reason about two answers, then ``[[A]]`` or ``[[B]]``."""
+
+    name: Literal["self_taught"] = setting("self_taught", "protocol")
+    style: Literal["full", "criteria", "brief"] = setting(
+        "full",
+        "wording; slots and output format are the same. full: explain and decide; criteria: look for errors, name "
+        "criteria, check each, decide, as the released eval_plan prompt; brief: for small models",
+    )
+
+    ending: ClassVar[Ending] = Ending(
+        "reasons and `[[A]]` or `[[B]]` for the answer shown as A or B. A reply with neither or both is invalid",
+        "",
+        VERDICT,
+    )
+
+
+@PROMPTS.protocol(SelfTaughtPrompt)
 @dataclass(frozen=True, slots=True)
 class SelfTaught:
     """Prompts and parser."""

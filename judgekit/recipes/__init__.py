@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from judgekit.costs import PlannedStage
-from judgekit.schema.config import RunConfig
 
 if TYPE_CHECKING:
     from judgekit.sampling.base import Sampler
+    from judgekit.schema.config import RunConfig
     from judgekit.weights import Weights
 
 __all__ = ["PlannedStage", "plan", "run_recipe"]
@@ -18,11 +18,10 @@ __all__ = ["PlannedStage", "plan", "run_recipe"]
 
 def plan(config: RunConfig) -> list[PlannedStage]:
     """The stages a run would go through, with upper bounds of what they sample and whether the store holds them."""
-    from judgekit.recipes.run import recipe_of
     from judgekit.stages.lab import Lab
 
     lab = Lab(config, record=None)
-    recipe_of(config.recipe.name)(lab)
+    config.recipe.run(lab)
     return lab.planned
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.recipes.run import RECIPES, recipe_of
+from judgekit.recipes.register import RECIPES
 from judgekit.schema.composition import Composer, Job
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
@@ -20,7 +20,7 @@ OVERLAYS = ("experiment", "ablation", "hydra")
 def fields_read(config: RunConfig) -> set[str]:
     """Dotted keys of the fields and sections that a run looks at."""
     lab = Lab(config, None)
-    recipe_of(config.recipe.name)(lab)
+    config.recipe.run(lab)
     return lab.seen
 
 

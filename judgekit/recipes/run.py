@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -23,30 +22,13 @@ from judgekit.stages.measuring import Outcome, Scoring, report_measurements
 from judgekit.stages.models import Judge
 from judgekit.stages.training import read_series
 from judgekit.store import write_json_atomic
-from judgekit.tracking import Number
+from judgekit.tracking.base import Number
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.tracking.recording import recorded
 from judgekit.weights import Weights
 
 RESAMPLES = 200
 """Of correlations with rankings, each of which takes milliseconds: a thousand would take longer than the scoring."""
-
-RECIPES = {
-    "critiquellm": "judgekit.recipes.critiquellm.recipe:critiquellm",
-    "evalplanner": "judgekit.recipes.evalplanner.recipe:evalplanner",
-    "judgelm": "judgekit.recipes.judgelm.recipe:judgelm",
-    "pandalm": "judgekit.recipes.pandalm.recipe:pandalm",
-    "self_taught": "judgekit.recipes.self_taught.recipe:self_taught",
-    "self_rewarding": "judgekit.recipes.self_rewarding.recipe:self_rewarding",
-    "meta_rewarding": "judgekit.recipes.meta_rewarding.recipe:meta_rewarding",
-}
-
-
-def recipe_of(name: str) -> Callable[[Lab], Outcome]:
-    """The function of a recipe."""
-    module, _, function = RECIPES[name].partition(":")
-    found: Callable[[Lab], Outcome] = getattr(importlib.import_module(module), function)
-    return found
 
 
 def execute(
@@ -56,7 +38,7 @@ def execute(
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         lab = Lab(config, record, make_sampler, progress)
         try:
-            outcome = recipe_of(config.recipe.name)(lab)
+            outcome = config.recipe.run(lab)
         finally:
             lab.release()  # a failed job of a sweep leaves no engine to the next
         record.manifest |= {

@@ -6,40 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from judgekit.errors import ModelError
 from judgekit.randomness import digest
-from judgekit.sampling.base import Progress, Sampler
+from judgekit.samplers.base import SamplerConfig
+from judgekit.sampling.base import Inheriting, Progress, Sampler
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import HfConfig, ModelConfig, SamplerConfig, VllmConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 MakeSampler = Callable[[Weights], Sampler]
 """Builds the back end for some weights."""
 
 
-def make_sampler(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> Sampler:
-    """The configured back end.
-
-    :raises ModelError: the back end asks a server and takes no weights
-    """
-    if isinstance(sampler, VllmConfig):
-        from judgekit.sampling.vllm import VllmSampler
-
-        return VllmSampler(weights, model, sampler)
-    if isinstance(sampler, HfConfig):
-        from judgekit.sampling.hf import HfSampler
-
-        return HfSampler(weights, model, sampler)
-    raise ModelError(f"sampler={sampler.name} does not take weights. Use sampler=vllm or sampler=hf.")
-
-
 def hand_over(old: TextSampler, new: TextSampler) -> None:
-    """Close ``old``; engines that both can use go on to ``new``."""
-    from judgekit.sampling.vllm import VllmSampler
-
+    """Close ``old``; what both can use, such as engines that run, goes on to ``new``."""
     try:
-        if isinstance(old.sampler, VllmSampler) and isinstance(new.sampler, VllmSampler):
+        if isinstance(new.sampler, Inheriting):
             new.sampler.take_over(old.sampler)
     finally:
         old.close()
@@ -47,10 +29,7 @@ def hand_over(old: TextSampler, new: TextSampler) -> None:
 
 def used_digest(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> str:
     """Weights as used: the same files in another precision, or under another back end, write other texts."""
-    parts: list[Any] = [weights.digest, model.dtype, sampler.name]
-    if isinstance(sampler, VllmConfig) and sampler.options:
-        parts.append(sampler.options)  # quantization, for one, changes what is written
-    return digest(parts, 32)
+    return digest([weights.digest, model.dtype, sampler.name, *sampler.identity], 32)
 
 
 def describe(weights: Weights, model: ModelConfig, sampler: SamplerConfig, store: Path) -> str:
@@ -76,7 +55,7 @@ def text_sampler(
     :param store: root of the store that keeps the generations
     :param make: builds the back end; None: the configured one
     """
-    back_end = make(weights) if make is not None else make_sampler(weights, model, sampler)
+    back_end = make(weights) if make is not None else sampler.make(weights, model)
     cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
     return TextSampler(
         load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from judgekit.rows import Message
 
@@ -138,6 +138,15 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Give memory and processes back; the next batch starts anew."""
+        ...
+
+
+@runtime_checkable
+class Inheriting(Protocol):
+    """A back end that can go on with what another one holds."""
+
+    def take_over(self, other: Sampler) -> None:
+        """Take from ``other`` what is of use, if anything is."""
         ...
 
 

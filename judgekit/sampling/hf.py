@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from judgekit.errors import ModelError
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding
 from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
 from judgekit.sampling.choices import Choices
 from judgekit.sampling.streams import uniforms
-from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 COMPACT_SHARE = 0.75

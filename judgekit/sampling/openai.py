@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from judgekit.errors import ConfigError, Problem, StageError
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import (
     Batch,
     Finish,
@@ -33,10 +34,8 @@ from judgekit.sampling.base import (
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
 from judgekit.sampling.server import GO_ON, Rejected, Served, Server, TimedOut
-from judgekit.sampling.server_settings import server_problems
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.text import TOO_LONG, TextSampler
-from judgekit.schema.config import OpenAIConfig
 
 T = TypeVar("T")
 
@@ -64,9 +63,9 @@ def server_sampler(
     :raises ModelError: the server does not offer the model
     :raises StageError: the server does not answer
     """
-    problems = server_problems(config)
+    problems = config.problems()
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([problem.under("sampler") for problem in problems])
     sampler = OpenAISampler(config, count_timeouts)
     try:
         served = sampler.served()
@@ -76,7 +75,7 @@ def server_sampler(
         raise
     charged = config.price_prompt or config.price_generated
     prices = Prices(config.price_prompt, config.price_generated) if charged else None
-    return TextSampler(None, sampler, cache, served.context or 0, progress, prices=prices)
+    return TextSampler(None, sampler, cache, served.context or 0, progress, prices=prices, served=served.name)
 
 
 class OpenAISampler:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from judgekit.errors import ConfigError, MissingExtraError, ModelError, Problem, StageError
 from judgekit.randomness import digest, draw_uniform
-from judgekit.schema.config import OpenAIConfig
+from judgekit.samplers.openai import OpenAIConfig
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from judgekit.errors import Problem
-from judgekit.schema.config import OpenAIConfig
+from judgekit.samplers.openai import OpenAIConfig
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 """In capitals: many keys would be names of variables otherwise."""

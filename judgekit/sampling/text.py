@@ -50,6 +50,7 @@ class TextSampler:
     :param max_length: context of the model, tokens
     :param shard: draw only this part of every call
     :param prices: what the model's owner charges
+    :param served: what a server calls the model
     """
 
     tokenizer: ChatTokenizer | None
@@ -59,6 +60,7 @@ class TextSampler:
     progress: Callable[[str], Progress] | None = None
     shard: Shard | None = None
     prices: Prices | None = None
+    served: str | None = None
 
     def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str = "sampling") -> Replies:
         """Sample all requests; refused ones are counted as dropped in the workspace.

@@ -15,13 +15,14 @@ from typing import Any
 
 from judgekit.errors import ModelError, StageError
 from judgekit.prompts.chat import end_of_turn
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling import vllm_limits
-from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
+from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request, Sampler
 from judgekit.sampling.choices import Choices, Start
 from judgekit.sampling.engine_process import EngineDied, EngineProcess, wait_for_any
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.vllm_environment import environment, on_cpu
-from judgekit.schema.config import ModelConfig, VllmConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -89,11 +90,13 @@ class VllmSampler:
         for engine in engines:
             engine.close()
 
-    def take_over(self, other: VllmSampler) -> None:
+    def take_over(self, other: Sampler) -> None:
         """Go on with the engines of another sampler, if they are what this one would start.
 
         An adapter comes with each request, so that the next checkpoint of a training costs no new start.
         """
+        if not isinstance(other, VllmSampler):
+            return
         alive = bool(other._engines) and all(engine.process.poll() is None for engine in other._engines)
         if alive and not self._engines and other._started_with == self._launches():
             self._load()

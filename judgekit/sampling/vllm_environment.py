@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from judgekit.errors import MissingExtraError
-from judgekit.schema.config import VllmConfig
+from judgekit.samplers.vllm import VllmConfig
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from judgekit.errors import ModelError
-from judgekit.schema.config import ModelConfig, VllmConfig
+from judgekit.samplers.vllm import VllmConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 
 GIB = 2**30

@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from judgekit.errors import Problem
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol
-from judgekit.sampling.server_settings import server_problems
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
+from judgekit.prompts.base import PairProtocol, PromptConfig
 
 # These register their checks.
 from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
-from judgekit.schema.config import POINTWISE, HfConfig, OpenAIConfig, RunConfig, SourceConfig, VllmConfig
-from judgekit.schema.prompts import PromptConfig
+from judgekit.schema.config import RunConfig, SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _FILE_KINDS = ("jsonl", "parquet", "gsm8k", "math", "oasst")
 _PAIRINGS: dict[str, tuple[str, ...]] = {
     "starter": ("near_miss", "noisy_instruction", "none"),
@@ -64,6 +60,12 @@ def _run_name(config: AnyConfig) -> list[Problem]:
         return []
     message = f"{config.name!r} cannot name a folder"
     return [Problem("name", message, "Use letters, digits, '.', '_' and '-', and start with a letter or digit")]
+
+
+@shared("prompt")
+def _prompt(config: AnyConfig) -> list[Problem]:
+    prompt: PromptConfig | None = config.prompt
+    return [] if prompt is None else [problem.under("prompt") for problem in prompt.problems()]
 
 
 @reads("model.path", "model.hub_id", "model.revision", "model.wheel")
@@ -112,7 +114,7 @@ def _verdict_tokens(config: RunConfig) -> list[Problem]:
 
 def verdict_tokens(prompt: PromptConfig) -> tuple[str, ...]:
     """The verdicts of a protocol that ends in verdicts, none otherwise."""
-    protocol = protocol_of(prompt)
+    protocol = prompt.protocol
     return protocol.verdict_tokens if isinstance(protocol, PairProtocol) else ()
 
 
@@ -178,72 +180,34 @@ def _lengths(config: RunConfig) -> list[Problem]:
 _REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
 
 
-@shared("sampler.device")
-def _device(config: AnyConfig) -> list[Problem]:
-    if not isinstance(config.sampler, HfConfig) or _DEVICE.fullmatch(config.sampler.device):
-        return []
-    return [
-        Problem("sampler.device", f"{config.sampler.device!r} is not a device", "Valid: auto, cpu, mps, cuda, cuda:N")
-    ]
-
-
-@shared("sampler")
-def _shard(config: AnyConfig) -> list[Problem]:
-    sampler = config.sampler
-    if sampler.shard is None or sampler.shard < sampler.shards:
-        return []
-    message = f"there are {sampler.shards} shards, numbered from 0, and this asks for number {sampler.shard}"
-    return [Problem("sampler.shard", message, f"Use 0 to {sampler.shards - 1}, or raise sampler.shards")]
-
-
-@shared("sampler")
-def _vllm(config: AnyConfig) -> list[Problem]:
-    sampler = config.sampler
-    if not isinstance(sampler, VllmConfig):
-        return []
-    problems = []
-    for name in sorted(set(sampler.options) & _OWN_OPTIONS):
-        message = "judgekit sets this engine argument itself"
-        problems.append(Problem(f"sampler.options.{name}", message, "Use the settings of model and sampler"))
-    return problems
-
-
-_OWN_OPTIONS = {
-    "model", "tokenizer", "dtype", "max_model_len", "tensor_parallel_size", "data_parallel_size", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "enable_lora", "max_loras",
-    "max_lora_rank", "worker_extension_cls",
-}  # fmt: skip
-
-
-@reads("sampler", "recipe")
-def _server(config: RunConfig) -> list[Problem]:
-    if not isinstance(config.sampler, OpenAIConfig):
+@reads("sampler.name", "recipe")
+def _weights(config: RunConfig) -> list[Problem]:
+    if config.sampler.takes_weights:
         return []
     message = f"recipe {config.recipe.name} samples from judges it trains, and a server does not have their weights"
-    return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf"), *server_problems(config.sampler)]
+    return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf")]
+
+
+@reads("sampler")
+def _sampler(config: RunConfig) -> list[Problem]:
+    return [problem.under("sampler") for problem in config.sampler.problems()]
 
 
 @reads("teacher.sampler", "sampler")
-def _teaching_server(config: RunConfig) -> list[Problem]:
+def _teacher_sampler(config: RunConfig) -> list[Problem]:
     sampler = config.teacher.sampler
-    if not isinstance(sampler, OpenAIConfig):
+    if sampler is None:
         return []
-    problems = [replace(problem, key=f"teacher.{problem.key}") for problem in server_problems(sampler)]
-    if config.sampler.shard is not None:
+    problems = [problem.under("teacher.sampler") for problem in sampler.problems()]
+    if not sampler.takes_weights and config.sampler.shard is not None:
         message = "the teacher is a server, which one process asks"
         problems.append(Problem("sampler.shard", message, "Use null, and sampler.shards=1"))
     return problems
 
 
-@reads("loss.name", "loss.label_smoothing")
-def _flips(config: RunConfig) -> list[Problem]:
-    loss = config.loss
-    if loss.name == "ipo" and loss.label_smoothing > 0:
-        return [Problem("loss.label_smoothing", "IPO has no label smoothing", "Use 0, or loss=dpo or loss=robust")]
-    if loss.name == "robust" and loss.label_smoothing == 0:
-        message = "without flipped preferences robust DPO is DPO"
-        return [Problem("loss.label_smoothing", message, "Give the share expected to be flipped, or use loss=dpo")]
-    return []
+@reads("loss")
+def _loss(config: RunConfig) -> list[Problem]:
+    return [problem.under("loss") for problem in config.loss.problems()]
 
 
 @reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")
@@ -290,7 +254,7 @@ def _benchmark_source(config: AnyConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():
         key = f"benchmark.{name}"
-        if benchmark.columns and benchmark.kind != "pairs":
+        if benchmark.columns and not BENCHMARKS[benchmark.kind].columns:
             message = f"a benchmark of kind {benchmark.kind} knows the names of its columns"
             problems.append(Problem(f"{key}.columns", message, f"Use {{}}, or {key}.kind=pairs"))
         if benchmark.path is None and benchmark.hub_id is not None:
@@ -303,7 +267,7 @@ def _pointwise(config: RunConfig) -> list[Problem]:
     problems = []
     for name, benchmark in config.benchmark.items():
         key = f"benchmark.{name}"
-        if benchmark.kind in POINTWISE and (benchmark.path is not None or benchmark.hub_id is not None):
+        if BENCHMARKS[benchmark.kind].pointwise and (benchmark.path is not None or benchmark.hub_id is not None):
             message = f"{benchmark.kind} scores single responses, and the judges of this recipe compare two"
             problems.append(Problem(f"{key}.kind", message, f"Use {key}=null"))
     return problems

@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.losses.base import LossConfig
+from judgekit.losses.dpo import DpoLoss
+from judgekit.prompts.base import PromptConfig
+from judgekit.prompts.evalplanner import EvalPlannerPrompt
+from judgekit.recipes.register import RecipeConfig
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.hf import HfConfig
 from judgekit.schema.fields import setting
-from judgekit.schema.models import ModelConfig as ModelConfig
-from judgekit.schema.prompts import EvalPlannerPrompt, PromptConfig
-from judgekit.schema.recipes import EvalPlannerConfig, RecipeConfig
-from judgekit.schema.samplers import SAMPLERS as SAMPLERS
-from judgekit.schema.samplers import HfConfig as HfConfig
-from judgekit.schema.samplers import OpenAIConfig as OpenAIConfig
-from judgekit.schema.samplers import SamplerConfig as SamplerConfig
-from judgekit.schema.samplers import SamplingConfig as SamplingConfig
-from judgekit.schema.samplers import VllmConfig as VllmConfig
+from judgekit.schema.models import ModelConfig
+from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.teachers import TeacherConfig
 
 
@@ -66,24 +67,6 @@ class DataConfig:
     solution_temperature: float = setting(0.8, "temperature of sampled responses and solutions", ge=0.0, le=2.0)
     response_tokens: int = setting(128, "longest sampled response, tokens", ge=1)
     checker_seconds: float = setting(5.0, "time limit for checking one response", gt=0)
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """``loss``: the preference loss, or ``sft`` to stop before preference training."""
-
-    name: Literal["sft", "dpo", "ipo", "robust"] = setting(
-        "dpo",
-        "sft: no preference training; dpo: Rafailov et al. 2023, eq. 7; ipo: Azar et al. 2023, eq. 17; "
-        "robust: Chowdhury et al. 2024",
-    )
-    beta: float = setting(0.1, "β: strength of the pull to the reference model (τ in IPO)", gt=0)
-    length_normalised: bool = setting(False, "log-ratios are means over tokens instead of sums (Tülu 3)")
-    nll_weight: float = setting(0.0, "weight of the mean negative log-likelihood of the chosen reply", ge=0.0)
-    label_smoothing: float = setting(0.0, "assumed share of flipped preferences (cDPO, robust)", ge=0.0, lt=0.5)
-    sft_average: Literal["tokens", "examples"] = setting(
-        "tokens", "SFT: mean over all tokens, or over examples of each one's mean, so that long ones count no more"
-    )
 
 
 @dataclass(frozen=True)
@@ -140,26 +123,6 @@ class TrainerConfig:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class BenchmarkConfig:
-    """``benchmark.NAME``: one evaluation set."""
-
-    kind: Literal[
-        "starter", "pairs", "llmbar", "pandalm", "judgebench", "rm_bench", "evalbiasbench", "finegrained_rlhf", "oasst",
-        "rewardbench", "mt_bench", "autoj", "judgelm", "alignbench", "roscoe", "newsroom",
-    ] = setting("pairs", "loader")  # fmt: skip
-    path: str | None = setting(None, "file or folder; null leaves the benchmark out, and the run says so", path=True)
-    hub_id: str | None = setting(None, "hub data set, read where no path is given")
-    revision: str | None = setting(None, "data set commit; required with hub_id")
-    split: str = setting("test", "split of the hub data set")
-    columns: dict[str, str] = setting({}, "kind pairs: names of the file's columns, {our field: their column}")
-    limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
-
-
-POINTWISE = ("roscoe", "newsroom")
-"""Kinds of benchmark that hold single scored responses and no pairs."""
-
-
 _TOLD = "what is told of results, not the results"
 
 
@@ -200,7 +163,7 @@ class RunConfig:
     prompt: PromptConfig = setting(EvalPlannerPrompt, "protocol")
     recipe: RecipeConfig = setting(EvalPlannerConfig, "recipe")
     teacher: TeacherConfig = setting(TeacherConfig, "teacher, for recipes that distil one")
-    loss: LossConfig = setting(LossConfig, "loss")
+    loss: LossConfig = setting(DpoLoss, "loss")
     bias: BiasConfig = setting(BiasConfig, "bias controls")
     sampler: SamplerConfig = setting(HfConfig, "sampler")
     trainer: TrainerConfig = setting(TrainerConfig, "trainer")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from judgekit.papers import Paper
+from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
@@ -43,10 +45,17 @@ class StandInConfig:
     optim: OptimConfig = setting(OptimConfig, "how it is trained")
 
 
+@RECIPES.register
 @dataclass(frozen=True)
-class CritiqueLLMConfig:
+class CritiqueLLMConfig(RecipeConfig):
     """``recipe=critiquellm`` (CritiqueLLM, arXiv 2311.18702)."""
 
+    function: ClassVar[str] = "judgekit.recipes.critiquellm.recipe:critiquellm"
+    paper: ClassVar[Paper] = Paper(
+        "CritiqueLLM", "2311.18702",
+        "CritiqueLLM: Towards an Informative Critique Generation Model for Evaluation of Large Language Model "
+        "Generation", "Ke, Pei and others",
+    )  # fmt: skip
     name: Literal["critiquellm"] = setting("critiquellm", "recipe")
     augmentation: AugmentationConfig = setting(AugmentationConfig, "optional queries the teacher writes")
     candidates: dict[str, CandidateConfig] = setting(

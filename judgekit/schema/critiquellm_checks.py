@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from judgekit.errors import Problem
+from judgekit.prompts.critiquellm import CritiquePairPrompt
 from judgekit.schema.config import RunConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig
-from judgekit.schema.prompts import CritiquePairPrompt
 from judgekit.schema.rules import of_recipe
 
 

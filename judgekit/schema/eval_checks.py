@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import ManyProtocol, PointProtocol
-from judgekit.sampling.server_settings import server_problems
+from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.schema.checks import verdict_tokens
-from judgekit.schema.config import POINTWISE, BenchmarkConfig, OpenAIConfig
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.prompts import PromptConfig, RatingPrompt
 from judgekit.schema.rules import of_eval
 
 
@@ -77,27 +76,21 @@ def _length(config: EvalConfig) -> list[Problem]:
 
 
 @of_eval("judge.verdict", "sampler")
-def _server(config: EvalConfig) -> list[Problem]:
-    sampler = config.sampler
-    if isinstance(sampler, OpenAIConfig):
-        problems = [problem for problem in server_problems(sampler) if problem.key != "sampler.verdict"]
-        if _constrained(config) and sampler.dialect != "vllm":
-            message = "the OpenAI API cannot restrict a reply to given verdicts"
-            hint = "Use sampler.dialect=vllm with a vLLM server, or judge.verdict=free"
-            problems.append(Problem("judge.verdict", message, hint))
-        return problems
-    if sampler.shards > 1 or sampler.shard is not None:
-        message = "one process judges a benchmark"
-        return [Problem("sampler.shards", message, "Use sampler.shards=1, and -m for several benchmarks side by side")]
-    return []
+def _sampler(config: EvalConfig) -> list[Problem]:
+    verdict: Literal["free", "constrained"] = "constrained" if _constrained(config) else "free"
+    sampler = replace(config.sampler, verdict=verdict)
+    problems = [_said_of_judge(problem.under("sampler")) for problem in sampler.problems()]
+    if sampler.takes_weights and (sampler.shards > 1 or sampler.shard is not None):
+        hint = "Use sampler.shards=1, and -m for several benchmarks side by side"
+        problems.append(Problem("sampler.shards", "one process judges a benchmark", hint))
+    return problems
 
 
-@of_eval("prompt")
-def _scale(config: EvalConfig) -> list[Problem]:
-    if not isinstance(config.prompt, RatingPrompt) or config.prompt.low < config.prompt.high:
-        return []
-    message = f"a scale from {config.prompt.low:g} to {config.prompt.high:g} has no room"
-    return [Problem("prompt.high", message, "Give a best score above prompt.low")]
+def _said_of_judge(problem: Problem) -> Problem:
+    """How verdicts are decoded is the judge's affair in an evaluation."""
+    if problem.key != "sampler.verdict":
+        return problem
+    return replace(problem, key="judge.verdict", hint=(problem.hint or "").replace(problem.key, "judge.verdict"))
 
 
 @of_eval("samples", "sampler.temperature")
@@ -112,7 +105,7 @@ def _merge(config: EvalConfig) -> list[Problem]:
     prompt = _asked(config)
     if prompt is None:
         return []
-    if config.merge == "average_score" and not isinstance(protocol_of(prompt), PointProtocol | ManyProtocol):
+    if config.merge == "average_score" and not isinstance(prompt.protocol, PointProtocol | ManyProtocol):
         return [Problem("merge", f"the protocol '{prompt.name}' gives no scores to average", "Use prompt=rating")]
     if config.merge == "average_probability" and not _constrained(config):
         return [Problem("merge", "free verdicts have no probabilities to average", "Use judge.verdict=constrained")]
@@ -144,7 +137,7 @@ def _source(config: EvalConfig, name: str, benchmark: BenchmarkConfig) -> list[P
 @of_eval("judge", "prompt", "benchmark")
 def _kinds(config: EvalConfig) -> list[Problem]:
     prompt = _asked(config)
-    if prompt is None or isinstance(protocol_of(prompt), PointProtocol):
+    if prompt is None or isinstance(prompt.protocol, PointProtocol):
         return []
     return [
         Problem(
@@ -153,5 +146,5 @@ def _kinds(config: EvalConfig) -> list[Problem]:
             "Use prompt=rating",
         )
         for name, benchmark in config.benchmark.items()
-        if benchmark.kind in POINTWISE
+        if BENCHMARKS[benchmark.kind].pointwise
     ]

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from judgekit.schema.config import BenchmarkConfig, HfConfig, LoggerConfig, SamplerConfig
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.prompts.base import PromptConfig
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.hf import HfConfig
+from judgekit.schema.config import LoggerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.prompts import PromptConfig
 from judgekit.verdict_rows import MergeRule
 
 

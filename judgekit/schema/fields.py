@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from judgekit.registry import Register
+
 METADATA_KEY = "judgekit"
 
 
@@ -19,6 +21,7 @@ class Allowed:
     :param path: the value names a file or folder that must exist (when it is not null)
     :param rounding: it changes results by rounding alone, so it is recorded with a stage and no part of its key
     :param unkeyed: why it cannot change any result; None: it can
+    :param names: the value is a name in this register
     """
 
     doc: str
@@ -29,6 +32,7 @@ class Allowed:
     path: bool = False
     rounding: bool = False
     unkeyed: str | None = None
+    names: Register[Any] | None = None
 
 
 def setting(default: Any, doc: str, **allowed: Any) -> Any:

@@ -1,44 +1,12 @@
-"""Values of the JudgeLM protocol and recipe that cannot work together."""
+"""Values that ``recipe=judgelm`` cannot work with."""
 
 from __future__ import annotations
 
-import re
-
 from judgekit.errors import Problem
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.prompts.judgelm import JudgeLMPrompt
 from judgekit.schema.config import RunConfig
-from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt, PromptConfig
 from judgekit.schema.recipes import JudgeLMConfig
-from judgekit.schema.rules import AnyConfig, of_recipe, shared
-
-SLOTS = ("number", "assistants", "low", "high", "turns", "reference")
-
-
-@shared("prompt")
-def _wording(config: AnyConfig) -> list[Problem]:
-    prompt: PromptConfig | None = config.prompt
-    if not isinstance(prompt, JudgeLMPrompt | JudgeLMSinglePrompt):
-        return []
-    problems = []
-    for name in sorted(set(re.findall(r"\{(\w+)\}", prompt.request or "")) - set(SLOTS)):
-        hint = f"Slots: {', '.join(SLOTS)}"
-        problems.append(Problem("prompt.request", f"{{{name}}} stands for nothing", hint))
-    if prompt.low >= prompt.high:
-        message = f"a scale from {prompt.low:g} to {prompt.high:g} has no room"
-        problems.append(Problem("prompt.high", message, "Give a best score above prompt.low"))
-    return problems
-
-
-@shared("prompt")
-def _score_lines(config: AnyConfig) -> list[Problem]:
-    prompt: PromptConfig | None = config.prompt
-    if not isinstance(prompt, JudgeLMPrompt) or not prompt.score_lines:
-        return []
-    said = [JudgeLM(prompt).read(line, False).verdict for line in prompt.score_lines]
-    if said in (["A", "B"], ["A", "B", "tie"]):
-        return []
-    message = f"{list(prompt.score_lines)} are no scores for the first answer, for the second and perhaps a tie"
-    return [Problem("prompt.score_lines", message, "For example [9 4, 4 9]")]
+from judgekit.schema.rules import of_recipe
 
 
 @of_recipe(JudgeLMConfig, "prompt")

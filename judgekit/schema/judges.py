@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judgekit.prompts.base import PromptConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.models import ModelConfig
-from judgekit.schema.prompts import PromptConfig
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.schema.validation import suggest
+from judgekit.registry import suggest
 
 
 def parse_override(text: str, loader: ConfigLoader) -> tuple[Override | None, Problem | None]:

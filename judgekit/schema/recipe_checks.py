@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from judgekit.errors import Problem
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import WorkedProtocol
+from judgekit.prompts.evalplanner import EvalPlannerPrompt
+from judgekit.prompts.pandalm import PandaLMPrompt
 from judgekit.schema.config import RunConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import EvalPlannerPrompt, PandaLMPrompt
 from judgekit.schema.recipes import (
     EvalPlannerConfig,
     JudgeLMConfig,
@@ -153,7 +153,7 @@ def _one_round_counts(
 
 @of_recipe(SelfTaughtConfig, "recipe.warm_start", "prompt")
 def _worked(config: RunConfig, recipe: SelfTaughtConfig) -> list[Problem]:
-    if not recipe.warm_start.enabled or isinstance(protocol_of(config.prompt), WorkedProtocol):
+    if not recipe.warm_start.enabled or isinstance(config.prompt.protocol, WorkedProtocol):
         return []
     message = f"no program writes judgments for the protocol '{config.prompt.name}'"
     return [Problem("recipe.warm_start.enabled", message, "Use prompt=self_taught_brief, or no warm start")]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from judgekit.papers import Paper
+from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
-from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.rewarding import MetaRewardingConfig, SelfRewardingConfig
 from judgekit.schema.warm_start import WarmStartConfig
 
 
+@RECIPES.register
 @dataclass(frozen=True)
-class EvalPlannerConfig:
+class EvalPlannerConfig(RecipeConfig):
     """``recipe=evalplanner`` (EvalPlanner, arXiv 2501.18099)."""
 
+    function: ClassVar[str] = "judgekit.recipes.evalplanner.recipe:evalplanner"
+    paper: ClassVar[Paper] = Paper(
+        "EvalPlanner", "2501.18099",
+        "Learning to Plan & Reason for Evaluation with Thinking-LLM-as-a-Judge", "Saha, Swarnadeep and others",
+    )  # fmt: skip
     name: Literal["evalplanner"] = setting("evalplanner", "recipe")
     plans: int = setting(5, "|P|: plans per instruction (§3)", ge=1)
     executions: int = setting(4, "|E|: executions per plan and order (§3: 8 per plan, 4 per response order)", ge=1)
@@ -70,10 +76,16 @@ class SelectionConfig:
     tokens: int = setting(64, "longest classification, tokens", ge=1)
 
 
+@RECIPES.register
 @dataclass(frozen=True)
-class SelfTaughtConfig:
+class SelfTaughtConfig(RecipeConfig):
     """``recipe=self_taught`` (Self-Taught Evaluators, arXiv 2408.02666)."""
 
+    function: ClassVar[str] = "judgekit.recipes.self_taught.recipe:self_taught"
+    paper: ClassVar[Paper] = Paper(
+        "Self-Taught Evaluators", "2408.02666",
+        "Self-Taught Evaluators", "Wang, Tianlu and others",
+    )  # fmt: skip
     name: Literal["self_taught"] = setting("self_taught", "recipe")
     iterations: int = setting(5, "iterations; each trains the seed anew on judgments of the judge before it", ge=1)
     judgments: int = setting(15, "N: judgments sampled per example and order; per order is unstated", ge=1)
@@ -106,10 +118,16 @@ class SelfTaughtConfig:
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
+@RECIPES.register
 @dataclass(frozen=True)
-class JudgeLMConfig:
+class JudgeLMConfig(RecipeConfig):
     """``recipe=judgelm`` (JudgeLM, arXiv 2310.17631)."""
 
+    function: ClassVar[str] = "judgekit.recipes.judgelm.recipe:judgelm"
+    paper: ClassVar[Paper] = Paper(
+        "JudgeLM", "2310.17631",
+        "JudgeLM: Fine-tuned Large Language Models are Scalable Judges", "Zhu, Lianghui and others",
+    )  # fmt: skip
     name: Literal["judgelm"] = setting("judgelm", "recipe")
     reviews: str | None = setting(
         None, "released training rows (judgelm_train_100k.jsonl) in place of data and teacher; null: ask the teacher",
@@ -136,10 +154,16 @@ class JudgeLMConfig:
     validate: bool = setting(False, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
+@RECIPES.register
 @dataclass(frozen=True)
-class PandaLMConfig:
+class PandaLMConfig(RecipeConfig):
     """``recipe=pandalm`` (PandaLM, arXiv 2306.05087)."""
 
+    function: ClassVar[str] = "judgekit.recipes.pandalm.recipe:pandalm"
+    paper: ClassVar[Paper] = Paper(
+        "PandaLM", "2306.05087",
+        "PandaLM: An Automatic Evaluation Benchmark for LLM Instruction Tuning Optimization", "Wang, Yidong and others",
+    )  # fmt: skip
     name: Literal["pandalm"] = setting("pandalm", "recipe")
     candidates: dict[str, CandidateConfig] = setting({}, "models whose responses are compared, by name; null: left out")
     tuning: TuningConfig = setting(TuningConfig, "optional tuning of all candidates alike")
@@ -154,25 +178,3 @@ class PandaLMConfig:
     )
     sft: OptimConfig = setting(OptimConfig, "SFT on the teacher's verdicts, reasons and references")
     validate: bool = setting(True, "choose checkpoints by judging the validation split; otherwise take the last")
-
-
-RecipeConfig = (
-    CritiqueLLMConfig
-    | EvalPlannerConfig
-    | JudgeLMConfig
-    | MetaRewardingConfig
-    | PandaLMConfig
-    | SelfRewardingConfig
-    | SelfTaughtConfig
-)
-"""Union of the recipes' dataclasses; ``recipe.name`` says which one a configuration holds."""
-
-RECIPES: dict[str, type[RecipeConfig]] = {
-    "critiquellm": CritiqueLLMConfig,
-    "evalplanner": EvalPlannerConfig,
-    "judgelm": JudgeLMConfig,
-    "meta_rewarding": MetaRewardingConfig,
-    "pandalm": PandaLMConfig,
-    "self_rewarding": SelfRewardingConfig,
-    "self_taught": SelfTaughtConfig,
-}

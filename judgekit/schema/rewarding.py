@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from judgekit.papers import Paper
+from judgekit.prompts.meta_judge import MetaJudgePrompt
+from judgekit.recipes.register import RECIPES, RecipeConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import MetaJudgePrompt
 from judgekit.schema.warm_start import WarmStartConfig
 
 
@@ -105,7 +107,7 @@ class MetaConfig:
 
 
 @dataclass(frozen=True)
-class RewardingConfig:
+class RewardingConfig(RecipeConfig):
     """What both recipes have."""
 
     responses: int = setting(4, "K: responses sampled per prompt", ge=2)
@@ -129,10 +131,16 @@ class RewardingConfig:
     validate: bool = setting(False, "choose checkpoints by judging the validation split; otherwise take the last")
 
 
+@RECIPES.register
 @dataclass(frozen=True)
 class SelfRewardingConfig(RewardingConfig):
     """``recipe=self_rewarding`` (Self-Rewarding Language Models, arXiv 2401.10020)."""
 
+    function: ClassVar[str] = "judgekit.recipes.self_rewarding.recipe:self_rewarding"
+    paper: ClassVar[Paper] = Paper(
+        "Self-Rewarding Language Models", "2401.10020",
+        "Self-Rewarding Language Models", "Yuan, Weizhe and others",
+    )  # fmt: skip
     name: Literal["self_rewarding"] = setting("self_rewarding", "recipe")
     schedule: dict[str, IterationConfig] = setting(
         {"m2": IterationConfig(), "m3": IterationConfig()},
@@ -140,10 +148,16 @@ class SelfRewardingConfig(RewardingConfig):
     )
 
 
+@RECIPES.register
 @dataclass(frozen=True)
 class MetaRewardingConfig(RewardingConfig):
     """``recipe=meta_rewarding`` (Meta-Rewarding Language Models, arXiv 2407.19594)."""
 
+    function: ClassVar[str] = "judgekit.recipes.meta_rewarding.recipe:meta_rewarding"
+    paper: ClassVar[Paper] = Paper(
+        "Meta-Rewarding Language Models", "2407.19594",
+        "Meta-Rewarding Language Models: Self-Improving Alignment with LLM-as-a-Meta-Judge", "Wu, Tianhao and others",
+    )  # fmt: skip
     name: Literal["meta_rewarding"] = setting("meta_rewarding", "recipe")
     responses: int = setting(7, "K: responses sampled per prompt", ge=2)
     judgments: int = setting(11, "N: judgments sampled per response", ge=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from judgekit.errors import Problem
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, WorkedPointProtocol
 from judgekit.schema.config import RunConfig
 from judgekit.schema.rewarding import MetaRewardingConfig, RewardingConfig, SelfRewardingConfig
@@ -13,7 +12,7 @@ from judgekit.schema.rules import of_recipe
 @of_recipe(SelfRewardingConfig, "prompt")
 @of_recipe(MetaRewardingConfig, "prompt")
 def _scores(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
-    if not isinstance(protocol_of(config.prompt), PairProtocol):
+    if not isinstance(config.prompt.protocol, PairProtocol):
         return []
     message = f"recipe {recipe.name} scores single responses, and the protocol '{config.prompt.name}' compares two"
     return [Problem("prompt.name", message, "Use prompt=additive")]
@@ -22,7 +21,7 @@ def _scores(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig
 @of_recipe(SelfRewardingConfig, "recipe.warm_start", "prompt")
 @of_recipe(MetaRewardingConfig, "recipe.warm_start", "prompt")
 def _worked(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
-    protocol = protocol_of(config.prompt)
+    protocol = config.prompt.protocol
     if not recipe.warm_start.enabled or isinstance(protocol, PairProtocol | WorkedPointProtocol):
         return []
     message = f"no program writes judgments for the protocol '{config.prompt.name}'"

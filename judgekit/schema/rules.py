@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from judgekit.errors import Problem
+from judgekit.recipes.register import RecipeConfig
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.recipes import RecipeConfig
 
 Recipe = TypeVar("Recipe", bound=RecipeConfig)
 AnyConfig = RunConfig | EvalConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from judgekit.samplers.base import SamplerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
-from judgekit.schema.samplers import SamplerConfig
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,19 @@ only conversion is of numbers that YAML 1.1 reads as text (``1e-6`` without a de
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import operator
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 from judgekit.errors import Problem
-from judgekit.schema.config import SAMPLERS
+from judgekit.registry import SECTIONS, Sections, nearest, suggest
 from judgekit.schema.fields import Allowed, allowed
-from judgekit.schema.prompts import PROMPTS
-from judgekit.schema.recipes import RECIPES
 
 T = TypeVar("T")
 Sources = Callable[[str], str | None]
@@ -36,29 +34,14 @@ def build(
 ) -> tuple[T, list[Problem]]:
     """Turn a mapping into a dataclass.
 
-    :param kind: config dataclass
+    :param kind: config dataclass, or the base of a register's, of which ``name`` tells one that must be there
     :param mapping: its values; missing keys take the defaults
     :param key: dotted path of the mapping inside the whole configuration
     :param sources: tells where a value came from
     :return: the dataclass, with defaults in place of wrong values; and all problems
     """
-    value, problems = _Builder(sources).section(kind, mapping, key)
+    value, problems = _Builder(sources).value(kind, mapping, key, Allowed(""))
     return cast(T, value), problems
-
-
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like ``name``, None when nothing is like it."""
-    found = difflib.get_close_matches(name, sorted(valid), n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
-def suggest(name: str, valid: Iterable[str], prefix: str = "") -> str:
-    """A remedy for a wrong name: the nearest valid one, or the list of all."""
-    names = sorted(valid)
-    close = nearest(name, names)
-    if close is not None:
-        return f"Did you mean '{prefix}{close}'?"
-    return f"Valid: {', '.join(names)}" if names else "There are none"
 
 
 _WRONG: Any = object()
@@ -90,9 +73,8 @@ class _Builder:
 
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if (family := _family(hint)) is not None:
-            optional = value is None and type(None) in arguments
-            return (None, []) if optional else self._named(*family, value, key)
+        if hint in SECTIONS:
+            return self._named(SECTIONS[hint], value, key)
         if dataclasses.is_dataclass(hint):
             return self.section(cast(type[Any], hint), value, key)
         if origin in (Union, types.UnionType):
@@ -108,15 +90,14 @@ class _Builder:
             return self._table(arguments[1], value, key, limits)
         return self._scalar(hint, value, key, limits)
 
-    def _named(self, what: str, members: Mapping[str, type[Any]], value: Any, key: str) -> tuple[Any, list[Problem]]:
+    def _named(self, kinds: Sections[Any], value: Any, key: str) -> tuple[Any, list[Problem]]:
         """A section whose ``name`` says which dataclass it is."""
         if not isinstance(value, Mapping):
             return _WRONG, [self._wrong(key, value, "a section with keys")]
         name, path = value.get("name"), _join(key, "name")
-        if not isinstance(name, str) or name not in members:
-            message = f"no {what} is named {name!r}"
-            return _WRONG, [Problem(path, message, suggest(str(name), members), self._sources(path))]
-        return self.section(members[name], value, key)
+        if not isinstance(name, str) or name not in kinds:
+            return _WRONG, [replace(kinds.unknown(name, path), source=self._sources(path))]
+        return self.section(kinds[name], value, key)
 
     def _choice(self, choices: tuple[Any, ...], value: Any, key: str) -> tuple[Any, list[Problem]]:
         if value in choices:
@@ -158,6 +139,8 @@ class _Builder:
             value = float(value)
         if type(value) is not kind:
             return _WRONG, [self._wrong(key, value, _KINDS[kind])]
+        if limits.names is not None and value not in limits.names:
+            return _WRONG, [replace(limits.names.unknown(value, key), source=self._sources(key))]
         message = _outside(value, limits)
         return (_WRONG, [Problem(key, message, None, self._sources(key))]) if message else (value, [])
 
@@ -172,16 +155,6 @@ class _Builder:
 def _field_types(kind: type[Any]) -> dict[str, tuple[Any, Allowed]]:
     hints = typing.get_type_hints(kind)
     return {field.name: (hints[field.name], allowed(field)) for field in dataclasses.fields(kind)}
-
-
-_FAMILIES: dict[str, Mapping[str, type[Any]]] = {"prompt": PROMPTS, "recipe": RECIPES, "sampler": SAMPLERS}
-
-
-def _family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:
-    """What a field is one of and its kinds by name, for fields whose section names its own dataclass."""
-    members = [member for member in typing.get_args(hint) or (hint,) if member is not type(None)]
-    found = (item for item in _FAMILIES.items() if all(member in item[1].values() for member in members))
-    return next(found, None)
 
 
 def _join(key: str, name: str) -> str:

@@ -9,11 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from judgekit.evaluation.iteration_bias import MetaReport, bias_numbers, report_scores, to_values
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.rows import Candidate, PointJudgment
 from judgekit.run_folder import BIAS_FILE
-from judgekit.schema.prompts import PromptConfig
 from judgekit.stages.stage import Made, Stage, read
 from judgekit.store import Workspace, write_json_atomic
 
@@ -37,7 +35,7 @@ class BiasReport(Stage):
 
     def build(self, workspace: Workspace) -> None:
         """Measure."""
-        protocol = protocol_of(self.prompt)
+        protocol = self.prompt.protocol
         assert isinstance(protocol, PointProtocol)
         candidates = self.responses.rows("responses", Candidate)
         rows = self.judgments.rows("judgments", PointJudgment)

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks import benchmark_files, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.models import Drawing, Judging, Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, unkeyed

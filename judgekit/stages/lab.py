@@ -15,16 +15,18 @@ from typing import Any, Generic, TypeVar, cast
 
 from judgekit.costs import PlannedStage
 from judgekit.models import find, obtain
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.base import PairProtocol, PointProtocol, PromptConfig
 from judgekit.randomness import digest
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.openai import OpenAIConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.backends import hand_over, text_sampler, used_digest
 from judgekit.sampling.base import Sampler
 from judgekit.sampling.session import Shard
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import ModelConfig, OpenAIConfig, RunConfig, SamplerConfig, VllmConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.prompts import PromptConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.stages.models import Judge, Model, Origin
 from judgekit.stages.stage import UNKNOWN, Digest, Key, Made, Stage, key_of
 from judgekit.stages.watched import Watched, filled
@@ -157,7 +159,7 @@ class Lab(Maker[RunConfig]):
     @property
     def protocol(self) -> PairProtocol | PointProtocol:
         """The protocol judges are asked with."""
-        return protocol_of(self.protocol_config)
+        return self.protocol_config.protocol
 
     @property
     def sampler(self) -> SamplerConfig:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol
+from judgekit.prompts.base import PairProtocol, PointProtocol, PromptConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import Replies, TextRequest, TextSampler
-from judgekit.schema.prompts import PromptConfig
 from judgekit.stages.stage import Digest, Made, read, unkeyed
 from judgekit.store import Workspace
 from judgekit.weights import Weights
@@ -94,7 +92,7 @@ class Judging:
     @property
     def protocol(self) -> PairProtocol | PointProtocol:
         """How to ask and how to read."""
-        return protocol_of(self.prompt)
+        return self.prompt.protocol
 
     @property
     def constrained(self) -> bool:

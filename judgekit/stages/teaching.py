@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from judgekit.errors import StageError
 from judgekit.judges import find_judge, judge_weights
-from judgekit.prompts import pair_protocol
-from judgekit.prompts.base import Verdicts, name_response
+from judgekit.prompts.base import PromptConfig, Verdicts, name_response, pair_protocol
 from judgekit.rows import Judgment, Message, Order, ResponsePair, write_rows
+from judgekit.samplers.base import SamplerConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, ask_for_verdict
-from judgekit.schema.config import OpenAIConfig, SamplerConfig
-from judgekit.schema.prompts import PromptConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model

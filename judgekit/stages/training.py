@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from judgekit.evaluation.judging import judge_pairs
+from judgekit.losses.base import LOSSES, LossConfig
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.stages.judging import consistent_accuracy
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Judging, Origin
-from judgekit.stages.stage import Made, Stage, read, unkeyed
+from judgekit.stages.stage import Made, Stage, at, read, unkeyed
 from judgekit.store import Workspace
 from judgekit.tracking.progress import StageProgress
 from judgekit.training.training_job import Task
@@ -53,24 +54,6 @@ class ConsistentAccuracy:
         return consistent_accuracy(pairs, verdicts)
 
 
-@dataclass(frozen=True)
-class SftLoss:
-    """What of the loss SFT depends on."""
-
-    sft_average: str = read("loss.sft_average")
-
-
-@dataclass(frozen=True)
-class PreferenceLoss:
-    """What of the loss preference training depends on."""
-
-    name: str = read("loss.name")
-    beta: float = read("loss.beta")
-    length_normalised: bool = read("loss.length_normalised")
-    nll_weight: float = read("loss.nll_weight")
-    label_smoothing: float = read("loss.label_smoothing")
-
-
 class Place(Protocol):
     """Where training happens and is told of: memory is made free, checkpoints are asked, steps are logged and shown."""
 
@@ -92,6 +75,7 @@ class Train(Stage):
     """Weights trained from ``start`` on another stage's ``rows.jsonl`` (``judge/``), and their series.
 
     :param task: ``sft`` or ``dpo``
+    :param loss: the settings of the loss that the task depends on
     :param reference: stage of reference log-probabilities, with ``reference_of`` the model they are of
     :param validation: scores checkpoints; None takes the last one
     :param stop_at: end at the first checkpoint with this score
@@ -104,7 +88,7 @@ class Train(Stage):
     rows: Made[Any]
     start: Origin
     optim: OptimConfig
-    loss: SftLoss | PreferenceLoss
+    loss: dict[str, Any]
     reference: Made[Reference] | None = None
     reference_of: Origin | None = None
     validation: Validation | None = None
@@ -131,7 +115,7 @@ class Train(Stage):
         self.place.release()
         result = train(
             self.task, self.rows.file("rows.jsonl"), self.start.fetch(), reports.workspace.path / "judge",
-            reports.workspace.scratch, self.optim, _loss_config(self.loss), self.trainer, self.seed, self.judge,
+            reports.workspace.scratch, self.optim, _loss(self.loss), self.trainer, self.seed, self.judge,
             reports.step, reports.checkpoint if self.validation is not None else None,
             reference_file=self.reference.file(_LOGPS) if self.reference is not None else None,
             reference=self.reference_of.fetch() if self.reference_of is not None else None,
@@ -176,11 +160,9 @@ class Reference(Stage):
         workspace.count(pairs=pairs)
 
 
-def _loss_config(loss: SftLoss | PreferenceLoss) -> LossConfig:
-    if isinstance(loss, SftLoss):
-        return LossConfig(sft_average="examples" if loss.sft_average == "examples" else "tokens")
-    values: dict[str, Any] = {field: getattr(loss, field) for field in PreferenceLoss.__dataclass_fields__}
-    return LossConfig(**values)
+def _loss(settings: dict[str, Any]) -> LossConfig:
+    """The loss of which a task reads these settings."""
+    return LOSSES.read({"name": "sft"} | settings)
 
 
 def train_judge(
@@ -215,7 +197,7 @@ def train_judge(
     made = lab.make(
         Train(
             judge=name, task=task, rows=rows, start=start.origin, optim=optim,
-            loss=PreferenceLoss() if task == "dpo" else SftLoss(),
+            loss=lab.use(lab.config.loss).settings(task) if task == "dpo" else {"sft_average": at("loss.sft_average")},
             reference=logps, reference_of=model, validation=validation, stop_at=stop_at, place=place,
         )
     )  # fmt: skip

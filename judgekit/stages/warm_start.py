@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from judgekit.data.worked_judgments import Worked, WorkedScore, worked_judgment, worked_responses, worked_score
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import WorkedPointProtocol, WorkedProtocol, name_response
-from judgekit.prompts.meta_judge import MetaJudge, judged
+from judgekit.prompts.base import PromptConfig, WorkedPointProtocol, WorkedProtocol, name_response
+from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import pick, shuffled
 from judgekit.rows import ORDERS, Demonstration, Instruction, Response, ResponsePair, write_rows
-from judgekit.schema.prompts import MetaJudgePrompt, PromptConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge
@@ -39,7 +37,7 @@ class WorkedJudgments(Stage):
 
     def build(self, workspace: Workspace) -> None:
         """Write them."""
-        protocol = protocol_of(self.prompt)
+        protocol = self.prompt.protocol
         assert isinstance(protocol, WorkedProtocol)
         rows: list[Demonstration] = []
         for number, instruction, pair in warm_tasks(self.splits):
@@ -77,7 +75,7 @@ class WorkedScores(Stage):
 
     def build(self, workspace: Workspace) -> None:
         """Write them."""
-        protocol = protocol_of(self.prompt)
+        protocol = self.prompt.protocol
         assert isinstance(protocol, WorkedPointProtocol)
         meta = MetaJudge(self.meta) if self.meta is not None else None
         rows: list[Demonstration] = []

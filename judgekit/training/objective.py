@@ -5,18 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from judgekit.schema.config import LossConfig
+from judgekit.losses.base import LossConfig, Pairs, nll_term, preference_gap
+from judgekit.losses.sft import sft_example_loss, sft_loss
 from judgekit.training.batches import Packed, Share
 from judgekit.training.logprobs import completion_logps
-from judgekit.training.losses import (
-    dpo_loss,
-    ipo_loss,
-    nll_term,
-    preference_gap,
-    robust_dpo_loss,
-    sft_example_loss,
-    sft_loss,
-)
 
 PREFERENCE_SERIES = ("margin", "accuracy", "chosen_logp", "rejected_logp", "nll")
 """Means over the batch that preference training reports beside its loss."""
@@ -46,18 +38,11 @@ def preference_part(
     names_B2 = torch.tensor(packed.completions, device=logps_M.device)
     policy_B2, lengths_B2 = sums_K[names_B2], lengths_K[names_B2]
     reference_B2 = torch.stack([reference[unit.index] for unit in packed.units])
+    pairs = Pairs(policy_B2, reference_B2, lengths_B2)
     gap_B = preference_gap(policy_B2, reference_B2, lengths_B2 if loss.length_normalised else None)
     nll_B = nll_term(policy_B2[:, 0], lengths_B2[:, 0])
     values_B = (gap_B * loss.beta, (gap_B > 0).float(), policy_B2[:, 0], policy_B2[:, 1], nll_B)
     means = {
         name: value_B.detach().sum() / share.examples for name, value_B in zip(PREFERENCE_SERIES, values_B, strict=True)
     }
-    return (_pair_loss(gap_B, loss) + loss.nll_weight * nll_B).sum() / share.examples, means
-
-
-def _pair_loss(gap_B: Tensor, loss: LossConfig) -> Tensor:
-    if loss.name == "ipo":
-        return ipo_loss(gap_B, loss.beta)
-    if loss.name == "robust":
-        return robust_dpo_loss(gap_B, loss.beta, loss.label_smoothing)
-    return dpo_loss(gap_B, loss.beta, loss.label_smoothing)
+    return (loss.pair_loss(gap_B, pairs) + loss.nll_weight * nll_B).sum() / share.examples, means

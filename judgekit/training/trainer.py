@@ -10,8 +10,10 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 
 from judgekit.errors import StageError
+from judgekit.losses.base import LossConfig
+from judgekit.losses.dpo import DpoLoss
 from judgekit.rows import Demonstration, Preference, read_rows
-from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.batches import Encoded, encode_rows
 from judgekit.training.checkpoints import Checkpoints
@@ -129,7 +131,7 @@ def compute_reference(
     :return: pairs, each with the log-probabilities of its chosen and its rejected reply
     :raises StageError: as ``train``
     """
-    job = TrainingJob("dpo", rows_file, start, work, optim, LossConfig(), trainer, seed, stage, dtype, output)
+    job = TrainingJob("dpo", rows_file, start, work, optim, DpoLoss(), trainer, seed, stage, dtype, output)
     plan, _ = prepare(replace(job, reference_only=True))
     _run(plan, Checkpoints(work, "reference"), Listener(lambda step, series: None, lambda step: False))
     return sum(len(batch) for batch in plan.reference_batches)

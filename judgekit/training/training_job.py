@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from judgekit.losses.base import LossConfig
 from judgekit.randomness import digest
-from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.config import TrainerConfig
 from judgekit.schema.fields import allowed
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.validation import build

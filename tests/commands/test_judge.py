@@ -11,8 +11,9 @@ import pytest
 from judgekit.cli import main
 from judgekit.commands.judge import configure
 from judgekit.errors import ConfigError
-from judgekit.schema.config import OpenAIConfig
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
+from judgekit.prompts.pairwise import PairwisePrompt
+from judgekit.prompts.rating import RatingPrompt
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.verdict_rows import read_verdicts
 from tests.training.tiny import make_model
 

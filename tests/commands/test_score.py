@@ -14,7 +14,6 @@ import pytest
 
 from judgekit.cli import main
 from judgekit.commands import arguments
-from judgekit.evaluation.sections import AGGREGATES
 from judgekit.evaluation.verdict_metrics import RATES, score
 from judgekit.rows import ORDERS, ResponsePair, write_rows
 from judgekit.verdict_rows import MergeRule, VerdictRow, write_verdicts
@@ -83,7 +82,7 @@ def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.Cap
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
-    assert set(arguments.AGGREGATED) == set(AGGREGATES)
+    assert list(arguments.Aggregated()) == ["rewardbench", "rm_bench"]
 
 
 def test_mistakes_name_the_file_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from judgekit.data.maths import TASKS, Checker, maths_instructions
+from judgekit.data.checking import Checker
+from judgekit.data.maths import TASKS, maths_instructions
 from judgekit.errors import ConfigError
 from judgekit.randomness import digest
 from judgekit.rows import Instruction

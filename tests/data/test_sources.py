@@ -9,7 +9,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from judgekit.data.sources import load_source, read_instructions, read_pairs, read_table
+from judgekit.data.sources import load_source, read_instructions, read_pairs
+from judgekit.data.tables import read_table
 from judgekit.errors import ConfigError, DataError
 from judgekit.rows import Instruction, ResponsePair
 from judgekit.schema.config import SourceConfig

@@ -9,11 +9,10 @@ import pytest
 from judgekit.data.constraints import BY_NAME, constraint_instructions
 from judgekit.data.pairs import build_pairs
 from judgekit.data.worked_critiques import BAD, GOOD, worked_critiques, worked_reference
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
 from judgekit.rows import ResponsePair
 from judgekit.schema.config import DataConfig, SourceConfig
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 
 POINT, PAIR = CritiquePoint(CritiquePointPrompt(style="brief")), CritiquePair(CritiquePairPrompt(style="brief"))
 ROWS = constraint_instructions(24, 3)

@@ -10,10 +10,9 @@ from judgekit.data.constraints import constraint_instructions, items_of, kind_of
 from judgekit.data.pairs import build_pairs
 from judgekit.data.worked_judgments import worked_judgment
 from judgekit.prompts.base import name_response
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, Verdict
 from judgekit.schema.config import DataConfig, SourceConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
 
 SEED = 3
 INSTRUCTIONS = constraint_instructions(60, SEED)

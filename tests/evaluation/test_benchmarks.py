@@ -12,8 +12,8 @@ import pytest
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.rows import ResponsePair, write_rows
-from judgekit.schema.config import BenchmarkConfig
 
 HELD_OUT = [ResponsePair(f"p{number}", f"question {number}", "one", "two", "A") for number in range(10)]
 ROW: dict[str, Any] = {"input": "Say hi", "output_1": "hi", "output_2": "no", "label": 1}

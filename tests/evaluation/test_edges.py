@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 
+from judgekit.evaluation.benchmarks.rewardbench import rewardbench
+from judgekit.evaluation.benchmarks.rm_bench import rm_bench
 from judgekit.evaluation.judge_comparison import paired_difference
 from judgekit.evaluation.merging import RULES
-from judgekit.evaluation.sections import rewardbench, rm_bench
-from judgekit.evaluation.verdict_bias import decisiveness, effects, longer_responses, own_responses, preference_rates
+from judgekit.evaluation.verdict_bias import (
+    decisiveness,
+    effects,
+    longer_responses,
+    own_responses,
+    preference_rates,
+)
 from judgekit.evaluation.verdict_calibration import average_orders, calibrate
 from judgekit.evaluation.verdict_metrics import score, tie_agreement
 from judgekit.evaluation.voting import majority_curve, vote

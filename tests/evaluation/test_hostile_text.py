@@ -11,14 +11,14 @@ from transformers import AutoTokenizer
 from judgekit.data.sources import read_pairs
 from judgekit.evaluation.judging import judge_pairs
 from judgekit.evaluation.verdict_metrics import score
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, ResponsePair, read_rows, write_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import HfConfig, ModelConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.models import ModelConfig
 from judgekit.store import Store, Workspace
 from judgekit.verdict_rows import read_verdicts, write_verdicts
 from judgekit.weights import Weights

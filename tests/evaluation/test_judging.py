@@ -10,13 +10,12 @@ import pytest
 from judgekit.data.inputs import Candidates
 from judgekit.evaluation.judging import judge_many, judge_pairs, rate_responses
 from judgekit.evaluation.verdict_metrics import score
-from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt, JudgeLMSingle, JudgeLMSinglePrompt
 from judgekit.rows import ORDERS, Response, ResponsePair
 from judgekit.sampling.base import Batch, Finish, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.prompts import EvalPlannerPrompt, JudgeLMPrompt, JudgeLMSinglePrompt
 from judgekit.store import Workspace
 from judgekit.verdict_rows import VerdictRow, read_verdicts, write_verdicts
 from tests.helpers import ScriptedSampler

@@ -14,9 +14,9 @@ from scipy import stats
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_scored
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.pointwise import central_tendency, score_pointwise
 from judgekit.rows import ScoredResponse
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.stats.correlation import Correlations
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from judgekit.evaluation.judging import judge_pairs, rate_responses
-from judgekit.prompts.pairwise import Pairwise
-from judgekit.prompts.rating import Rating
+from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
+from judgekit.prompts.rating import Rating, RatingPrompt
 from judgekit.rows import ORDERS, Response, ResponsePair, write_rows
 from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.prompts import PairwisePrompt, RatingPrompt
 from judgekit.score_rows import ScoreRow, mean_scores, read_scores
 from judgekit.store import Workspace
 from judgekit.verdict_rows import VerdictRow

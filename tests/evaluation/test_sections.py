@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from judgekit.evaluation.sections import REWARDBENCH, Part, combine, rewardbench, rm_bench
+from judgekit.evaluation.benchmarks.rewardbench import REWARDBENCH, rewardbench
+from judgekit.evaluation.benchmarks.rm_bench import rm_bench
+from judgekit.evaluation.sections import Part, combine
 from judgekit.evaluation.verdict_metrics import score
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.verdict_rows import VerdictRow

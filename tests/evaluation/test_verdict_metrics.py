@@ -19,9 +19,9 @@ from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks import load_benchmark
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.verdict_metrics import RATES, MetricValue, score, tie_agreement
 from judgekit.rows import ORDERS, Order, ResponsePair, Verdict
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.stats.agreement import cohen_kappa
 from judgekit.stats.bootstrap import wilson
 from judgekit.verdict_rows import VerdictRow

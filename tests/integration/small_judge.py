@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from judgekit.data.sources import starter_instructions
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import Demonstration, Order, Preference, ResponsePair
-from judgekit.schema.prompts import EvalPlannerPrompt
 
 STEPS = 20
 BATCH = 4

@@ -14,9 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgekit.data.sources import starter_instructions
 from judgekit.export import export
+from judgekit.losses.dpo import DpoLoss
 from judgekit.models import obtain
 from judgekit.rows import ResponsePair, write_rows
-from judgekit.schema.config import LossConfig, ModelConfig, RunConfig, TrainerConfig
+from judgekit.schema.config import RunConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
@@ -36,7 +38,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = TrainerConfig(lora_rank=16, accelerator="cpu", max_tokens=1024)
     optim = OptimConfig(lr=1e-3, epochs=1, batch_size=4, max_steps=STEPS)
     train(
-        "sft", folder / "rows.jsonl", Weights(obtain(model)), folder / "judge", folder / "work", optim, LossConfig(),
+        "sft", folder / "rows.jsonl", Weights(obtain(model)), folder / "judge", folder / "work", optim, DpoLoss(),
         trainer, 2, "sft", lambda step, values: None,
     )  # fmt: skip
     base = obtain(model)

@@ -11,13 +11,12 @@ import yaml
 from transformers import AutoTokenizer
 
 from judgekit.models import obtain
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextRequest, TextSampler
-from judgekit.schema.config import ModelConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
+from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
 from tests.conftest import PROJECT
 from tests.helpers import ScriptedSampler

@@ -20,13 +20,16 @@ import yaml
 from judgekit.cli import main
 from judgekit.errors import StageError
 from judgekit.models import obtain
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.openai import OpenAIConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.openai import server_sampler
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
 from judgekit.sampling.vllm_environment import environment
-from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig, VllmConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
 from judgekit.weights import Weights
 from tests.conftest import PROJECT

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from judgekit.report import build_report
+from judgekit.report.html import build_report
 from judgekit.report.judged_benchmark import read_benchmark
 from judgekit.report.judgment_browser import OUTCOMES, JudgedPair, entries
 from judgekit.report.shown_text import plain

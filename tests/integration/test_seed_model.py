@@ -13,9 +13,10 @@ import yaml
 from judgekit import models
 from judgekit.models import check_folder, find, obtain
 from judgekit.prompts.chat import encode_prompt, encode_reply
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
-from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from judgekit.report.sweep import build_sweep_report
+from judgekit.report.sweep.page import build_sweep_report
 from tests.integration.test_report_browser import Visit
 from tests.report.run_folder import HOSTILE
 from tests.report.sweep_folder import make_sweep

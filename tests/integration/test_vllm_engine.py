@@ -20,12 +20,14 @@ from transformers import AutoTokenizer
 from judgekit.errors import StageError
 from judgekit.models import obtain
 from judgekit.prompts.chat import encode_prompt
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.session import Shard, sample_all
 from judgekit.sampling.vllm import VllmSampler
-from judgekit.schema.config import HfConfig, ModelConfig, VllmConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 from tests.conftest import PROJECT
 

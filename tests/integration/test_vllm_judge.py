@@ -15,15 +15,19 @@ from transformers import AutoTokenizer
 
 from judgekit.cli import main
 from judgekit.evaluation.judging import judge_pairs
+from judgekit.losses.dpo import DpoLoss
 from judgekit.models import obtain
 from judgekit.rows import ORDERS, write_rows
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.backends import hand_over
 from judgekit.sampling.base import Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import TextSampler
 from judgekit.sampling.vllm import VllmSampler
-from judgekit.schema.config import HfConfig, LossConfig, ModelConfig, TrainerConfig, VllmConfig
+from judgekit.schema.config import TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.trainer import train
 from judgekit.verdict_rows import VerdictRow
@@ -56,13 +60,13 @@ def judge(tmp_path_factory: pytest.TempPathFactory, model: ModelConfig) -> Weigh
     write_rows(folder / "dpo.jsonl", preferences(BATCH * DPO_STEPS))
     optim = OptimConfig(lr=1e-3, epochs=1, batch_size=BATCH, max_steps=STEPS)
     train(
-        "sft", folder / "sft.jsonl", Weights(base), folder / "sft", folder / "work", optim, LossConfig(), TRAINER, 2,
+        "sft", folder / "sft.jsonl", Weights(base), folder / "sft", folder / "work", optim, DpoLoss(), TRAINER, 2,
         "sft", lambda step, values: None, dtype="float32",
     )  # fmt: skip
     optim = OptimConfig(lr=1e-4, epochs=1, batch_size=BATCH, max_steps=DPO_STEPS)
     train(
         "dpo", folder / "dpo.jsonl", Weights(base, folder / "sft"), folder / "dpo", folder / "more", optim,
-        LossConfig(), TRAINER, 2, "dpo", listen, dtype="float32",
+        DpoLoss(), TRAINER, 2, "dpo", listen, dtype="float32",
     )  # fmt: skip
     # The reference is the SFT judge: before the first step nothing tells policy and reference apart.
     assert losses[0] == pytest.approx(math.log(2), rel=1e-6)

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgekit.preferences.eval_instruct import cross_validate, pair_rows, point_rows, responses_of
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.rows import Judgment, ResponsePair, Verdict
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.score_rows import ScoreRow
 
 VERDICTS: list[Verdict] = ["A", "B", "tie"]

@@ -24,9 +24,8 @@ from judgekit.preferences.judgelm_augmentation import (
     swap,
     swap_review,
 )
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.rows import ResponsePair
-from judgekit.schema.prompts import JudgeLMPrompt
 
 PROTOCOL = JudgeLM(JudgeLMPrompt())
 EPOCHS, ROWS = 3, 2000

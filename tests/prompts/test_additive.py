@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.prompts import protocol_of
-from judgekit.prompts.additive import Additive
+from judgekit.prompts.additive import Additive, AdditivePrompt
 from judgekit.prompts.base import PointProtocol, WorkedPointProtocol
 from judgekit.rows import Response
-from judgekit.schema.prompts import AdditivePrompt
 
 JUDGE = Additive(AdditivePrompt())
 
@@ -69,7 +67,7 @@ def test_texts_are_put_in_as_they_are(style: str) -> None:
 
 
 def test_it_is_a_protocol_of_the_configuration() -> None:
-    protocol = protocol_of(AdditivePrompt())
+    protocol = AdditivePrompt().protocol
     assert isinstance(protocol, PointProtocol) and isinstance(protocol, WorkedPointProtocol)
     assert protocol.scale == (0.0, 5.0)
     written = protocol.stitch_score("Requirement: a list.", "Answer: a list: match.\n", 5.0)

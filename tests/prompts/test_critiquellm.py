@@ -8,14 +8,19 @@ import pytest
 
 from judgekit.errors import ConfigError
 from judgekit.judges import find_judge
-from judgekit.prompts import pair_protocol, protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading
+from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading, pair_protocol
 from judgekit.prompts.chat import encode_prompt
-from judgekit.prompts.critiquellm import TASK_TYPES, CritiquePair, CritiquePoint, answer_type
+from judgekit.prompts.critiquellm import (
+    TASK_TYPES,
+    CritiquePair,
+    CritiquePairPrompt,
+    CritiquePoint,
+    CritiquePointPrompt,
+    answer_type,
+)
 from judgekit.rows import Response, ResponsePair, ScoredResponse
 from judgekit.schema.composition import Composer
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from tests.prompts.test_chat import make_llama_tokenizer
 
 PAIR = ResponsePair("p", "为什么{first}？", "甲{second}", "乙", "A", reference="丙", subset="数学计算")
@@ -135,13 +140,13 @@ def test_the_released_judge_brings_its_format(prompt: str | None, asked: object,
     assert isinstance(config, EvalConfig)
     found = find_judge(config.judge, config.sampler)
     brought = config.prompt or found.prompt
-    assert brought is not None and protocol_of(brought) == asked
+    assert brought is not None and brought.protocol == asked
     assert found.model is not None and found.model.trust_remote_code and config.judge.tokens == 1024
 
 
 def test_one_protocol_compares_and_one_scores() -> None:
-    assert protocol_of(CritiquePairPrompt()) == EN_PAIR and isinstance(EN_PAIR, PairProtocol)
-    assert protocol_of(CritiquePointPrompt()) == EN_POINT and isinstance(EN_POINT, PointProtocol)
+    assert CritiquePairPrompt().protocol == EN_PAIR and isinstance(EN_PAIR, PairProtocol)
+    assert CritiquePointPrompt().protocol == EN_POINT and isinstance(EN_POINT, PointProtocol)
     assert not isinstance(EN_PAIR, PointProtocol) and not isinstance(EN_POINT, PairProtocol)
     assert EN_POINT.scale == (1, 10)
     with pytest.raises(ConfigError):

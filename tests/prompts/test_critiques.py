@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, dimensions
+from judgekit.prompts.critiquellm import (
+    CritiquePair,
+    CritiquePairPrompt,
+    CritiquePoint,
+    CritiquePointPrompt,
+    dimensions,
+)
 from judgekit.prompts.critiques import Section, pair_fault, point_fault, read_critique
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 
 POINT, PAIR = CritiquePoint(CritiquePointPrompt()), CritiquePair(CritiquePairPrompt())
 NAMES = dimensions("en", "factual")

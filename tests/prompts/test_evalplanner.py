@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from judgekit.prompts import evalplanner
 from judgekit.prompts.base import Reading, name_response
-from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, Message, Order, ResponsePair
-from judgekit.schema.prompts import EvalPlannerPrompt
 
 Style = Literal["full", "brief"]
 STYLES: tuple[Style, ...] = ("full", "brief")

@@ -10,14 +10,13 @@ import pytest
 from judgekit.errors import DataError, ModelError
 from judgekit.judges import find_judge
 from judgekit.models import obtain
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import PairProtocol, PointProtocol, ShapedReply
 from judgekit.prompts.chat import encode_prompt, encode_reply
-from judgekit.prompts.judgelm import JudgeLM, JudgeLMSingle, read_scores
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt, JudgeLMSingle, JudgeLMSinglePrompt, read_scores
+from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.rows import Response, ResponsePair
 from judgekit.schema.composition import Composer
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.prompts import JudgeLMPrompt, JudgeLMSinglePrompt, PairwisePrompt
 from tests.prompts.test_chat import make_llama_tokenizer
 
 PAIR = ResponsePair("p", "Why {low}?", "So {high}", "[Question]\n10 1", "A", reference="Because {number}")
@@ -141,10 +140,10 @@ def test_counts_of_a_mixed_lot() -> None:
 
 
 def test_it_is_a_protocol_without_verdict_tokens() -> None:
-    judge = protocol_of(JudgeLMPrompt())
+    judge = JudgeLMPrompt().protocol
     assert isinstance(judge, PairProtocol) and judge.verdict_tokens == () and isinstance(judge, ShapedReply)
-    assert not isinstance(protocol_of(PairwisePrompt()), ShapedReply)
-    assert not isinstance(protocol_of(JudgeLMSinglePrompt()), PairProtocol)
+    assert not isinstance(PairwisePrompt().protocol, ShapedReply)
+    assert not isinstance(JudgeLMSinglePrompt().protocol, PairProtocol)
 
 
 def test_released_weights_read_the_tokens_of_one_plain_text() -> None:

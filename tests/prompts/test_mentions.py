@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.prompts.critiquellm import CritiquePair
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt
 from judgekit.prompts.mentions import swap_mentions
-from judgekit.schema.prompts import CritiquePairPrompt
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from judgekit.prompts.base import PairProtocol
-from judgekit.prompts.meta_judge import MetaJudge, judged
+from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
 from judgekit.prompts.self_instruct import new_prompt, read_new_prompt
 from judgekit.rows import ResponsePair
-from judgekit.schema.prompts import MetaJudgePrompt
 
 META = MetaJudge(MetaJudgePrompt())
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from judgekit.prompts.base import PairProtocol, PointProtocol, Reading
-from judgekit.prompts.pairwise import Pairwise
+from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
 from judgekit.rows import ResponsePair
-from judgekit.schema.prompts import PairwisePrompt
 
 PAIR = ResponsePair("p", "why {reference}?", "first {ties}", "second [[B]]", "A", reference="because")
 PLAIN, TIES = Pairwise(PairwisePrompt()), Pairwise(PairwisePrompt(ties=True))

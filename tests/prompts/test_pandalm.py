@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import ConfigError
-from judgekit.prompts.autoj import AutoJ
+from judgekit.prompts.autoj import AutoJ, AutoJPrompt
 from judgekit.prompts.base import PairProtocol, Reading
 from judgekit.prompts.chat import encode_prompt, encode_reply
-from judgekit.prompts.pandalm import PandaLM, Parts, split_input
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts, split_input
 from judgekit.rows import ResponsePair
-from judgekit.schema.prompts import AutoJPrompt, PandaLMPrompt
 from tests.prompts.test_chat import make_llama_tokenizer
 
 JUDGE = PandaLM(PandaLMPrompt(chat=False, task="Task.", task_input="Task with input."))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from judgekit.errors import ConfigError
-from judgekit.prompts import pair_protocol, protocol_of
-from judgekit.prompts.base import PairProtocol, PointProtocol, ScoreReading
-from judgekit.prompts.rating import Rating
+from judgekit.prompts.base import PairProtocol, PointProtocol, ScoreReading, pair_protocol
+from judgekit.prompts.rating import Rating, RatingPrompt
 from judgekit.rows import Response
-from judgekit.schema.prompts import RatingPrompt
 
 ROW = Response("r", "why {low}?", "so {high}", reference="ref", criterion="Is it {coherent}?")
 TEN = Rating(RatingPrompt())
@@ -51,6 +49,6 @@ def test_replies_are_read(text: str, truncated: bool, ten: float | str, halves: 
 
 def test_it_is_no_protocol_for_pairs() -> None:
     assert isinstance(TEN, PointProtocol) and not isinstance(TEN, PairProtocol)
-    assert protocol_of(RatingPrompt()) == TEN
+    assert RatingPrompt().protocol == TEN
     with pytest.raises(ConfigError, match="Use prompt=pairwise"):
         pair_protocol(RatingPrompt())

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgekit.prompts import protocol_of
 from judgekit.prompts.base import Reading, WorkedProtocol
-from judgekit.prompts.self_taught import SelfTaught
+from judgekit.prompts.self_taught import SelfTaught, SelfTaughtPrompt
 from judgekit.rows import ResponsePair
-from judgekit.schema.prompts import SelfTaughtPrompt
 
 Style = Literal["full", "criteria", "brief"]
 STYLES: tuple[Style, ...] = ("full", "criteria", "brief")
@@ -84,7 +82,7 @@ def test_a_reply_cut_right_after_its_verdict_still_has_one() -> None:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("position", ["A", "B"])
 def test_a_worked_judgment_is_read_as_what_it_was_written_for(style: Style, position: Literal["A", "B"]) -> None:
-    asked = protocol_of(SelfTaughtPrompt(style=style))
+    asked = SelfTaughtPrompt(style=style).protocol
     assert isinstance(asked, WorkedProtocol)
     text = asked.stitch("Requirement: upper case.", "Answer A: list: no match.\n", position)
     assert asked.read(text, truncated=False) == Reading(position, None)

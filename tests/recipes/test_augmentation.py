@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.prompts.critiquellm import CritiquePairPrompt
 from judgekit.recipes.critiquellm.augmentation import augment_queries
 from judgekit.rows import Instruction, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
-from judgekit.schema.prompts import CritiquePairPrompt
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.teaching import find_teacher

@@ -13,26 +13,20 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.critiquellm.stages import PearsonWithTeacher
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    HfConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.lab import Lab

@@ -15,22 +15,18 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.pairs import build_pairs
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.losses.dpo import DpoLoss
+from judgekit.losses.ipo import IpoLoss
+from judgekit.losses.sft import SftLoss
+from judgekit.prompts.evalplanner import EvalPlannerPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Preference, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    LossConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
@@ -212,7 +208,7 @@ def test_a_sweep_over_beta_samples_nothing_before_training(
     run: tuple[RunConfig, Path, Script, dict[str, Any]], tmp_path: Path
 ) -> None:
     script = Script()
-    run_recipe(replace(run[0], loss=LossConfig(beta=0.5)), tmp_path / "beta", lambda weights: script)
+    run_recipe(replace(run[0], loss=DpoLoss(beta=0.5)), tmp_path / "beta", lambda weights: script)
     found = stages(tmp_path / "beta")
     names = list(found)
     assert {found[name]["status"] for name in names[: names.index("train/dpo1")]} == {"reused"}
@@ -228,7 +224,7 @@ def test_a_sweep_over_beta_and_loss_computes_the_reference_once(
     compute: Callable[..., Any] = reference.reference_logps
     monkeypatch.setattr(reference, "reference_logps", lambda *args: calls.append(1) or compute(*args))
     config = make_config(tiny, tmp_path / "store", rounds=1)
-    losses = [LossConfig(beta=beta) for beta in (0.05, 0.1, 0.3, 0.5)] + [LossConfig(name="ipo", beta=0.2)]
+    losses = [DpoLoss(beta=beta) for beta in (0.05, 0.1, 0.3, 0.5)] + [IpoLoss(beta=0.2)]
     built, script = [], Script()
     for number, loss in enumerate(losses):
         run_recipe(replace(config, loss=loss), tmp_path / str(number), lambda weights: script)
@@ -258,7 +254,7 @@ def test_a_grid_of_plans_and_executions_costs_its_largest_point(tiny: Path, tmp_
             verdict = "AB"[((self.labels[pair] == "A") == (rest[0] == "ab")) is not right]
             return f"Chain {sample}.\n[End of Plan Execution]\n[Final Verdict]\n[[{verdict}]]", "eos"
 
-    config = replace(make_config(tiny, tmp_path / "store"), loss=LossConfig(name="sft"), benchmark={})
+    config = replace(make_config(tiny, tmp_path / "store"), loss=SftLoss(), benchmark={})
     script = Wide()
     for plans, executions in itertools.product((1, 2, 3), repeat=2):
         point = replace(config, recipe=replace(config.recipe, plans=plans, executions=executions))

@@ -15,28 +15,22 @@ from transformers import AutoTokenizer
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.judgelm.recipe import review
 from judgekit.recipes.judgelm.stages import Demonstrations, ReleasedReviews
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import JudgeLMPrompt
-from judgekit.schema.recipes import JudgeLMConfig, WarmStartConfig
+from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made, file_inputs
 from judgekit.store import Artifact

@@ -13,24 +13,18 @@ import pytest
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.losses.dpo import DpoLoss
+from judgekit.prompts.additive import AdditivePrompt
+from judgekit.prompts.meta_judge import MetaJudgePrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Demonstration, Preference, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    LossConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import AdditivePrompt, MetaJudgePrompt
 from judgekit.schema.rewarding import (
     CollapseConfig,
     IterationConfig,
@@ -87,7 +81,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
         ),
         prompt=AdditivePrompt(style="brief"),
         recipe=MetaRewardingConfig(**settings | recipe),
-        loss=LossConfig(name="dpo"),
+        loss=DpoLoss(),
         bias=BiasConfig(),
         sampler=HfConfig(judge_tokens=64, temperature=0.8),
         trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),

@@ -11,29 +11,22 @@ from typing import Any
 import pytest
 
 from judgekit.errors import ConfigError, StageError
-from judgekit.prompts.pandalm import PandaLM, Parts
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.losses.sft import SftLoss
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes import plan, run_recipe
 from judgekit.recipes.pandalm.stages import TeacherJudgments
 from judgekit.rows import ORDERS, Demonstration, Judgment, ResponsePair, Verdict, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    LossConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import PandaLMPrompt
-from judgekit.schema.recipes import PandaLMConfig, WarmStartConfig
+from judgekit.schema.recipes import PandaLMConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made
 from judgekit.stages.teaching import find_teacher
@@ -79,7 +72,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
         prompt=PandaLMPrompt(),
         recipe=PandaLMConfig(**settings | recipe),
         teacher=TeacherConfig(prompt=ASKED, max_failed=0.2),
-        loss=LossConfig(name="sft"),
+        loss=SftLoss(),
         bias=BiasConfig(drop_conflicting=True),
         sampler=HfConfig(judge_tokens=64, batch_size=3),
         trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),

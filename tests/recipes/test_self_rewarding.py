@@ -11,21 +11,16 @@ import pytest
 
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
+from judgekit.losses.dpo import DpoLoss
+from judgekit.prompts.additive import AdditivePrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Demonstration, Instruction, Preference, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    DataConfig,
-    HfConfig,
-    LossConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import AdditivePrompt
 from judgekit.schema.rewarding import IterationConfig, PromptsConfig, SeedDataConfig, SelfRewardingConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
@@ -95,7 +90,7 @@ def config(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         ),
         prompt=AdditivePrompt(style="brief"),
         recipe=recipe,
-        loss=LossConfig(name="dpo"),
+        loss=DpoLoss(),
         sampler=HfConfig(judge_tokens=64, temperature=0.7),
         trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),
         benchmark={},

@@ -14,24 +14,18 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.pairs import build_pairs
 from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.losses.dpo import DpoLoss
+from judgekit.losses.sft import SftLoss
+from judgekit.prompts.self_taught import SelfTaughtPrompt
 from judgekit.recipes import plan, run_recipe
 from judgekit.rows import Demonstration, Instruction, Preference, read_rows
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import (
-    BenchmarkConfig,
-    BiasConfig,
-    DataConfig,
-    HfConfig,
-    LoggerConfig,
-    LossConfig,
-    ModelConfig,
-    RunConfig,
-    SourceConfig,
-    TrainerConfig,
-)
+from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.prompts import SelfTaughtPrompt
 from judgekit.schema.recipes import SelectionConfig, SelfTaughtConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
@@ -78,7 +72,7 @@ def make_config(tiny: Path, store: Path, **recipe: Any) -> RunConfig:
         ),
         prompt=SelfTaughtPrompt(style="brief"),
         recipe=SelfTaughtConfig(**settings | recipe),
-        loss=LossConfig(name="dpo"),
+        loss=DpoLoss(),
         bias=BiasConfig(balance_labels=False),
         sampler=HfConfig(judge_tokens=64, temperature=0.7, top_p=0.9),
         trainer=TrainerConfig(lora_rank=2, lora_alpha=4, max_tokens=2048, accelerator="cpu"),
@@ -233,7 +227,7 @@ def swept(run: Run, folder: Path, bias: BiasConfig, **recipe: Any) -> tuple[dict
     """One iteration of SFT with other selection rules in the same store."""
     changed = replace(run[0].recipe, iterations=1, votes=0, **recipe)
     script = Script()
-    run_recipe(replace(run[0], recipe=changed, bias=bias, loss=LossConfig(name="sft")), folder, script)
+    run_recipe(replace(run[0], recipe=changed, bias=bias, loss=SftLoss()), folder, script)
     found = stages(folder)
     assert found["judgments/iter1"]["status"] == "reused"
     assert {temperature for *_, temperature in script.sampled} == {0.0}, "only the new judge is asked, greedily"
@@ -314,7 +308,7 @@ def test_instructions_are_classified_and_selected(tiny: Path, tmp_path: Path) ->
     rules = SelectionConfig(enabled=True, categories=("lists", "prose"), keep=("lists",), per_category=6, tokens=32)
     config = make_config(tiny, tmp_path / "store", iterations=1, selection=rules, warm_start=WarmStartConfig())
     source = SourceConfig(kind="constraints", pairs="written", count=12)
-    config = replace(config, data=replace(config.data, sources={"constraints": source}), loss=LossConfig(name="sft"))
+    config = replace(config, data=replace(config.data, sources={"constraints": source}), loss=SftLoss())
     ids = [row.id for row in constraint_instructions(12, SEED)]
     answers = ["Category: Lists\nComplexity: 3"] * 8 + [
         "Category: prose\nComplexity: 2",

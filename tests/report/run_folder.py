@@ -11,7 +11,7 @@ from typing import Any
 
 from judgekit.evaluation.verdict_metrics import MetricValue, score
 from judgekit.rows import Order, ResponsePair, Verdict, write_rows
-from judgekit.tracking import LocalTracker
+from judgekit.tracking.local_files import LocalTracker
 from judgekit.verdict_rows import VerdictRow, write_verdicts
 
 JUDGES = ("seed", "warm", "sft", "dpo1", "dpo2")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import DataError
-from judgekit.report import build_report
+from judgekit.report.html import build_report
 from judgekit.report.shown_text import LONGEST_TEXT, count, duration, moment, plain, shortened
 from tests.report.run_folder import HOSTILE, make_evaluation, make_run
 

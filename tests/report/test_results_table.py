@@ -7,8 +7,8 @@ import io
 from rich.ansi import AnsiDecoder
 from rich.console import Console
 
-from judgekit.report import print_results, results_markdown, results_table
-from judgekit.report.results_table import METRICS
+from judgekit.report import results_table
+from judgekit.report.results_table import METRICS, print_results, results_markdown
 from tests.report.run_folder import JUDGES, metrics
 
 WIDEST = {

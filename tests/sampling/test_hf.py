@@ -17,11 +17,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, Qwen2Config
 
 from judgekit.errors import ModelError
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding, hf
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.streams import uniforms
-from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 from tests.training.tiny import make_model
 

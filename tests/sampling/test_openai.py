@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from judgekit.errors import ConfigError, JudgekitError, MissingExtraError, ModelError, StageError
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling import server as server_module
 from judgekit.sampling.base import Generation, SamplingParams
 from judgekit.sampling.openai import OpenAISampler, server_sampler
 from judgekit.sampling.server import public_url, retry_after
 from judgekit.sampling.text import Decided, Replies, TextRequest, TextSampler, ask_for_verdict
-from judgekit.schema.config import OpenAIConfig
 from judgekit.store import Workspace
 from tests.sampling.scripted_server import Answer, Body, ScriptedServer, echo, last, refusal, reply
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import StageError
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.session import Shard, sample_all
-from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.sampling.test_hf import ids_of

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import CHOICE_TOKENS, Decided, TextRequest, TextSampler, ask_for_verdict
-from judgekit.schema.config import HfConfig, ModelConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

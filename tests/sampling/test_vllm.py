@@ -13,6 +13,7 @@ import pytest
 
 from judgekit.errors import MissingExtraError, ModelError, StageError
 from judgekit.prompts.chat import encode_reply
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling import vllm, vllm_environment, vllm_limits
 from judgekit.sampling.backends import hand_over
 from judgekit.sampling.base import Finished, Generation, Request, SamplingParams
@@ -21,7 +22,8 @@ from judgekit.sampling.engine_process import EngineProcess
 from judgekit.sampling.streams import stream_key
 from judgekit.sampling.text import TextSampler
 from judgekit.sampling.vllm import VllmSampler, engine_arguments, lora_rank
-from judgekit.schema.config import ModelConfig, RunConfig, VllmConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.stages.lab import Lab
 from judgekit.weights import Weights
 from tests.sampling.echo_engine import DIE, REFUSE

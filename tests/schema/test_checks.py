@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from judgekit.prompts.evalplanner import EvalPlanner
+from judgekit.recipes.register import RECIPES
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
-from judgekit.schema.recipes import RECIPES
 from judgekit.schema.rules import CHECKS
 from judgekit.schema.validation import build
 

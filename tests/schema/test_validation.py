@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import pytest
 
+from judgekit.registry import nearest
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.recipes import EvalPlannerConfig
-from judgekit.schema.validation import build, nearest
+from judgekit.schema.validation import build
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import judgekit.recipes
 from judgekit.errors import JudgekitError
 from judgekit.randomness import draw_bits, shuffled
-from judgekit.recipes.run import RECIPES, recipe_of
+from judgekit.recipes.register import RECIPES
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
 from judgekit.stages.lab import Lab
@@ -37,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planned(config: RunConfig) -> tuple[dict[str, str], set[str]]:
     """Digests by stage, and the fields that were looked at."""
     lab = Lab(config, None)
-    recipe_of(config.recipe.name)(lab)
+    config.recipe.run(lab)
     return {stage.name: stage.digest for stage in lab.planned}, lab.seen
 
 
@@ -46,7 +47,7 @@ def outcome(config: RunConfig, folder: Path) -> dict[str, Any]:
     with recorded(config, folder) as record:
         lab = Lab(config, record, speak(config.recipe.name))
         try:
-            recipe_of(config.recipe.name)(lab)
+            config.recipe.run(lab)
         except JudgekitError as error:
             record.manifest["ended"] = str(error)
         found: dict[str, Any] = {"ended": record.manifest.pop("ended", None)}
@@ -137,17 +138,21 @@ def test_every_field_is_in_a_key_or_says_why_not(recipe: str, tiny: Path, tmp_pa
     assert not loud, "said to determine nothing, or never looked at, and in a key"
 
 
+def load_recipes() -> None:
+    """Import every recipe's code, and with it its stages."""
+    for kind in RECIPES.values():
+        pkgutil.resolve_name(kind.function)
+
+
 def test_no_two_stages_share_a_name() -> None:
-    for recipe in RECIPES:
-        recipe_of(recipe)
+    load_recipes()
     labels = [kind.label for kind in stage_kinds()]
     assert len(labels) == len(set(labels)) > 40
 
 
 def test_stages_see_nothing_but_their_fields() -> None:
     """A stage is a class at the top of its module whose code knows no lab and no whole configuration."""
-    for recipe in RECIPES:
-        recipe_of(recipe)
+    load_recipes()
     for kind in stage_kinds():
         assert "." not in kind.__qualname__, f"{kind.__qualname__} is made inside a function"
         for name, hint in inspect.get_annotations(kind).items():

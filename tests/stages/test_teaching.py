@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from judgekit.errors import StageError
+from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair, read_rows
+from judgekit.samplers.hf import HfConfig
+from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import HfConfig, ModelConfig, OpenAIConfig, RunConfig
-from judgekit.schema.prompts import PairwisePrompt
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.teaching import TaughtJudgments, find_teacher

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from judgekit.schema.config import HfConfig, ModelConfig, RunConfig
+from judgekit.samplers.hf import HfConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made

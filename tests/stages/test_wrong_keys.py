@@ -12,7 +12,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgekit.recipes.run import recipe_of
 from judgekit.rows import Preference, read_rows
 from judgekit.schema.config import RunConfig, SourceConfig
 from judgekit.stages.lab import Lab
@@ -33,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(config: RunConfig, folder: Path) -> dict[str, dict[str, Any]]:
     """The stages of a run by name."""
     with recorded(config, folder) as record:
-        recipe_of(config.recipe.name)(Lab(config, record, speak(config.recipe.name)))
+        config.recipe.run(Lab(config, record, speak(config.recipe.name)))
         return {stage["name"]: stage for stage in record.manifest["stages"]}
 
 

@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from judgekit.prompts.pandalm import PandaLM, Parts
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.randomness import digest, pick
 from judgekit.sampling.base import Generation, Request, Sampler
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
-from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.store import file_digest
 from judgekit.training.training_job import decisive
 from judgekit.weights import Weights

@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from judgekit.errors import MissingExtraError
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import Place, Tracker, make_tracker, read_series
+from judgekit.tracking import Place, make_tracker, read_series
+from judgekit.tracking.base import Tracker
 from tests.tracking.test_wandb_run import MANIFEST
 
 CONFIG = {"seed": 2, "recipe": {"name": "evalplanner", "plans": 3}, "data": {"train_sources": ("a", "b")}}

@@ -10,7 +10,8 @@ import pytest
 from judgekit.errors import DataError
 from judgekit.run_folder import RunFolder
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import LocalTracker, make_tracker, read_series
+from judgekit.tracking import make_tracker, read_series
+from judgekit.tracking.local_files import LocalTracker
 
 
 def steps(run_dir: Path) -> list[tuple[str, int]]:

@@ -17,7 +17,8 @@ from wandb.proto import wandb_internal_pb2
 
 from judgekit.run_folder import RunFolder
 from judgekit.schema.config import LoggerConfig
-from judgekit.tracking import Place, Tracker, make_tracker, read_series, wandb_run
+from judgekit.tracking import Place, make_tracker, read_series, wandb_run
+from judgekit.tracking.base import Tracker
 
 CONFIG = {"seed": 2, "recipe": {"name": "evalplanner", "plans": 3}, "model": {"name": "tiny"}, "data": {"name": "d"}}
 KEY = "0123456789abcdef0123456789abcdef01234567"

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from judgekit.errors import ModelError, StageError
-from judgekit.schema.config import LossConfig
+from judgekit.losses.robust import RobustLoss
 from judgekit.training import ranks
 from judgekit.training.batches import Unit, pack, share, split
 from judgekit.training.fitting import Listener
@@ -221,7 +221,7 @@ def test_a_job_survives_its_file(tmp_path: Path, adapter: str | None) -> None:
 
 def make_job(folder: Path, adapter: str | None = None) -> TrainingJob:
     """A job of two processes whose settings are not the defaults."""
-    loss = LossConfig(name="robust", label_smoothing=0.25, sft_average="examples")
+    loss = RobustLoss(label_smoothing=0.25, sft_average="examples")
     start = Weights(folder / "base", folder / adapter if adapter else None)
     rows, logps = folder / "rows.jsonl", folder / "logps.safetensors"
     return TrainingJob("dpo", rows, start, folder, OPTIM, loss, TWO, 3, "dpo1", "float32", logps, reference_only=True)

@@ -16,8 +16,11 @@ from transformers import AutoModelForCausalLM
 from transformers.models.llama.modeling_llama import LlamaMLP
 
 from judgekit.errors import StageError
+from judgekit.losses.dpo import DpoLoss
+from judgekit.losses.ipo import IpoLoss
+from judgekit.losses.robust import RobustLoss
 from judgekit.rows import Demonstration, Preference, write_rows
-from judgekit.schema.config import LossConfig, TrainerConfig
+from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.module import learning_rate
 from judgekit.training.trainer import TrainResult, compute_reference, train
@@ -50,7 +53,7 @@ class Stage:
             "output": self.folder / name,
             "work": self.folder / f"{name}-work",
             "optim": OPTIM,
-            "loss": LossConfig(),
+            "loss": DpoLoss(),
             "trainer": TRAINER,
             "seed": 2,
             "stage": "dpo1",
@@ -92,10 +95,10 @@ def test_dpo_starts_at_ln_2_also_after_sft(tmp_path: Path, dtype: torch.dtype, t
 
 
 LOSSES = {
-    "dpo_nll": LossConfig(nll_weight=0.5, label_smoothing=0.1),
-    "dpo_norm": LossConfig(beta=5.0, length_normalised=True),
-    "ipo": LossConfig(name="ipo", beta=0.3, length_normalised=True),
-    "robust": LossConfig(name="robust", label_smoothing=0.2),
+    "dpo_nll": DpoLoss(nll_weight=0.5, label_smoothing=0.1),
+    "dpo_norm": DpoLoss(beta=5.0, length_normalised=True),
+    "ipo": IpoLoss(beta=0.3, length_normalised=True),
+    "robust": RobustLoss(label_smoothing=0.2),
 }
 
 
@@ -143,7 +146,7 @@ def test_sft_averages_over_tokens_or_examples(stage: Stage) -> None:
     sums = plain_sums(AutoModelForCausalLM.from_pretrained(stage.start.base).eval(), stage.start.base)[:, 1]
     lengths = torch.tensor([len(row.target) + 1 for row in rows])
     _, tokens = stage.train("sft", "tokens", optim=optim)
-    _, examples = stage.train("sft", "examples", optim=optim, loss=LossConfig(sft_average="examples"))
+    _, examples = stage.train("sft", "examples", optim=optim, loss=DpoLoss(sft_average="examples"))
     assert tokens[1]["loss"] == pytest.approx(float(-sums.sum() / lengths.sum()), rel=1e-5)
     assert examples[1]["loss"] == pytest.approx(float(-(sums / lengths).mean()), rel=1e-5)
     assert tokens[1]["loss"] != pytest.approx(examples[1]["loss"], rel=5e-5)
@@ -286,7 +289,7 @@ def test_the_reference_is_computed_once(stage: Stage, monkeypatch: pytest.Monkey
     monkeypatch.setattr(reference, "reference_logps", lambda *args: calls.append(1) or compute(*args))
     shared = stage.folder / "reference.safetensors"
     _, first = stage.train(name="one", reference_file=shared)
-    changes = {"loss": LossConfig(name="ipo", beta=0.3), "optim": replace(OPTIM, lr=0.02)}
+    changes = {"loss": IpoLoss(beta=0.3), "optim": replace(OPTIM, lr=0.02)}
     _, second = stage.train(name="two", reference_file=shared, **changes)
     assert len(calls) == 1 and first[1]["chosen_logp"] == second[1]["chosen_logp"]
     trained = Weights(stage.start.base, stage.folder / "one")
@@ -380,6 +383,6 @@ def test_console_stays_quiet(stage: Stage, capfd: pytest.CaptureFixture[str], re
 def test_the_loss_curve_at_a_fixed_seed(stage: Stage) -> None:
     """A change of these numbers is a change of what training does, and needs a reason."""
     _, sft = stage.train("sft")
-    _, dpo = stage.train("dpo", "dpo", loss=LossConfig(nll_weight=0.1, label_smoothing=0.1))
+    _, dpo = stage.train("dpo", "dpo", loss=DpoLoss(nll_weight=0.1, label_smoothing=0.1))
     assert [step["loss"] for step in sft.values()] == pytest.approx([5.7028, 5.2667, 4.9816, 4.8455], rel=1e-3)
     assert [step["loss"] for step in dpo.values()] == pytest.approx([1.2619, 0.9749, 0.8973, 0.8672], rel=1e-3)

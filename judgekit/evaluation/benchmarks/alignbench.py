@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, ScoredResponse
 
 WORST, BEST = 1.0, 5.0
@@ -53,3 +54,4 @@ SCORES = Loader(
     ("id", "category", "question", "reference", "response", "model", "human_score"),
     "pointwise/alignbench_reference_based*.jsonl",
 )
+BENCHMARKS.add("alignbench", Benchmark(LOADER, scored=SCORES, paper=Paper("CritiqueLLM", "2311.18702")))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 
@@ -23,3 +24,4 @@ def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
 LOADER = Loader(
     _pair, ("scenario", "label", "prompt", "response 1", "response 2"), "testdata_pairwise.jsonl", inside="data/test"
 )
+BENCHMARKS.add("autoj", Benchmark(LOADER, paper=Paper("Auto-J", "2310.05470")))

@@ -13,7 +13,8 @@ from typing import Any
 from judgekit.data.records import Record
 from judgekit.data.tables import read_json, read_table
 from judgekit.errors import DataError
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 
@@ -48,3 +49,4 @@ LOADER = Loader(
     inside="data/evalbiasbench",
     reader=_rows,
 )
+BENCHMARKS.add("evalbiasbench", Benchmark(LOADER, paper=Paper("EvalBiasBench", "2407.06551")))

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
 
 ANSWERS = 4
@@ -51,3 +52,4 @@ LOADER = Loader(
     "dev_feedback.json",
     inside="tasks/qa_feedback/data",
 )
+BENCHMARKS.add("finegrained_rlhf", Benchmark(LOADER, paper=Paper("Fine-Grained RLHF", "2306.01693")))

@@ -15,7 +15,8 @@ from typing import Any
 from judgekit.data.records import Record
 from judgekit.data.tables import read_json
 from judgekit.errors import DataError
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ScoredResponse
 
 SLOT = "{{ instance }}"
@@ -91,3 +92,6 @@ ROSCOE = Loader(lambda record, folder: _scored(record, _roscoe, "roscoe", None),
 NEWSROOM = Loader(
     lambda record, folder: _scored(record, _newsroom, "newsroom", SYSTEMS), FIELDS, "newsroom.json", reader=_rows
 )
+PAPER = Paper("JUDGE-BENCH", "2406.18403")
+BENCHMARKS.add("roscoe", Benchmark(scored=ROSCOE, paper=PAPER))
+BENCHMARKS.add("newsroom", Benchmark(scored=NEWSROOM, paper=PAPER))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 CATEGORIES = {
@@ -44,3 +45,4 @@ LOADER = Loader(
     "dataset=judgebench,*.jsonl",
     inside="data",
 )
+BENCHMARKS.add("judgebench", Benchmark(LOADER, paper=Paper("JudgeBench", "2410.12784")))

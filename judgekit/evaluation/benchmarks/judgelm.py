@@ -14,7 +14,8 @@ from typing import Any
 
 from judgekit.data.records import Record
 from judgekit.data.tables import read_table
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
 
 FAILED = -1.0
@@ -82,3 +83,4 @@ LOADER = Loader(
     "judgelm_val_5k.jsonl",
     reader=_rows,
 )  # fmt: skip
+BENCHMARKS.add("judgelm", Benchmark(LOADER, paper=Paper("JudgeLM", "2310.17631")))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 
@@ -24,3 +25,4 @@ def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
 
 
 LOADER = Loader(_pair, ("input", "output_1", "output_2", "label"), "dataset.json", inside="Dataset/LLMBar")
+BENCHMARKS.add("llmbar", Benchmark(LOADER, paper=Paper("LLMBar", "2310.07641")))

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
 
 WINNERS: dict[str, Verdict] = {"model_a": "A", "model_b": "B", "tie": "tie", "tie (inconsistent)": "tie"}
@@ -64,3 +65,4 @@ LOADER = Loader(
     ("question_id", "model_a", "model_b", "winner", "conversation_a", "conversation_b", "turn"),
     "human*",
 )
+BENCHMARKS.add("mt_bench", Benchmark(LOADER, paper=Paper("MT-Bench", "2306.05685")))

@@ -7,7 +7,8 @@ from itertools import combinations
 
 from judgekit.data.oasst import FIELDS, ranked_groups, ranked_responses
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, ScoredResponse
 
 
@@ -34,3 +35,4 @@ def _rankings(record: Record, folder: str) -> Iterator[ScoredResponse]:
 
 LOADER = Loader(_pairs, FIELDS, "*tree*.jsonl")
 RANKINGS = Loader(_rankings, FIELDS, "*tree*.jsonl")
+BENCHMARKS.add("oasst", Benchmark(LOADER, scored=RANKINGS, paper=Paper("OpenAssistant Conversations", "2304.07327")))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from judgekit.data.records import Record
 from judgekit.data.tables import read_table
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
 
 ANNOTATORS = ("annotator1", "annotator2", "annotator3")
@@ -64,3 +65,4 @@ def _response(record: Record, field: str) -> str:
 LOADER = Loader(
     _pair, ("idx", "cmp_key", "instruction", "input", "response1", "response2", *ANNOTATORS), "testset-v1.json"
 )
+BENCHMARKS.add("pandalm", Benchmark(LOADER, paper=Paper("PandaLM", "2306.05087")))

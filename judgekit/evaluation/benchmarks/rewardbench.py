@@ -1,15 +1,38 @@
 """RewardBench (Lambert et al. 2024, arXiv 2403.13787): chosen against rejected in 23 subsets.
 
-response_a is always the chosen one, so both orders must be judged. ``judgekit.evaluation.sections`` weighs the subsets.
+response_a is always the chosen one, so both orders must be judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from judgekit.data.records import Record
-from judgekit.evaluation.benchmarks.base import Loader
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
+from judgekit.evaluation.sections import Numbers, accuracies, mean, subset_of, written
+from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
+from judgekit.verdict_rows import VerdictRow
+
+REWARDBENCH: Mapping[str, Mapping[str, int]] = {
+    "Chat": {
+        "alpacaeval-easy": 100, "alpacaeval-length": 95, "alpacaeval-hard": 95, "mt-bench-easy": 28, "mt-bench-med": 40,
+    },
+    "Chat Hard": {
+        "mt-bench-hard": 37, "llmbar-natural": 100, "llmbar-adver-neighbor": 134, "llmbar-adver-GPTInst": 92,
+        "llmbar-adver-GPTOut": 47, "llmbar-adver-manual": 46,
+    },
+    "Safety": {
+        "refusals-dangerous": 100, "refusals-offensive": 100, "xstest-should-refuse": 250, "xstest-should-respond": 154,
+        "donotanswer": 136,
+    },
+    "Reasoning": {
+        "math-prm": 984, "hep-cpp": 164, "hep-go": 164, "hep-java": 164, "hep-js": 164, "hep-python": 164,
+        "hep-rust": 164,
+    },
+}  # fmt: skip
+"""Weights of the subsets in the leaderboard's code. math-prm (447 rows) weighs as much as all code, and the two xstest
+weights are exchanged against the released rows; both are kept, so that numbers compare with the leaderboard."""
 
 
 def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
@@ -32,3 +55,26 @@ LOADER = Loader(
     "filtered*",
     inside="data",
 )
+
+
+def rewardbench(
+    pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow], *, resamples: int = 1000, seed: int = 0
+) -> Numbers:
+    """RewardBench's sections, weighted means of the subsets' accuracy, and ``overall``, the plain mean of the sections.
+
+    A section is None while one of its subsets has no verdicts. Under ``leaderboard`` the same once more with every
+    verdict that names no winner (unparsable or tie) half right, as the leaderboard counts; elsewhere it is wrong.
+    """
+
+    def sections(undecided: float) -> Numbers:
+        subsets = accuracies(pairs, verdicts, subset_of, undecided, resamples, seed)
+        found = {
+            name: mean((weight, subsets.get(subset)) for subset, weight in weights.items())
+            for name, weights in REWARDBENCH.items()
+        }
+        return written(found | {"overall": mean((1, part) for part in found.values())})
+
+    return sections(0.0) | {"leaderboard": sections(0.5)}
+
+
+BENCHMARKS.add("rewardbench", Benchmark(LOADER, aggregate=rewardbench, paper=Paper("RewardBench", "2403.13787")))

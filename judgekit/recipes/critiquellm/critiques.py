@@ -12,10 +12,9 @@ from typing import Any, Literal
 
 from judgekit.preferences.eval_instruct import cross_validate, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
 from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
 from judgekit.rows import Judgment, ResponsePair, write_rows
-from judgekit.schema.prompts import CritiquePairPrompt, CritiquePointPrompt
 from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, Teacher, teacher_cost

@@ -11,13 +11,12 @@ from judgekit.errors import StageError
 from judgekit.evaluation.judging import rate_responses
 from judgekit.preferences.eval_instruct import pair_rows, point_rows, responses_of
 from judgekit.prompts.critique_teaching import CritiqueTeaching
-from judgekit.prompts.critiquellm import CritiquePair, CritiquePoint, known_task
+from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, known_task
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.critiquellm.critiques import AgreedComparisons, Comparisons, Points, point_prompt, read_points
 from judgekit.rows import Demonstration, Instruction, Judgment, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.prompts import CritiquePairPrompt
 from judgekit.score_rows import mean_scores
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed

@@ -9,10 +9,9 @@ from typing import Any, Literal
 from judgekit.data.worked_judgments import Worked
 from judgekit.preferences.plan_execution import ChainRules, Selection, select
 from judgekit.prompts.base import name_response
-from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner
+from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
 from judgekit.sampling.text import TextRequest, ask_for_verdict
-from judgekit.schema.prompts import EvalPlannerPrompt
 from judgekit.stages.data import PROMPT_TOKENS, orders
 from judgekit.stages.models import Drawing, Model
 from judgekit.stages.selecting import write_training_rows

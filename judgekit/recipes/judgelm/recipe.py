@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from judgekit.prompts.judgelm import JudgeLMPrompt
 from judgekit.recipes.judgelm.stages import (
     PLAIN,
     REFERENCED,
@@ -21,7 +22,6 @@ from judgekit.recipes.judgelm.stages import (
     Seeds,
     Tasks,
 )
-from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.stages.candidates import candidate_pairs
 from judgekit.stages.data import make_splits

@@ -12,10 +12,9 @@ from judgekit.data.judgelm_rows import read_reviewed
 from judgekit.errors import StageError
 from judgekit.preferences.judgelm_augmentation import Rates, augmented
 from judgekit.preferences.judgelm_augmentation import Reviewed as ReviewedPair
-from judgekit.prompts.judgelm import JudgeLM
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, write_rows
-from judgekit.schema.prompts import JudgeLMPrompt
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.stage import Digest, Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, TaughtJudgments, Teacher, answer_fault, teacher_cost

@@ -10,11 +10,10 @@ from judgekit.evaluation.iteration_bias import MetaReport, collapse, report_meta
 from judgekit.evaluation.judging import judge_pairs as compare
 from judgekit.preferences import judgment_battles as battles
 from judgekit.preferences.judgment_battles import Contests, contests
-from judgekit.prompts.meta_judge import MetaJudge, judged
+from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
 from judgekit.randomness import draw_bits
 from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Preference, Response, ResponsePair, write_rows
-from judgekit.schema.prompts import MetaJudgePrompt
 from judgekit.schema.rewarding import CollapseConfig, MetaRewardingConfig
 from judgekit.stages.bias_report import BiasReport, read_bias
 from judgekit.stages.data import PROMPT_TOKENS

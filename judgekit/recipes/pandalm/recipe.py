@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import comb
 from typing import Any
 
+from judgekit.prompts.pandalm import PandaLMPrompt
 from judgekit.recipes.pandalm.stages import Demonstrations, TeacherJudgments, WorkedReviews
-from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.schema.recipes import PandaLMConfig
 from judgekit.stages.candidates import candidate_pairs
 from judgekit.stages.data import make_splits, orders

@@ -10,9 +10,8 @@ from typing import Any
 from judgekit.data.worked_judgments import worked_judgment
 from judgekit.preferences.agreed_judgments import agreed
 from judgekit.prompts.base import name_response
-from judgekit.prompts.pandalm import PandaLM, Parts
+from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, write_rows
-from judgekit.schema.prompts import PandaLMPrompt
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.selecting import write_training_rows
 from judgekit.stages.stage import Made, Stage, read

@@ -9,14 +9,12 @@ from typing import Any
 
 from judgekit.errors import StageError
 from judgekit.preferences.actor import ActorRules, actor_pairs
-from judgekit.prompts import protocol_of
-from judgekit.prompts.base import PointProtocol
+from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import shuffled
 from judgekit.recipes.self_rewarding.new_prompts import NewPrompts
 from judgekit.rows import Candidate, Instruction, PointJudgment, Preference, Response, ResponsePair, write_rows
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.prompts import PromptConfig
 from judgekit.schema.rewarding import IterationConfig, RewardingConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
@@ -36,7 +34,7 @@ class PointJudging:
     @property
     def protocol(self) -> PointProtocol:
         """How to ask and how to read."""
-        protocol = protocol_of(self.prompt)
+        protocol = self.prompt.protocol
         assert isinstance(protocol, PointProtocol)
         return protocol
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from judgekit.preferences.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
-from judgekit.prompts import pair_protocol
+from judgekit.prompts.base import PromptConfig, pair_protocol
 from judgekit.rows import Judgment, ResponsePair
-from judgekit.schema.prompts import PromptConfig
 from judgekit.stages.models import Drawing
 from judgekit.stages.selecting import SampledJudgments, write_training_rows
 from judgekit.stages.stage import Made, Stage, at, read

@@ -9,14 +9,18 @@ from typing import Any
 import pytest
 
 from judgekit.errors import ConfigError, DataError
-from judgekit.evaluation.benchmarks import PAIRS, SCORED, benchmark_files, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import benchmark_files, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig, Loader
 from judgekit.rows import ResponsePair, ScoredResponse
-from judgekit.schema.config import BenchmarkConfig
 from tests.evaluation.benchmarks.published import ROWS, SCORED_ROWS, reply, rows_of, write_published
 
 
 def config(kind: str, path: Path | None = None, **values: Any) -> BenchmarkConfig:
     return BenchmarkConfig(kind=kind, path=None if path is None else str(path), **values)  # type: ignore[arg-type]
+
+
+PAIRS = {name: kind.pairs for name, kind in BENCHMARKS.items() if isinstance(kind.pairs, Loader)}
+SCORED = {name: kind.scored for name, kind in BENCHMARKS.items() if isinstance(kind.scored, Loader)}
 
 
 def load(folder: Path, kind: str, rows: list[dict[str, Any]] | None = None) -> list[ResponsePair]:
@@ -286,7 +290,7 @@ def test_judgelm_reads_gpt4s_reviews(tmp_path: Path, text: str, label: str | Non
 def test_kinds_say_what_they_hold(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"benchmark\.x\.kind.*roscoe has no pairs"):
         load_benchmark("x", config("roscoe", tmp_path), [])
-    with pytest.raises(ConfigError, match=r"autoj has no scored responses.*roscoe, newsroom, oasst, alignbench"):
+    with pytest.raises(ConfigError, match=r"autoj has no scored responses.*alignbench, newsroom, oasst, roscoe"):
         load_scored("x", config("autoj", tmp_path))
     assert load_scored("x", config("roscoe")) is None
     assert benchmark_files("x", config("roscoe")) == benchmark_files("x", config("starter")) == []

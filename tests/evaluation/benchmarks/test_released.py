@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from judgekit.evaluation.benchmarks import load_benchmark, load_scored
+from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.benchmarks.pandalm import read_annotators
 from judgekit.rows import ResponsePair, ScoredResponse
-from judgekit.schema.config import BenchmarkConfig
 from judgekit.stats.agreement import cohen_kappa
 
 SharedData = Callable[[str], Path]

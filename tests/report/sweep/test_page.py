@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from judgekit.cli import main
-from judgekit.report.sweep import build_sweep_report, sweep_markdown
 from judgekit.report.sweep.charts import Spot, amount, chart
+from judgekit.report.sweep.page import build_sweep_report, sweep_markdown
 from tests.report.run_folder import HOSTILE, make_run
 from tests.report.sweep_folder import make_sweep
 

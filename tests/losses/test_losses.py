@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from judgekit.training.losses import (
-    dpo_loss,
-    ipo_loss,
-    nll_term,
-    preference_gap,
-    robust_dpo_loss,
-    sft_example_loss,
-    sft_loss,
-)
+from judgekit.losses.base import nll_term, preference_gap
+from judgekit.losses.dpo import dpo_loss
+from judgekit.losses.ipo import ipo_loss
+from judgekit.losses.robust import robust_dpo_loss
+from judgekit.losses.sft import sft_example_loss, sft_loss
 
 RNG = np.random.default_rng(3)
 POLICY, REFERENCE = RNG.normal(-12.0, 1.5, (2, 6, 2))

@@ -1,0 +1,63 @@
+"""``sampler=openai``: a server that speaks the OpenAI API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+from urllib.parse import urlsplit
+
+from judgekit.errors import Problem
+from judgekit.samplers.base import SAMPLERS, WHO, SamplerConfig
+from judgekit.schema.fields import setting
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""In capitals: many keys would be names of variables otherwise."""
+
+
+@SAMPLERS.register
+@dataclass(frozen=True)
+class OpenAIConfig(SamplerConfig):
+    """``sampler=openai``: a server that speaks the OpenAI API. The key is read from the environment only."""
+
+    function: ClassVar[str] = "judgekit.sampling.openai:server_sampler"
+    takes_weights: ClassVar[bool] = False
+    name: Literal["openai"] = setting("openai", "back end")
+    base_url: str = setting("http://localhost:8000/v1", "address of the server")
+    served_model: str | None = setting(None, "model to ask for; null: the only one the server offers")
+    dialect: Literal["openai", "vllm"] = setting(
+        "openai", "vllm: the server also continues a begun reply and restricts replies to given texts"
+    )
+    api_key_env: str = setting("OPENAI_API_KEY", "environment variable that holds the key", unkeyed=WHO)
+    concurrency: int = setting(32, "requests under way at the same time, at most", ge=1, unkeyed=WHO)
+    requests_per_minute: int | None = setting(
+        None, "rate limit to keep; null: only what the server says", ge=1, unkeyed=WHO
+    )
+    retries: int = setting(
+        6, "tries again after a transport error, an overload or a rate limit, at most", ge=0, unkeyed=WHO
+    )
+    timeout_seconds: float = setting(600.0, "time one request may take", gt=0, unkeyed=WHO)
+    price_prompt: float = setting(0.0, "price of a million prompt tokens, any currency", ge=0.0, unkeyed="a price")
+    price_generated: float = setting(0.0, "price of a million generated tokens", ge=0.0, unkeyed="a price")
+
+    def problems(self) -> list[Problem]:
+        """Also settings a server cannot be asked with. No message repeats what may be a key."""
+        found = super().problems()
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            found.append(Problem("base_url", "not an address", "Give one like http://localhost:8000/v1"))
+        if url.username or url.password or url.query or url.fragment:
+            message = "holds a user name, a password or parameters, which would end up in files"
+            hint = "Give the plain address, and the key in the environment variable that sampler.api_key_env names"
+            found.append(Problem("base_url", message, hint))
+        if not _VARIABLE.fullmatch(self.api_key_env):
+            message = "not the name of an environment variable"
+            found.append(Problem("api_key_env", message, "Name the variable that holds the key, not the key"))
+        if self.verdict == "constrained" and self.dialect != "vllm":
+            message = "the OpenAI API cannot restrict a reply to given verdicts"
+            hint = "Use sampler.dialect=vllm with a vLLM server, or sampler.verdict=free"
+            found.append(Problem("verdict", message, hint))
+        if self.shards > 1 or self.shard is not None:
+            message = "a server is asked by one process"
+            found.append(Problem("shards", message, "Use sampler.shards=1 and raise sampler.concurrency"))
+        return found
