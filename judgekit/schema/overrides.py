@@ -112,7 +112,7 @@ def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str)
     node: Any = base
     walked = ""
     for part in key.split("."):
-        if isinstance(node, list):
+        if isinstance(node, list | tuple):
             if not part.lstrip("-").isdigit() or int(part) >= len(node):
                 return Problem(key, f"a list of {len(node)} values has no item '{part}'", None, source)
             node = node[int(part)]

@@ -90,9 +90,9 @@ class _Builder:
 
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if (family := _family(hint)) is not None:
+        if (found := family(hint)) is not None:
             optional = value is None and type(None) in arguments
-            return (None, []) if optional else self._named(*family, value, key)
+            return (None, []) if optional else self._named(*found, value, key)
         if dataclasses.is_dataclass(hint):
             return self.section(cast(type[Any], hint), value, key)
         if origin in (Union, types.UnionType):
@@ -177,10 +177,10 @@ def _field_types(kind: type[Any]) -> dict[str, tuple[Any, Allowed]]:
 _FAMILIES: dict[str, Mapping[str, type[Any]]] = {"prompt": PROMPTS, "recipe": RECIPES, "sampler": SAMPLERS}
 
 
-def _family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:
+def family(hint: Any) -> tuple[str, Mapping[str, type[Any]]] | None:
     """What a field is one of and its kinds by name, for fields whose section names its own dataclass."""
     members = [member for member in typing.get_args(hint) or (hint,) if member is not type(None)]
-    found = (item for item in _FAMILIES.items() if all(member in item[1].values() for member in members))
+    found = (item for item in _FAMILIES.items() if members and all(member in item[1].values() for member in members))
     return next(found, None)
 
 
@@ -196,13 +196,21 @@ def _outside(value: Any, limits: Allowed) -> str | None:
         return None
     if not math.isfinite(value):
         return f"{value} is not a finite number"
-    bounds = [
+    if all(compare(value, bound) for bound, _, compare in _stated(limits)):
+        return None
+    return f"{value} is out of range; allowed: {bounds(limits)}"
+
+
+def bounds(limits: Allowed) -> str:
+    """A range in words, empty where there is none."""
+    return " and ".join(f"{words} {bound:g}" for bound, words, _ in _stated(limits))
+
+
+def _stated(limits: Allowed) -> list[tuple[float, str, Callable[[Any, Any], bool]]]:
+    possible = [
         (limits.ge, "at least", operator.ge),
         (limits.gt, "more than", operator.gt),
         (limits.le, "at most", operator.le),
         (limits.lt, "less than", operator.lt),
     ]
-    stated = [(f"{words} {bound:g}", compare(value, bound)) for bound, words, compare in bounds if bound is not None]
-    if all(holds for _, holds in stated):
-        return None
-    return f"{value} is out of range; allowed: {' and '.join(text for text, _ in stated)}"
+    return [(bound, words, compare) for bound, words, compare in possible if bound is not None]
