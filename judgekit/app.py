@@ -185,7 +185,7 @@ def launch(arguments: Sequence[str], program: str, application: Application) -> 
 
 
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
-    """Shell completion: Hydra completes overrides after ``run``, ``check`` and ``eval``, this adds the commands.
+    """Shell completion: Hydra completes overrides after ``run``, ``eval``, ``check`` and ``explain``, this the commands.
 
     :param arguments: Hydra's completion flags
     :param commands: names of all commands
@@ -198,7 +198,7 @@ def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
         if not started:
             print(" ".join(commands))
             return
-        if command not in ("run", "check", "eval"):
+        if command not in ("run", "check", "explain", "eval"):
             return
         os.environ["COMP_LINE"] = f"{program} {overrides}"
     launch(arguments, sys.argv[0], APPLICATIONS.get(command, APPLICATIONS["run"]))

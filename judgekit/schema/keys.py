@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from judgekit.errors import Problem
 from judgekit.schema.fields import Allowed, allowed
 from judgekit.schema.nodes import is_table, sections_in
-from judgekit.schema.validation import bounds, family
+from judgekit.schema.validation import bounds, family, nearest, suggest
 
 _ANY = Allowed(doc="")
 
@@ -42,7 +43,8 @@ class Key:
     @property
     def may_hold(self) -> str:
         """Type and range in words."""
-        return ", ".join(part for part in (type_words(self.hint), bounds(self.limits)) if part)
+        null = "or null" if type(None) in typing.get_args(self.hint) else ""
+        return ", ".join(part for part in (type_words(self.hint), bounds(self.limits), null) if part)
 
 
 def keys_of(config: Any) -> dict[str, Key]:
@@ -73,20 +75,49 @@ _WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "nu
 
 
 def type_words(hint: Any) -> str:
-    """A type in words."""
+    """A type in words, without null where that is one more value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     inner = [argument for argument in arguments if argument is not type(None)]
     if family(hint) is not None:
-        words = "section chosen by its group"
-    elif origin in (Union, types.UnionType):
-        words = type_words(inner[0])
-    elif origin is Literal:
-        words = "one of " + ", ".join(str(choice) for choice in arguments)
-    elif origin in (list, tuple):
+        return "section chosen by its group"
+    if origin in (Union, types.UnionType):
+        return type_words(inner[0])
+    if origin is Literal:
+        return "one of " + ", ".join(str(choice) for choice in arguments)
+    if origin in (list, tuple):
         fixed = origin is tuple and Ellipsis not in arguments
-        words = f"list of {f'{len(arguments)} ' if fixed else ''}({type_words(inner[0])})"
-    elif origin is dict:
-        words = f"mapping of names to ({type_words(arguments[1])})"
-    else:
-        words = _WORDS.get(hint, "section")
-    return f"{words}, or null" if type(None) in arguments else words
+        return f"list of {f'{len(arguments)} values' if fixed else 'values'}, each {type_words(inner[0])}"
+    if origin is dict:
+        return f"names, each with {type_words(arguments[1])}"
+    return _WORDS.get(hint, "section")
+
+
+def unknown_key(path: str, keys: dict[str, Key]) -> Problem:
+    """What is wrong with a key there is not, and the nearest that there is."""
+    *_, last = path.split(".")
+    above, part = "", path.partition(".")[0]
+    for name in keys:
+        if path.startswith(f"{name}.") and len(name) > len(above):
+            above, part = name, path.removeprefix(f"{name}.").partition(".")[0]
+    elsewhere = [name for name in keys if name.split(".")[-1] == last]
+    return Problem(path, "unknown key", _other_kind(keys, above, part) or _nearest(keys, above, part, elsewhere))
+
+
+def _other_kind(keys: dict[str, Key], above: str, part: str) -> str | None:
+    """A field of another dataclass than the one chosen for a section."""
+    found = family(keys[above].hint) if above else None
+    names = [name for name, kind in found[1].items() if part in typing.get_type_hints(kind)] if found else []
+    group = above.rpartition(".")[2]
+    choices = " or ".join(f"{group if group == above else f'{group}@{above}'}={name}" for name in names)
+    return f"It is a field of {choices}" if names else None
+
+
+def _nearest(keys: dict[str, Key], above: str, part: str, elsewhere: list[str]) -> str:
+    if above and keys[above].value is None and any(sections_in(keys[above].hint)):
+        group = above.rpartition(".")[2]
+        return f"{above} is null here: choose one with {group}@{above}=NAME"
+    prefix = f"{above}." if above else ""
+    siblings = {name.removeprefix(prefix).partition(".")[0] for name in keys if name.startswith(prefix)} - {""}
+    if elsewhere and (not above or nearest(part, siblings) is None):
+        return f"Did you mean {' or '.join(repr(name) for name in elsewhere[:3])}?"
+    return suggest(part, siblings, prefix)

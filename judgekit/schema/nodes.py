@@ -51,7 +51,7 @@ def kinds() -> list[type[Any]]:
 
 
 def section(value: Any) -> dict[str, Any]:
-    """The values of a dataclass, without sections that are one of several dataclasses: these are for a file to choose."""
+    """The values of a dataclass, without the sections a file has to choose a dataclass for."""
     hints = typing.get_type_hints(type(value))
     given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     kept = {name: item for name, item in given.items() if item is None or family(hints[name]) is None}

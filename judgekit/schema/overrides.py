@@ -45,6 +45,9 @@ def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, 
         return Problem(key, "several values", hint, source)
     groups = loader.list_groups("")
     if key in groups:
+        if override.is_add() and key in base:
+            # Hydra sees it only where the chosen file has no defaults of its own.
+            return Problem(key, "is chosen already", f"Leave out the +: {key}=…", source)
         return _choice(override, loader, source)
     if override.type is not OverrideType.CHANGE:
         return None

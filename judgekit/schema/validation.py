@@ -77,7 +77,8 @@ class _Builder:
         types_by_name = _field_types(kind)
         values: dict[str, Any] = {}
         problems: list[Problem] = []
-        for name, given in value.items():
+        order = {name: position for position, name in enumerate(types_by_name)}
+        for name, given in sorted(value.items(), key=lambda item: order.get(item[0], len(order))):
             path = _join(key, str(name))
             if name not in types_by_name:
                 hint = suggest(str(name), types_by_name, _join(key, ""))
