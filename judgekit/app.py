@@ -185,7 +185,7 @@ def launch(arguments: Sequence[str], program: str, application: Application) -> 
 
 
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
-    """Shell completion: Hydra completes overrides after ``run``, ``eval``, ``check`` and ``explain``, this the commands.
+    """Shell completion: Hydra completes overrides after ``run``, ``eval``, ``check``, ``explain``; this adds commands.
 
     :param arguments: Hydra's completion flags
     :param commands: names of all commands

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from judgekit.randomness import digest
 from judgekit.sampling.base import Batch, Finished, Generation, Request
+from judgekit.schema.models import ModelConfig
 
 
 def echo(request: Request, sample: int) -> str:
@@ -60,3 +63,13 @@ class ScriptedSampler:
     def _generate(self, request: Request, sample: int, mark: str) -> Generation:
         text = self.reply(request, sample) + mark
         return Generation(text, tuple(text.encode()), "eos", prompt_tokens=len(request.prompt_ids))
+
+
+def seed_model(**changes: Any) -> ModelConfig:
+    """The seed model of the demonstrations, ``model=smollm2_135m``, with some values changed."""
+    from judgekit.schema.composition import Composer
+    from judgekit.schema.config import RunConfig
+
+    config = Composer().job(["model=smollm2_135m"]).config
+    assert isinstance(config, RunConfig)
+    return replace(config.model, **changes)
