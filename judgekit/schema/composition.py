@@ -6,6 +6,7 @@ the last place that sees a ``DictConfig``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,11 +72,7 @@ def to_config(
     :param sources: tells where a value came from
     :raises ConfigError: with every problem of single values and of their combination
     """
-    try:
-        mapping = _container(cfg)
-    except OmegaConfBaseException as error:
-        raise ConfigError([_unreadable(error)]) from error
-    config, problems = build(kind, mapping, sources=sources)
+    config, problems = build(kind, _container(cfg), sources=sources)
     problems += cross_checks(config, [*wrong, *(problem.key for problem in problems)], sources)
     if problems:
         raise ConfigError(problems)
@@ -201,7 +198,8 @@ class Composer:
                 parsed.append(override)
             elif problem is not None:
                 problems.append(problem)
-        base = self._base(parsed)
+        # Composing takes most of the time, and group choices alone do not need it.
+        base = functools.cache(lambda: self._base(parsed))
         sound = []
         for override in parsed:
             problem = check_override(override, self.loader, base, multirun)
@@ -241,9 +239,15 @@ class Composer:
 
 
 def _container(cfg: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """A composed configuration without Hydra's own section, which only resolves inside a running job."""
+    """A composed configuration without Hydra's own section, which only resolves inside a running job.
+
+    :raises ConfigError: when a value refers to what there is not
+    """
     own = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
-    container = OmegaConf.to_container(own, resolve=resolve, throw_on_missing=resolve)
+    try:
+        container = OmegaConf.to_container(own, resolve=resolve, throw_on_missing=resolve)
+    except OmegaConfBaseException as error:
+        raise ConfigError([_unreadable(error)]) from error
     assert isinstance(container, dict)
     return {str(name): value for name, value in container.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -28,10 +28,12 @@ def parse_override(text: str, loader: ConfigLoader) -> tuple[Override | None, Pr
         return None, Problem(text, "cannot be read as KEY=VALUE", hint)
 
 
-def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, Any], multirun: bool) -> Problem | None:
+def check_override(
+    override: Override, loader: ConfigLoader, base: Callable[[], Mapping[str, Any]], multirun: bool
+) -> Problem | None:
     """Why an override cannot be applied, None when it can (its value is checked after composing).
 
-    :param base: the configuration before single values are overridden
+    :param base: gives the configuration before single values are overridden
     :param multirun: sweeps are allowed
     """
     source = f"override {override.input_line}"
@@ -45,13 +47,13 @@ def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, 
         return Problem(key, "several values", hint, source)
     groups = loader.list_groups("")
     if key in groups:
-        if override.is_add() and key in base:
+        if override.is_add() and key in base():
             # Hydra sees it only where the chosen file has no defaults of its own.
             return Problem(key, "is chosen already", f"Leave out the +: {key}=…", source)
         return _choice(override, loader, source)
     if override.type is not OverrideType.CHANGE:
         return None
-    return _existing(key, base, groups, source)
+    return _existing(key, base(), groups, source)
 
 
 def _choice(override: Override, loader: ConfigLoader, source: str) -> Problem | None:
