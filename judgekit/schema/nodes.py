@@ -4,8 +4,8 @@ Every config dataclass is a config of its own name in Hydra's ``ConfigStore``. `
 ``RunConfig``; a file whose section may be one of several dataclasses, or may stand at several places, names its
 own, as in ``defaults: [/ModelConfig@_here_]``.
 
-The nodes are plain mappings without types: values are checked by ``judgekit.schema.validation`` alone, which tells
-every mistake at once.
+The nodes are plain mappings without types. OmegaConf's types would refuse what the command line adds to a mapping of
+sections, and values are checked by ``judgekit.schema.validation`` alone, which tells every mistake at once.
 """
 
 from __future__ import annotations
