@@ -78,7 +78,7 @@ def _composer(names: Iterable[str], extra: Path | None) -> Composer:
 
 
 def _written(key: str, folder: str, origins: Origins) -> bool:
-    file = origins.file(key)
+    file = origins.file(key, mappings=True)
     return file is not None and folder in f"/{file}"
 
 

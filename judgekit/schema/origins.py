@@ -30,10 +30,10 @@ class Origins:
         return self._override(key, self._overrides) or self.file(key)
 
     def value(self, key: str) -> str | None:
-        """What set a value; None: nothing did, it is the default."""
+        """What set a value that is no section; None: nothing did, it is the default."""
         groups = set(self._loader.list_groups(""))
         plain = [text for text in self._overrides if text.partition("=")[0].lstrip("+~").split("@")[0] not in groups]
-        return self._override(key, plain) or self.file(key)
+        return self._override(key, plain) or self.file(key, mappings=True)
 
     def _override(self, key: str, overrides: Sequence[str]) -> str | None:
         for text in reversed(overrides):
@@ -43,16 +43,19 @@ class Origins:
                 return f"override {text}"
         return None
 
-    def file(self, key: str) -> str | None:
-        """The file that wrote a value last."""
-        return next((file for file, keys in self.files() if _at(keys, key) is not _ABSENT), None)
+    def file(self, key: str, mappings: bool = False) -> str | None:
+        """The file that wrote a value last.
 
-    def files(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every file with what it says about the whole configuration, the one that wins first."""
-        return self._files
+        :param mappings: a mapping is a value too, not a section that many files write to
+        """
+        found = ((file, _at(content, key)) for file, content in self._files)
+        return next(
+            (file for file, at in found if at is not _ABSENT and (mappings or not isinstance(at, Mapping))), None
+        )
 
     @cached_property
     def _files(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every file with what it says about the whole configuration, the one that wins first."""
         found = []
         defaults = self._loader.compute_defaults_list(self._name, list(self._overrides), RunMode.RUN).defaults
         for default in reversed(defaults):
@@ -69,7 +72,7 @@ class Origins:
 
 
 def _at(node: Any, key: str) -> Any:
-    """The value at a key, ``_ABSENT`` where there is none; a section says nothing itself."""
+    """The value at a key, ``_ABSENT`` where there is none."""
     for part in key.split("."):
         node = node[part] if isinstance(node, Mapping) and part in node else _ABSENT
-    return _ABSENT if isinstance(node, Mapping) and node else node
+    return node

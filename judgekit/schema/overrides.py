@@ -127,7 +127,8 @@ def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str)
                 return Problem(key, "unknown key", suggest(part, valid, walked), source)
             node = node[part]
         elif node is None:
-            return None
+            group = walked.rstrip(".")
+            return Problem(key, "unknown key", f"Choose one with {group}=NAME", source) if group in groups else None
         else:
             return Problem(key, f"'{walked.rstrip('.')}' is a single value without keys", None, source)
         walked += f"{part}."

@@ -44,6 +44,13 @@ def test_a_field_has_all_its_rows() -> None:
     }
 
 
+def test_a_mapping_in_a_file_is_a_value(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text("# Mine.\nmine:\n  columns: {response_a: first}\n")
+    told = said("benchmark.mine.columns", "benchmark=[mine]", extra=tmp_path)
+    assert "{response_a: first}" in told and "mine.yaml" in "".join(told.split())
+
+
 @pytest.mark.parametrize(
     ("items", "value", "source"),
     [
@@ -58,6 +65,11 @@ def test_a_field_has_all_its_rows() -> None:
         (["judge.tokens", "judge=judgelm_7b"], "512", "conf/judge/judgelm_7b.yaml"),
         (["judge.path", "judge=outputs/demo"], "outputs/demo", "override judge.path=outputs/demo"),
         (["recipe.sft.betas=[0.5,0.6]"], "[0.5, 0.6]", "override recipe.sft.betas=[0.5,0.6]"),
+        (
+            ["benchmark.mine.columns", "+benchmark.mine.columns={a: b}"],
+            "{a: b}",
+            "override +benchmark.mine.columns={a: b}",
+        ),
         (["data.sources.wildchat.path", "experiment=paper/self_taught"], "null", "nothing: it is the default"),
     ],
 )
