@@ -89,14 +89,13 @@ def _require_trl() -> None:
 
 
 def _seed_model() -> str:
-    import yaml
-
     from judgekit.models import obtain
-    from judgekit.schema.composition import conf_dir
-    from judgekit.schema.models import ModelConfig
+    from judgekit.schema.composition import Composer
+    from judgekit.schema.config import RunConfig
 
-    settings = yaml.safe_load((conf_dir() / "model" / "smollm2_135m.yaml").read_text(encoding="utf-8"))
-    return str(obtain(ModelConfig(**settings)))
+    config = Composer().job(["model=smollm2_135m"]).config
+    assert isinstance(config, RunConfig)
+    return str(obtain(config.model))
 
 
 def _child(job: Job) -> dict[str, Any]:

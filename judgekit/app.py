@@ -21,6 +21,7 @@ from judgekit.randomness import digest
 from judgekit.schema.composition import Composer, conf_dir, to_config
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
+from judgekit.schema.nodes import register
 from judgekit.schema.overrides import judge_override
 
 _log = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ def run(arguments: Sequence[str], application: Application = APPLICATIONS["run"]
         flags = get_args_parser().parse_args(arguments)
     shows = (flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)
     if flags.cfg:
+        composer.check_overrides(flags.overrides)
         composer.compose(flags.overrides)
     elif not any(shows):
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
@@ -173,6 +175,7 @@ def launch(arguments: Sequence[str], program: str, application: Application) -> 
     :raises JudgekitError: when a run stops for a reason its user can mend
     """
     register_resolvers()
+    register()
     jobs = Jobs(application)
     # Hydra reads its arguments from here, and a run records its command from here.
     sys.argv = [program, *arguments]
@@ -186,7 +189,7 @@ def launch(arguments: Sequence[str], program: str, application: Application) -> 
 
 
 def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
-    """Shell completion: Hydra completes overrides after ``run``, ``check`` and ``eval``, this adds the commands.
+    """Shell completion: Hydra completes overrides after ``run``, ``eval``, ``check``, ``explain``; this adds commands.
 
     :param arguments: Hydra's completion flags
     :param commands: names of all commands
@@ -199,7 +202,7 @@ def complete(arguments: Sequence[str], commands: Sequence[str]) -> None:
         if not started:
             print(" ".join(commands))
             return
-        if command not in ("run", "check", "eval"):
+        if command not in ("run", "check", "explain", "eval"):
             return
         os.environ["COMP_LINE"] = f"{program} {overrides}"
     launch(arguments, sys.argv[0], APPLICATIONS.get(command, APPLICATIONS["run"]))

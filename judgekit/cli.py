@@ -84,6 +84,14 @@ def _check(options: argparse.Namespace) -> None:
     print_plan(plan(job.config), job.config.name)
 
 
+def _explain(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from judgekit.commands.explain import explain
+
+    explain(options.overrides, Console(), options.config_dir)
+
+
 def _report(options: argparse.Namespace) -> None:
     from judgekit.commands.report import report
 
@@ -148,6 +156,7 @@ _COMMANDS = {
     "run": "make a judge: data, judgments, preferences, training, evaluation, report",
     "eval": "measure a judge on benchmarks, in both orders: judge=FOLDER benchmark=NAME",
     "check": "list every mistake in a configuration, or what it would run and cost",
+    "explain": "what a field of the configuration means, may hold and holds, and who set it",
     "judge": "judge pairs, score responses or rank several responses to one instruction",
     "compare": "two judges on the same pairs: differences with intervals and tests",
     "rank": "rank models by pairwise wins: a win matrix, Bradley-Terry ratings, a page",
@@ -172,6 +181,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
     check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
     check.set_defaults(command=_check)
+    explained = commands.add_parser(
+        "explain", help=_COMMANDS["explain"], description=_COMMANDS["explain"], epilog=_EPILOG
+    )
+    explained.add_argument(
+        "overrides", nargs="+", metavar="KEY", help="such as recipe.plans, or GROUP=NAME for all its fields; overrides"
+    )
+    explained.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
+    explained.set_defaults(command=_explain)
     add_judge(commands, _COMMANDS["judge"])
     add_compare(commands, _COMMANDS["compare"])
     add_rank(commands, _COMMANDS["rank"])

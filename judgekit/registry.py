@@ -18,6 +18,7 @@ import functools
 import importlib
 import pkgutil
 import sys
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -140,6 +141,12 @@ class Sections(Register[type[S]]):
 
 SECTIONS: dict[type[Named], Sections[Any]] = {}
 """Registers of config sections by their base class."""
+
+
+def sections_of(hint: Any) -> Sections[Any] | None:
+    """The register a field's section is one of, for fields whose section names its own dataclass, null or not."""
+    members = [member for member in typing.get_args(hint) or (hint,) if member is not type(None)]
+    return SECTIONS.get(members[0]) if len(members) == 1 else None
 
 
 @functools.cache

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from judgekit.randomness import digest
 from judgekit.rows import write_rows
 from judgekit.sampling.base import Batch, Finished, Generation, Request
+from judgekit.schema.models import ModelConfig
 from judgekit.stages.stage import Stage, unkeyed
 from judgekit.store import Workspace
 
@@ -78,3 +79,13 @@ class Given(Stage):
     def build(self, workspace: Workspace) -> None:
         for name, rows in self.files.items():
             write_rows(workspace.path / f"{name}.jsonl", rows)
+
+
+def seed_model(**changes: Any) -> ModelConfig:
+    """The seed model of the demonstrations, ``model=smollm2_135m``, with some values changed."""
+    from judgekit.schema.composition import Composer
+    from judgekit.schema.config import RunConfig
+
+    config = Composer().job(["model=smollm2_135m"]).config
+    assert isinstance(config, RunConfig)
+    return replace(config.model, **changes)

@@ -1,10 +1,9 @@
-"""Every file under ``conf/`` composes, validates and explains itself."""
+"""Every file under ``conf/`` composes, validates and says only what differs."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +53,17 @@ NEEDS_CHOICES = {
     "prompt=judgelm": ["recipe=judgelm"],
     "prompt=judgelm_brief": ["recipe=judgelm"],
     "prompt=judgelm_plain": ["recipe=judgelm"],
-    "recipe=judgelm": ["prompt=judgelm"],
     "experiment=paper/judgelm": ["model.revision=0123456", f"recipe.reviews='{__file__}'"],
     "prompt=critiquellm": ["recipe=critiquellm"],
     "prompt=critiquellm_brief": ["recipe=critiquellm"],
     "prompt=critiquellm_plain": ["recipe=critiquellm"],
-    "recipe=critiquellm": ["prompt=critiquellm"],
     "data=oasst": ["benchmark=[llmbar]", "recipe=self_rewarding", "prompt=additive"],
-    "recipe=self_rewarding": ["prompt=additive"],
-    "recipe=meta_rewarding": ["prompt=additive"],
     "prompt=additive": ["recipe=self_rewarding"],
     "prompt=additive_brief": ["recipe=self_rewarding"],
     "prompt=self_taught": ["recipe=self_taught"],
     "prompt=self_taught_brief": ["recipe=self_taught"],
     "prompt=pandalm": ["recipe=pandalm"],
     "prompt=pandalm_plain": ["recipe=pandalm"],
-    "recipe=pandalm": ["prompt=pandalm"],
     "model=llama_7b": ["sampler.execution_tokens=512", "sampler.judge_tokens=512"],
     "data=queries": [
         "recipe=critiquellm",
@@ -185,7 +179,7 @@ def leaves(node: Any, prefix: str = "") -> set[str]:
 
 @pytest.mark.parametrize("choice", [choice for choice in choices() if not choice.startswith("experiment=")])
 def test_every_field_can_be_overridden(choice: str, composer: Composer, data_paths: dict[str, str]) -> None:
-    """Hydra only changes what the YAML holds, so each group file writes out all of its fields."""
+    """Hydra only changes what it composes, so the defaults have to be there too."""
     cfg = composer.compose([choice, *(data_paths[name] for name in NEEDS_FILES.get(choice, ()))])
     container = OmegaConf.to_container(cfg)
     assert isinstance(container, dict)
@@ -208,12 +202,13 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
         assert {f"data.sources.{source}.{field.name}" for field in dataclasses.fields(SourceConfig)} <= written
 
 
-@pytest.mark.parametrize("file", sorted((CONF / "hydra" / "launcher").glob("*.yaml")), ids=lambda file: file.stem)
-def test_launchers_write_out_every_field(file: Path) -> None:
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", sorted(LAUNCHERS))
+def test_launchers_have_every_field_at_its_default(name: str, composer: Composer) -> None:
+    values = OmegaConf.to_container(composer.compose([f"hydra/launcher={name}"]).hydra.launcher)
+    assert isinstance(values, dict)
     assert values.pop("_target_").startswith("hydra_plugins.judgekit_launchers.")
-    assert settings(file.stem, values) == LAUNCHERS[file.stem]()
-    assert set(values) == {field.name for field in dataclasses.fields(LAUNCHERS[file.stem])} - {"name"}
+    assert settings(name, values) == LAUNCHERS[name]()
+    assert set(values) == {field.name for field in dataclasses.fields(LAUNCHERS[name])}
 
 
 @pytest.mark.parametrize("file", sorted((CONF / "experiment" / "sweep").glob("*.yaml")), ids=lambda file: file.stem)
@@ -226,46 +221,28 @@ def test_grids_have_seeds_and_name_choices_that_there_are(file: Path) -> None:
     assert len(names) == len(set(names)) and values["name"] == f"sweep-{file.stem.replace('_', '-')}"
 
 
-@pytest.mark.parametrize("file", sorted((CONF / "benchmark").glob("*.yaml")), ids=lambda file: file.stem)
-def test_benchmarks_write_out_every_field_and_may_lie_anywhere(file: Path) -> None:
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert list(values) == [file.stem]
-    assert set(values[file.stem]) == {field.name for field in dataclasses.fields(BenchmarkConfig)}
-    assert values[file.stem]["path"] is None and values[file.stem]["hub_id"] is None
-    excluded = yaml.safe_load((CONF / "records.yaml").read_text(encoding="utf-8"))["hydra"]["job"]["config"]
-    keys = excluded["override_dirname"]["exclude_keys"]
-    assert file.stem == "starter" or f"benchmark.{file.stem}.path" in keys
+@pytest.mark.parametrize("name", [file.stem for file in sorted((CONF / "benchmark").glob("*.yaml"))])
+def test_benchmarks_have_every_field_and_may_lie_anywhere(name: str, composer: Composer) -> None:
+    cfg = composer.compose([f"benchmark=[{name}]"])
+    values = cfg.benchmark
+    assert list(values) == [name]
+    assert set(values[name]) == {field.name for field in dataclasses.fields(BenchmarkConfig)}
+    assert values[name].path is None and values[name].hub_id is None
+    assert name == "starter" or f"benchmark.{name}.path" in cfg.hydra.job.config.override_dirname.exclude_keys
 
 
-def test_every_kind_of_benchmark_has_a_file() -> None:
-    kinds = {
-        values["kind"]
-        for file in (CONF / "benchmark").glob("*.yaml")
-        for values in yaml.safe_load(file.read_text(encoding="utf-8")).values()
-    }
+def test_every_kind_of_benchmark_has_a_file(composer: Composer) -> None:
+    names = ",".join(file.stem for file in (CONF / "benchmark").glob("*.yaml"))
+    kinds = {benchmark.kind for benchmark in composer.compose([f"benchmark=[{names}]"]).benchmark.values()}
     assert kinds == set(BENCHMARKS)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CONF)))
-def test_a_comment_stands_above_every_field(file: Path) -> None:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    if "hydra:" in lines:
-        lines = lines[: lines.index("hydra:")]
-    group_file = file.parent != CONF and not OVERLAYS & set(file.relative_to(CONF).parts)
-    bare = [
-        line
-        for above, line in pairwise(["", *lines])
-        if re.match(r"\s*\w+:", line) and not above.lstrip().startswith("#") and (group_file or not line.endswith(":"))
-    ]
-    assert bare == []
-
-
-@pytest.mark.parametrize("file", sorted((CONF / "model").glob("*.yaml")), ids=lambda file: file.stem)
-def test_models_are_pinned_and_named_after_their_file(file: Path) -> None:
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert values["name"] == file.stem
-    assert re.fullmatch(r"[0-9a-f]{40}", values["revision"])
-    assert values["trust_remote_code"] is False
+@pytest.mark.parametrize("name", [file.stem for file in sorted((CONF / "model").glob("*.yaml"))])
+def test_models_are_pinned_and_named_after_their_file(name: str, composer: Composer) -> None:
+    values = composer.compose([f"model={name}"]).model
+    assert values.name == name
+    assert re.fullmatch(r"[0-9a-f]{40}", values.revision)
+    assert values.trust_remote_code is False
 
 
 def test_each_experiment_names_its_own_run(composer: Composer) -> None:

@@ -6,9 +6,9 @@ the last place that sees a ``DictConfig``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +29,8 @@ from judgekit.errors import ConfigError, Problem
 from judgekit.schema import eval_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
+from judgekit.schema.nodes import register
+from judgekit.schema.origins import Origins
 from judgekit.schema.overrides import check_override, parse_override
 from judgekit.schema.repository import ParsedOnce
 from judgekit.schema.rules import AnyConfig
@@ -70,14 +72,7 @@ def to_config(
     :param sources: tells where a value came from
     :raises ConfigError: with every problem of single values and of their combination
     """
-    try:
-        # Hydra's own section only resolves inside a running job.
-        own = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
-        mapping = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError([_unreadable(error)]) from error
-    assert isinstance(mapping, dict)
-    config, problems = build(kind, {str(name): value for name, value in mapping.items()}, sources=sources)
+    config, problems = build(kind, _container(cfg), sources=sources)
     problems += cross_checks(config, [*wrong, *(problem.key for problem in problems)], sources)
     if problems:
         raise ConfigError(problems)
@@ -104,6 +99,7 @@ class Composer:
         """
         if extra is not None and not extra.is_dir():
             raise ConfigError([Problem("--config-dir", f"{extra} is not a folder")])
+        register()
         search_path = create_config_search_path(str(conf or conf_dir()))
         if extra is not None:
             search_path.prepend("command-line", f"file://{extra.absolute()}", SearchPathQuery(provider="schema"))
@@ -136,6 +132,31 @@ class Composer:
         """
         return self._jobs(overrides, multirun=True)
 
+    def values(self, overrides: Sequence[str]) -> tuple[AnyConfig, Origins]:
+        """The values of a configuration, whether or not they go together, and where they came from.
+
+        :raises ConfigError: with every override that cannot be applied, or every value that is wrong in itself
+        """
+        sound, problems = self._split(overrides, multirun=False)
+        if problems:
+            raise ConfigError(problems)
+        origins = Origins(self.loader, self.name, _lines(sound))
+        config, problems = build(self.kind, _container(self.compose(_lines(sound))), sources=origins)
+        # A file need not be there to say what its field means.
+        wrong = [problem for problem in problems if not problem.message.startswith("nothing is at")]
+        if wrong:
+            raise ConfigError(wrong)
+        return config, origins
+
+    def check_overrides(self, overrides: Sequence[str]) -> None:
+        """Refuse overrides that cannot be applied, as of keys there are not.
+
+        :raises ConfigError: with all of them
+        """
+        _, problems = self._split(overrides, multirun=True)
+        if problems:
+            raise ConfigError(problems)
+
     def _jobs(self, overrides: Sequence[str], multirun: bool, ignoring: Sequence[str] = ()) -> list[Job]:
         sound, problems = self._split(overrides, multirun)
         wrong = [*ignoring, *(problem.key for problem in problems)]
@@ -162,7 +183,7 @@ class Composer:
             except ConfigError:
                 return None, problems
         try:
-            job = Job(tuple(point), to_config(cfg, self.kind, wrong, _Origins(self, used)))
+            job = Job(tuple(point), to_config(cfg, self.kind, wrong, Origins(self.loader, self.name, used)))
         except ConfigError as error:
             return None, problems + error.problems
         return (None, problems) if problems else (job, [])
@@ -177,7 +198,8 @@ class Composer:
                 parsed.append(override)
             elif problem is not None:
                 problems.append(problem)
-        base = self._base(parsed)
+        # Composing takes most of the time, and group choices alone do not need it.
+        base = functools.cache(lambda: self._base(parsed))
         sound = []
         for override in parsed:
             problem = check_override(override, self.loader, base, multirun)
@@ -188,16 +210,17 @@ class Composer:
         return sound, problems
 
     def _base(self, overrides: Iterable[Override]) -> Mapping[str, Any]:
-        """What single values may be overridden: the configuration with the group choices alone."""
+        """What single values may be overridden: all fields of the configuration that groups and additions make."""
         groups = set(self.loader.list_groups(""))
-        chosen = _lines(o for o in overrides if o.key_or_group in groups and not o.is_sweep_override())
-        for selection in (chosen, []):
+        fixed = [override for override in overrides if not override.is_sweep_override()]
+        chosen = [override for override in fixed if override.key_or_group in groups]
+        added = [override for override in fixed if override.type in (OverrideType.ADD, OverrideType.FORCE_ADD)]
+        for selection in ([*chosen, *(o for o in added if o not in chosen)], chosen, []):
             try:
-                container = OmegaConf.to_container(self.compose(selection))
+                composed = _container(self.compose(_lines(selection)), resolve=False)
             except ConfigError:
                 continue
-            assert isinstance(container, dict)
-            return {str(key): value for key, value in container.items() if key != "hydra"}
+            return asdict(build(self.kind, composed)[0])
         return {}
 
     def _points(self, overrides: Sequence[Override]) -> list[list[str]]:
@@ -213,6 +236,20 @@ class Composer:
             return [fixed]  # only another sweeper understands intervals; what it picks is validated in each job
         (points,) = BasicSweeper.split_arguments(swept, None)
         return thin(points, MAX_VALIDATED)
+
+
+def _container(cfg: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """A composed configuration without Hydra's own section, which only resolves inside a running job.
+
+    :raises ConfigError: when a value refers to what there is not
+    """
+    own = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
+    try:
+        container = OmegaConf.to_container(own, resolve=resolve, throw_on_missing=resolve)
+    except OmegaConfBaseException as error:
+        raise ConfigError([_unreadable(error)]) from error
+    assert isinstance(container, dict)
+    return {str(name): value for name, value in container.items()}
 
 
 def _lines(overrides: Iterable[Override]) -> list[str]:
@@ -235,45 +272,3 @@ def _unreadable(error: Exception) -> Problem:
     key = getattr(cause, "full_key", None) or "configuration"
     text = str(error) or str(cause)
     return Problem(str(key), " ".join(line.strip() for line in text.splitlines() if line.strip()))
-
-
-class _Origins:
-    """Tells which override or file a value came from; files are searched only when something is wrong."""
-
-    def __init__(self, composer: Composer, overrides: Sequence[str]) -> None:
-        self._composer, self._overrides = composer, overrides
-
-    def __call__(self, key: str) -> str | None:
-        key = key.split("[")[0]
-        for text in reversed(self._overrides):
-            name = text.partition("=")[0].lstrip("+~")
-            added = text.startswith("+") and name.startswith(f"{key}.")
-            if added or f"{key}.".startswith(f"{name}."):
-                return f"override {text}"
-        for file, prefix, config in self._files:
-            inner = key.removeprefix(f"{prefix}.") if prefix else key
-            if prefix and inner == key:
-                continue
-            node = config
-            for part in inner.split("."):
-                node = node.get(part, None) if isinstance(node, Mapping) and part in node else _ABSENT
-            if node is not _ABSENT and not isinstance(node, Mapping):
-                return file
-        return None
-
-    @cached_property
-    def _files(self) -> list[tuple[str, str, Any]]:
-        """(file, package, content), the one that wins first."""
-        loader, found = self._composer.loader, []
-        defaults = loader.compute_defaults_list(self._composer.name, list(self._overrides), RunMode.RUN).defaults
-        for default in reversed(defaults):
-            loaded = loader.repository.load_config(default.config_path) if default.config_path else None
-            if loaded is None or loaded.provider in ("hydra", "schema"):
-                continue
-            file = Path(loaded.path.removeprefix("file://")) / f"{default.config_path}.yaml"
-            shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-            found.append((str(shown), default.package or "", OmegaConf.to_container(loaded.config)))
-        return found
-
-
-_ABSENT: Any = object()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -28,10 +28,12 @@ def parse_override(text: str, loader: ConfigLoader) -> tuple[Override | None, Pr
         return None, Problem(text, "cannot be read as KEY=VALUE", hint)
 
 
-def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, Any], multirun: bool) -> Problem | None:
+def check_override(
+    override: Override, loader: ConfigLoader, base: Callable[[], Mapping[str, Any]], multirun: bool
+) -> Problem | None:
     """Why an override cannot be applied, None when it can (its value is checked after composing).
 
-    :param base: the configuration before single values are overridden
+    :param base: gives the configuration before single values are overridden
     :param multirun: sweeps are allowed
     """
     source = f"override {override.input_line}"
@@ -45,10 +47,13 @@ def check_override(override: Override, loader: ConfigLoader, base: Mapping[str, 
         return Problem(key, "several values", hint, source)
     groups = loader.list_groups("")
     if key in groups:
+        if override.is_add() and key in base():
+            # Hydra sees it only where the chosen file has no defaults of its own.
+            return Problem(key, "is chosen already", f"Leave out the +: {key}=…", source)
         return _choice(override, loader, source)
     if override.type is not OverrideType.CHANGE:
         return None
-    return _existing(key, base, groups, source)
+    return _existing(key, base(), groups, source)
 
 
 def _choice(override: Override, loader: ConfigLoader, source: str) -> Problem | None:
@@ -112,7 +117,7 @@ def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str)
     node: Any = base
     walked = ""
     for part in key.split("."):
-        if isinstance(node, list):
+        if isinstance(node, list | tuple):
             if not part.lstrip("-").isdigit() or int(part) >= len(node):
                 return Problem(key, f"a list of {len(node)} values has no item '{part}'", None, source)
             node = node[int(part)]
@@ -122,7 +127,8 @@ def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str)
                 return Problem(key, "unknown key", suggest(part, valid, walked), source)
             node = node[part]
         elif node is None:
-            return None
+            group = walked.rstrip(".")
+            return Problem(key, "unknown key", f"Choose one with {group}=NAME", source) if group in groups else None
         else:
             return Problem(key, f"'{walked.rstrip('.')}' is a single value without keys", None, source)
         walked += f"{part}."

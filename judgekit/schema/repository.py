@@ -5,13 +5,21 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.config_source import ConfigResult
 
 
 class ParsedOnce(CachingConfigRepository):
-    """A repository that remembers its files; what it gives away may be changed."""
+    """A repository that remembers its files; what it gives away may be changed.
+
+    Hydra copies a repository for every composition, so as not to change where the original looks. Copies are shallow
+    here: deep ones would hold every node of the ConfigStore.
+    """
+
+    def __init__(self, delegate: IConfigRepository) -> None:
+        self.delegate = copy.copy(delegate)
+        self.cache = {}
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """A fresh copy of a file's content."""
@@ -23,7 +31,6 @@ class ParsedOnce(CachingConfigRepository):
         super().initialize_sources(config_search_path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ParsedOnce:
-        # Hydra copies its repository for every composition, so as not to change where the original looks.
         twin = ParsedOnce(self.delegate)
         twin.cache = self.cache
         return twin

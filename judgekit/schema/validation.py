@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast
 
 from judgekit.errors import Problem
-from judgekit.registry import SECTIONS, Sections, nearest, suggest
+from judgekit.registry import Sections, nearest, sections_of, suggest
 from judgekit.schema.fields import Allowed, allowed
 
 T = TypeVar("T")
@@ -60,7 +60,8 @@ class _Builder:
         types_by_name = _field_types(kind)
         values: dict[str, Any] = {}
         problems: list[Problem] = []
-        for name, given in value.items():
+        order = {name: position for position, name in enumerate(types_by_name)}
+        for name, given in sorted(value.items(), key=lambda item: order.get(item[0], len(order))):
             path = _join(key, str(name))
             if name not in types_by_name:
                 hint = suggest(str(name), types_by_name, _join(key, ""))
@@ -73,8 +74,9 @@ class _Builder:
 
     def value(self, hint: Any, value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-        if hint in SECTIONS:
-            return self._named(SECTIONS[hint], value, key)
+        if (kinds := sections_of(hint)) is not None:
+            optional = value is None and type(None) in arguments
+            return (None, []) if optional else self._named(kinds, value, key)
         if dataclasses.is_dataclass(hint):
             return self.section(cast(type[Any], hint), value, key)
         if origin in (Union, types.UnionType):
@@ -169,13 +171,21 @@ def _outside(value: Any, limits: Allowed) -> str | None:
         return None
     if not math.isfinite(value):
         return f"{value} is not a finite number"
-    bounds = [
+    if all(compare(value, bound) for bound, _, compare in _stated(limits)):
+        return None
+    return f"{value} is out of range; allowed: {bounds(limits)}"
+
+
+def bounds(limits: Allowed) -> str:
+    """A range in words, empty where there is none."""
+    return " and ".join(f"{words} {bound:g}" for bound, words, _ in _stated(limits))
+
+
+def _stated(limits: Allowed) -> list[tuple[float, str, Callable[[Any, Any], bool]]]:
+    possible = [
         (limits.ge, "at least", operator.ge),
         (limits.gt, "more than", operator.gt),
         (limits.le, "at most", operator.le),
         (limits.lt, "less than", operator.lt),
     ]
-    stated = [(f"{words} {bound:g}", compare(value, bound)) for bound, words, compare in bounds if bound is not None]
-    if all(holds for _, holds in stated):
-        return None
-    return f"{value} is out of range; allowed: {' and '.join(text for text, _ in stated)}"
+    return [(bound, words, compare) for bound, words, compare in possible if bound is not None]

@@ -18,11 +18,10 @@ from judgekit.losses.dpo import DpoLoss
 from judgekit.models import obtain
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.schema.config import RunConfig, TrainerConfig
-from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
-from tests.conftest import PROJECT
+from tests.helpers import seed_model
 from tests.integration.small_judge import PROTOCOL, STEPS, demonstrations
 
 pytestmark = pytest.mark.integration
@@ -32,8 +31,7 @@ pytestmark = pytest.mark.integration
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run leaves, with an adapter trained for a few steps."""
     folder = tmp_path_factory.mktemp("run")
-    settings = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
-    model = ModelConfig(**settings)
+    model = seed_model()
     write_rows(folder / "rows.jsonl", demonstrations())
     trainer = TrainerConfig(lora_rank=16, accelerator="cpu", max_tokens=1024)
     optim = OptimConfig(lr=1e-3, epochs=1, batch_size=4, max_steps=STEPS)

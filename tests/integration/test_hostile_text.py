@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from transformers import AutoTokenizer
 
 from judgekit.models import obtain
@@ -16,10 +14,8 @@ from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.base import Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextRequest, TextSampler
-from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
-from tests.conftest import PROJECT
-from tests.helpers import ScriptedSampler
+from tests.helpers import ScriptedSampler, seed_model
 from tests.sampling.hostile import ENCODED, REFUSED
 
 pytestmark = pytest.mark.integration
@@ -39,8 +35,7 @@ class Keeps(ScriptedSampler):
 
 @pytest.mark.parametrize("place", ["instruction", "response_a", "response_b", "prefill"])
 def test_characters_stay_characters_or_the_row_is_refused(tmp_path: Path, place: str) -> None:
-    settings: dict[str, Any] = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
-    tokenizer = AutoTokenizer.from_pretrained(obtain(ModelConfig(**settings)))
+    tokenizer = AutoTokenizer.from_pretrained(obtain(seed_model()))
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     protocol, params = EvalPlanner(EvalPlannerPrompt()), SamplingParams(0.0, 1.0, 64)
     texts = {"plain": "ordinary"} | ENCODED | {name: text for name, (text, _) in REFUSED.items()}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from judgekit.cli import main
 from judgekit.errors import StageError
@@ -32,7 +31,7 @@ from judgekit.sampling.vllm_environment import environment
 from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
 from judgekit.weights import Weights
-from tests.conftest import PROJECT
+from tests.helpers import seed_model
 from tests.sampling.hostile import ENCODED
 
 pytestmark = pytest.mark.integration
@@ -43,8 +42,7 @@ GREEDY = SamplingParams(temperature=0.0, top_p=1.0, max_new_tokens=24)
 
 
 def seed_config() -> ModelConfig:
-    settings: dict[str, Any] = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
-    return ModelConfig(**settings | {"max_length": CONTEXT})
+    return seed_model(max_length=CONTEXT)
 
 
 class VllmServer:

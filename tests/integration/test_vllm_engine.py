@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from transformers import AutoTokenizer
 
 from judgekit.errors import StageError
@@ -29,7 +28,7 @@ from judgekit.sampling.session import Shard, sample_all
 from judgekit.sampling.vllm import VllmSampler
 from judgekit.schema.models import ModelConfig
 from judgekit.weights import Weights
-from tests.conftest import PROJECT
+from tests.helpers import seed_model
 
 pytestmark = pytest.mark.integration
 
@@ -44,9 +43,8 @@ QUESTIONS = ("What is the capital of France?", "Name three colours.", "Is water 
 
 @pytest.fixture(scope="module")
 def model() -> ModelConfig:
-    settings = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
     # Single precision: greedy replies are then the same whatever shares their batch.
-    return ModelConfig(**settings | {"max_length": 2048, "dtype": "float32"})
+    return seed_model(max_length=2048, dtype="float32")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
@@ -32,7 +31,7 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.training.trainer import train
 from judgekit.verdict_rows import VerdictRow
 from judgekit.weights import Weights
-from tests.conftest import PROJECT
+from tests.helpers import seed_model
 from tests.integration.small_judge import BATCH, PROTOCOL, STEPS, demonstrations, pairs, preferences
 
 pytestmark = pytest.mark.integration
@@ -43,9 +42,8 @@ TRAINER = TrainerConfig(lora_rank=16, accelerator="cpu", max_tokens=1024)
 
 @pytest.fixture(scope="module")
 def model() -> ModelConfig:
-    settings = yaml.safe_load((PROJECT / "conf" / "model" / "smollm2_135m.yaml").read_text())
     # Single precision: greedy replies are then the same whatever computes them.
-    return ModelConfig(**settings | {"max_length": 1024, "dtype": "float32"})
+    return seed_model(max_length=1024, dtype="float32")
 
 
 @pytest.fixture(scope="module")

@@ -218,7 +218,7 @@ def test_the_small_experiment_plans_two_iterations(tmp_path: Path) -> None:
 
 def test_impossible_combinations_are_reported_at_once() -> None:
     overrides = [
-        "recipe=self_rewarding", "loss=sft", "sampler.temperature=0", "recipe.min_valid=4",
+        "recipe=self_rewarding", "prompt=evalplanner", "loss=sft", "sampler.temperature=0", "recipe.min_valid=4",
         "recipe.schedule.m2.judge_pairs=true", "recipe.prompts.source=self_instruct", "recipe.prompts.max_requests=1",
     ]  # fmt: skip
     with pytest.raises(ConfigError) as error:

@@ -75,16 +75,17 @@ def test_all_kinds_of_mistakes_are_told_at_once(composer: Composer, tmp_path: Pa
         "data: first_round + second_round + validation + held_out + recipe.warm_start.examples "
         "= 64 + 64 + 0 + 500 + 0 = 628, "
         "but the sources give 256 instructions. Ask for fewer, or raise data.sources.NAME.count",
-        "recipe.validate (conf/recipe/evalplanner.yaml): choosing checkpoints needs a validation split, "
-        "and data.validation is 0. Use recipe.validate=false or raise data.validation",
+        "recipe.validate: choosing checkpoints needs a validation split, and "
+        "data.validation is 0. Use recipe.validate=false or raise data.validation",
     ]
 
 
 def test_a_value_that_hydra_refuses_does_not_hide_the_others(composer: Composer) -> None:
-    found = mistakes(composer, ["+recipe=evalplanner", "hydra/launcher=slrum", "recipe.plans=0"])
+    found = mistakes(composer, ["+recipe=evalplanner", "+experiment=demo", "hydra/launcher=slrum", "recipe.plans=0"])
     assert found == [
+        "recipe (override +recipe=evalplanner): is chosen already. Leave out the +: recipe=…",
         "hydra/launcher (override hydra/launcher=slrum): 'slrum' is not one of its choices. Did you mean 'slurm'?",
-        "configuration: recipe appears more than once in the final defaults list",
+        "configuration: Multiple values for experiment. To override a value use 'override experiment: demo'",
         "recipe.plans (override recipe.plans=0): 0 is out of range; allowed: at least 1",
     ]
 

@@ -22,7 +22,8 @@ from judgekit.store import Workspace
 
 SPLITS = ("d1", "validation", "held_out")
 """The splits a teacher reviews: those trained on, and those a judge is measured on."""
-PLAIN, REFERENCED = "plain", "reference"
+PLAIN = "plain"
+REFERENCED = "reference"
 
 
 @dataclass(frozen=True, kw_only=True)
