@@ -6,13 +6,16 @@ response_a is always the chosen one, so both orders must be judged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
-from judgekit.evaluation.sections import Numbers, accuracies, mean, subset_of, written
-from judgekit.evaluation.verdicts import VerdictRow
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
+
+if TYPE_CHECKING:
+    from judgekit.evaluation.sections import Numbers
+    from judgekit.evaluation.verdicts import VerdictRow
 
 REWARDBENCH: Mapping[str, Mapping[str, int]] = {
     "Chat": {
@@ -65,6 +68,7 @@ def rewardbench(
     A section is None while one of its subsets has no verdicts. Under ``leaderboard`` the same once more with every
     verdict that names no winner (unparsable or tie) half right, as the leaderboard counts; elsewhere it is wrong.
     """
+    from judgekit.evaluation.sections import accuracies, mean, subset_of, written
 
     def sections(undecided: float) -> Numbers:
         subsets = accuracies(pairs, verdicts, subset_of, undecided, resamples, seed)
