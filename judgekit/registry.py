@@ -151,11 +151,12 @@ def sections_of(hint: Any) -> Sections[Any] | None:
 
 @functools.cache
 def plugins() -> Mapping[str, Path | None]:
-    """All plugins, imported: the folder of config groups of each, None where it has none, by name of its entry point.
+    """All plugins, imported: the folder of config groups of each, None where it has none, by the module's name.
 
     :raises PluginError: one cannot be imported
     """
-    return {point.name: _imported(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    points = {point.module: point for point in entry_points(group=GROUP)}
+    return {name: _imported(points[name]) for name in sorted(points)}
 
 
 def _imported(point: EntryPoint) -> Path | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from judgekit.errors import Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.prompts.base import PairProtocol, PromptConfig
+from judgekit.registry import Named
 
 # These register their checks.
 from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
@@ -60,12 +61,6 @@ def _run_name(config: AnyConfig) -> list[Problem]:
         return []
     message = f"{config.name!r} cannot name a folder"
     return [Problem("name", message, "Use letters, digits, '.', '_' and '-', and start with a letter or digit")]
-
-
-@shared("prompt")
-def _prompt(config: AnyConfig) -> list[Problem]:
-    prompt: PromptConfig | None = config.prompt
-    return [] if prompt is None else [problem.under("prompt") for problem in prompt.problems()]
 
 
 @reads("model.path", "model.hub_id", "model.revision", "model.wheel")
@@ -188,9 +183,19 @@ def _weights(config: RunConfig) -> list[Problem]:
     return [Problem("sampler.name", message, "Use sampler=vllm or sampler=hf")]
 
 
-@reads("sampler")
-def _sampler(config: RunConfig) -> list[Problem]:
-    return [problem.under("sampler") for problem in config.sampler.problems()]
+def _own(name: str) -> Callable[[AnyConfig], list[Problem]]:
+    """What a section that names its own dataclass says of its values."""
+
+    def check(config: AnyConfig) -> list[Problem]:
+        section: Named | None = getattr(config, name)
+        return [] if section is None else [problem.under(name) for problem in section.problems()]
+
+    return check
+
+
+shared("prompt")(_own("prompt"))
+for _name in ("recipe", "loss", "sampler"):
+    reads(_name)(_own(_name))
 
 
 @reads("teacher.sampler", "sampler")
@@ -203,11 +208,6 @@ def _teacher_sampler(config: RunConfig) -> list[Problem]:
         message = "the teacher is a server, which one process asks"
         problems.append(Problem("sampler.shard", message, "Use null, and sampler.shards=1"))
     return problems
-
-
-@reads("loss")
-def _loss(config: RunConfig) -> list[Problem]:
-    return [problem.under("loss") for problem in config.loss.problems()]
 
 
 @reads("trainer.adapter", "trainer.strategy", "trainer.accelerator")

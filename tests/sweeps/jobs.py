@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from judgekit import recipes
 from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig
@@ -51,6 +52,7 @@ def run_recipe(config: RunConfig, run_dir: Path) -> None:
 def stub() -> ModuleType:
     """In place of ``judgekit.recipes``."""
     module: Any = ModuleType("judgekit.recipes")
+    module.__path__ = recipes.__path__
     module.run_recipe = run_recipe
     return module
 

@@ -6,6 +6,7 @@ response_a is always the chosen one, so both orders must be judged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
@@ -13,6 +14,10 @@ from judgekit.evaluation.sections import Numbers, accuracies, mean, subset_of, w
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 from judgekit.verdict_rows import VerdictRow
+
+if TYPE_CHECKING:
+    from judgekit.evaluation.sections import Numbers
+    from judgekit.verdict_rows import VerdictRow
 
 REWARDBENCH: Mapping[str, Mapping[str, int]] = {
     "Chat": {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
@@ -17,6 +18,10 @@ from judgekit.evaluation.sections import Numbers, Part, accuracies, mean, subset
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 from judgekit.verdict_rows import VerdictRow
+
+if TYPE_CHECKING:
+    from judgekit.evaluation.sections import Numbers, Part
+    from judgekit.verdict_rows import VerdictRow
 
 STYLES = 3
 SAFETY = ("safety-refuse", "safety-response")
