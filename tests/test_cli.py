@@ -84,6 +84,7 @@ def test_a_run_sees_its_command_as_typed(runs: Runs, monkeypatch: pytest.MonkeyP
 
 
 def test_where_a_benchmark_lies_does_not_name_the_folder(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text("[]")
     assert main(["run", "experiment=demo", f"benchmark.llmbar.path={tmp_path}"]) == 0
     ((config, run_dir),) = runs
     assert run_dir == tmp_path / "outputs" / "demo"

@@ -18,12 +18,13 @@ CHECKS = (
     "schema.checks", "schema.eval_checks", "schema.recipe_checks", "schema.critiquellm_checks",
     "schema.judgelm_checks", "schema.rewarding_checks", "schema.composition",
 )  # fmt: skip
+SHARED = tuple(f"schema.{name}" for name in ("fields", "models", "optim", "warm_start"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "randomness", "locks", "costs"),
-    ("stats", "rows", "weights", "run_folder", "run_results"),
+    ("errors", "randomness", "locks", "costs", "papers"),
+    ("stats", "rows", "weights", "run_folder", "run_results", "registry"),
     ("verdict_rows", "score_rows", "store"),
-    ("schema",),
-    ("models", "sweep_folder"),
+    SHARED,
+    ("losses", "models", "samplers", "sweep_folder"),
     ("prompts",),
     ("preferences", "sampling"),
     ("data", "training"),

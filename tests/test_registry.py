@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ def test_every_recipe_cites_its_paper() -> None:
     }  # fmt: skip
     for name, paper in papers.items():
         assert paper is not None and paper.title and paper.authors
-        module = sys.modules[RECIPES[name].function.partition(":")[0]]
+        module = importlib.import_module(RECIPES[name].function.partition(":")[0])
         assert f"arXiv {paper.arxiv}" in (module.__doc__ or "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from judgekit.errors import DataError
 from judgekit.report.html import build_report
 from judgekit.report.results_table import results_markdown
-from judgekit.report.sweep.page import build_sweep_report, sweep_markdown
+from judgekit.report.sweep import build_sweep_report, sweep_markdown
 from judgekit.run_folder import RunFolder
 from judgekit.sweep_folder import SWEEP_FILE
 

@@ -155,7 +155,7 @@ def follow(folder: Path, numbers: Sequence[int]) -> None:
 
 def leave_report(folder: Path) -> None:
     """The sweep's report; whatever is wrong with it, the jobs' results stand."""
-    from judgekit.report.sweep.page import build_sweep_report
+    from judgekit.report.sweep import build_sweep_report
 
     try:
         say(f"Report: {shown(build_sweep_report(folder))}")

@@ -161,7 +161,7 @@ def test_all_wrong_keys_are_told_at_once() -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "loss").mkdir()
-    (tmp_path / "loss" / "mine.yaml").write_text("# Mine.\nbeta: 0.25\n")
+    (tmp_path / "loss" / "mine.yaml").write_text("# Mine.\ndefaults: [/DpoLoss@_here_, _self_]\nbeta: 0.25\n")
     assert main(["explain", "loss.beta", "--config-dir", str(tmp_path), "loss=mine"]) == 0
     told = capsys.readouterr().out
     assert "0.25" in told and "more than 0" in told and "mine.yaml" in "".join(told.split())

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
-from judgekit.evaluation.sections import Numbers, accuracies, mean, subset_of, written
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
-from judgekit.verdict_rows import VerdictRow
 
 if TYPE_CHECKING:
     from judgekit.evaluation.sections import Numbers
@@ -70,6 +68,7 @@ def rewardbench(
     A section is None while one of its subsets has no verdicts. Under ``leaderboard`` the same once more with every
     verdict that names no winner (unparsable or tie) half right, as the leaderboard counts; elsewhere it is wrong.
     """
+    from judgekit.evaluation.sections import accuracies, mean, subset_of, written
 
     def sections(undecided: float) -> Numbers:
         subsets = accuracies(pairs, verdicts, subset_of, undecided, resamples, seed)

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
-from judgekit.evaluation.sections import Numbers, Part, accuracies, mean, subset_of, written
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
-from judgekit.verdict_rows import VerdictRow
 
 if TYPE_CHECKING:
     from judgekit.evaluation.sections import Numbers, Part
@@ -63,6 +61,8 @@ def rm_bench(
     A difficulty and the whole are plain means over the domains, the domain safety that of its two halves. Intervals of
     a domain come from all its pairs, so they know that nine pairs share a prompt.
     """
+    from judgekit.evaluation.sections import accuracies, mean, subset_of, written
+
     cells = accuracies(pairs, verdicts, subset_of, 0.0, resamples, seed)
     whole = accuracies(pairs, verdicts, lambda pair: subset_of(pair).partition("/")[0], 0.0, resamples, seed)
     levels = ("easy", "normal", "hard")
@@ -78,6 +78,8 @@ def rm_bench(
 
 def _domains(parts: Mapping[str, Part]) -> dict[str, Part | None]:
     """Domains in order, the halves of safety brought together."""
+    from judgekit.evaluation.sections import mean
+
     members: defaultdict[str, list[Part]] = defaultdict(list)
     for name in sorted(parts):
         members["safety" if name in SAFETY else name].append(parts[name])
