@@ -74,12 +74,12 @@ def _prepare(job: Job) -> dict[str, Any]:
     from judgekit.training.batches import encode_rows, epoch_batches
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
-    folder, rows = Path(job.folder), _rows(job, tokenizer)
+    folder, rows = Path(job.folder), rows_of(job, tokenizer)
     write_rows(folder / "rows.jsonl", rows)
     encoded = encode_rows(rows, tokenizer, 2**20, 2**20)
     batches = epoch_batches(encoded.units, job.shape.batch_size, SEED, 0)
     units = [unit for batch in batches for unit in batch]
-    lines = [json.dumps(_plain_row(rows[unit.index], tokenizer) | {"ids": unit.sequences}) + "\n" for unit in units]
+    lines = [json.dumps(plain_row(rows[unit.index], tokenizer) | {"ids": unit.sequences}) + "\n" for unit in units]
     (folder / "trl.jsonl").write_text("".join(lines), encoding="utf-8")
     model: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=job.dtype)
     torch.manual_seed(SEED)
@@ -105,7 +105,7 @@ def _packed_tokens(batches: Sequence[Any]) -> int:
     return sum(len(packed.ids) for batch in batches for packed in pack(batch, 2**20))
 
 
-def _rows(job: Job, tokenizer: Any) -> list[Any]:
+def rows_of(job: Job, tokenizer: Any) -> list[Any]:
     """Judge prompts whose answers, and judgments whose plans and executions, are pieced together of real texts."""
     from judgekit.prompts.chat import encode_prompt
     from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
@@ -159,7 +159,7 @@ def _passage(tokenizer: Any, pool: Sequence[str], tokens: int, *key: str | int) 
     return str(tokenizer.decode(ids[:tokens])).strip()
 
 
-def _plain_row(row: Any, tokenizer: Any) -> dict[str, Any]:
+def plain_row(row: Any, tokenizer: Any) -> dict[str, Any]:
     """A row as plain text, which TRL turns into exactly judgekit's tokens."""
     end = tokenizer.eos_token
     prompt = tokenizer.apply_chat_template(
@@ -183,13 +183,14 @@ def _judgekit(job: Job) -> dict[str, Any]:
         train(
             "sft" if job.shape.task == "sft" else "dpo", folder / "rows.jsonl",
             Weights(Path(job.base), folder / "adapter"), Path(scratch, "judge"), Path(scratch, "work"),
-            _optim(job), DpoLoss(), trainer, SEED, "bench",
+            optim_of(job), DpoLoss(), trainer, SEED, "bench",
             lambda step, values: losses.append(values["loss"]), dtype=job.dtype,
         )  # fmt: skip
         return _measured(job, started, losses)
 
 
-def _optim(job: Job) -> Any:
+def optim_of(job: Job) -> Any:
+    """The optimizer of both sides."""
     from judgekit.schema.optim import OptimConfig
 
     return OptimConfig(lr=job.lr, schedule="constant", epochs=1, max_steps=None, batch_size=job.shape.batch_size,
@@ -202,34 +203,24 @@ def _trl(job: Job) -> dict[str, Any]:
     from peft import LoraConfig, set_peft_model_state_dict
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl import DPOTrainer, SFTTrainer
 
-    folder, settings = Path(job.folder), job.settings
+    folder = Path(job.folder)
     rows = [json.loads(line) for line in (folder / "trl.jsonl").read_text(encoding="utf-8").splitlines()]
     expected = [row.pop("ids") for row in rows]
     dpo = job.shape.task == "dpo"
-    make, extra = (DPOConfig, {"precompute_ref_log_probs": settings["precompute"], "beta": 0.1}) if dpo else (
-        SFTConfig, {"padding_free": settings["padding_free"]})  # fmt: skip
-    optim = _optim(job)
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter(), time.process_time()
         model = AutoModelForCausalLM.from_pretrained(
             job.base, dtype=getattr(torch, job.dtype), attn_implementation="sdpa"
         )
-        arguments = make(
-            output_dir=scratch, num_train_epochs=1, per_device_train_batch_size=settings["micro_batch"],
-            gradient_accumulation_steps=optim.batch_size // settings["micro_batch"], learning_rate=optim.lr,
-            lr_scheduler_type="constant", adam_beta1=optim.betas[0], adam_beta2=optim.betas[1],
-            weight_decay=optim.weight_decay, max_grad_norm=optim.clip_norm, train_sampling_strategy="sequential",
-            gradient_checkpointing=False, bf16=settings["autocast"], use_cpu=job.device == "cpu", max_length=None,
-            logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, dataloader_pin_memory=False, **extra,
-        )  # fmt: skip
+        arguments = trl_arguments(job, scratch)
         trainer = (DPOTrainer if dpo else SFTTrainer)(
             model=model, args=arguments, train_dataset=Dataset.from_list(rows),
             processing_class=AutoTokenizer.from_pretrained(job.base),
             peft_config=LoraConfig(**LORA, task_type="CAUSAL_LM"),
         )  # fmt: skip
-        if _trl_ids(trainer.train_dataset, dpo) != expected:
+        if trl_ids(trainer.train_dataset, dpo) != expected:
             sys.exit("TRL made other tokens of the rows than judgekit, so the comparison would be of different data.")
         set_peft_model_state_dict(trainer.model, load_file(folder / "adapter" / "adapter_model.safetensors"))
         trainer.train()
@@ -238,7 +229,28 @@ def _trl(job: Job) -> dict[str, Any]:
         return _measured(job, started, losses)
 
 
-def _trl_ids(dataset: Any, dpo: bool) -> list[list[list[int]]]:
+def trl_arguments(job: Job, scratch: str) -> Any:
+    """TRL's configuration: judgekit's optimizer, and the settings of the side."""
+    from trl import DPOConfig, SFTConfig
+
+    settings, optim = job.settings, optim_of(job)
+    make, extra = (
+        (DPOConfig, {"precompute_ref_log_probs": settings["precompute"], "beta": 0.1})
+        if job.shape.task == "dpo"
+        else (SFTConfig, {"padding_free": settings["padding_free"]})
+    )
+    return make(
+        output_dir=scratch, num_train_epochs=1, per_device_train_batch_size=settings["micro_batch"],
+        gradient_accumulation_steps=optim.batch_size // settings["micro_batch"], learning_rate=optim.lr,
+        lr_scheduler_type="constant", adam_beta1=optim.betas[0], adam_beta2=optim.betas[1],
+        weight_decay=optim.weight_decay, max_grad_norm=optim.clip_norm, train_sampling_strategy="sequential",
+        gradient_checkpointing=settings.get("checkpointing", False), bf16=settings["autocast"],
+        use_cpu=job.device == "cpu", max_length=None, logging_steps=1, save_strategy="no", report_to=[],
+        disable_tqdm=True, dataloader_pin_memory=False, **extra,
+    )  # fmt: skip
+
+
+def trl_ids(dataset: Any, dpo: bool) -> list[list[list[int]]]:
     """Token ids of every sequence of every row."""
     if not dpo:
         return [[list(row["input_ids"])] for row in dataset]

@@ -110,7 +110,9 @@ def test_a_redundant_line_is_found(tmp_path: Path) -> None:
     """The test above would see one."""
     for folder in ("loss", "experiment"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "loss" / "mine.yaml").write_text("# Mine.\ndefaults: [/DpoLoss@_here_, _self_]\nbeta: 0.1\nnll_weight: 1.0\n")
+    (tmp_path / "loss" / "mine.yaml").write_text(
+        "# Mine.\ndefaults: [/DpoLoss@_here_, _self_]\nbeta: 0.1\nnll_weight: 1.0\n"
+    )
     composer = Composer(extra=tmp_path)
     before, content = merged_before(composer, CONF / "loss" / "mine.yaml", ["loss=mine"])
     known = dict(values_of(before))

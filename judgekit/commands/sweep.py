@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from judgekit.locks import alive
-from judgekit.report.sweep.page import build_sweep_report
+from judgekit.report.sweep import build_sweep_report
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.sweep_folder import Sweep, SweepJob, note, read_sweep
 from judgekit.sweeps import slurm

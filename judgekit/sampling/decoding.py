@@ -39,6 +39,10 @@ def grouped_sdpa(
             folded, key_BKLD, value_BKLD, attn_mask=attention_mask, scale=scaling
         )
         return out.reshape(batch, 1, heads, size), None
+    if query_BHTD.is_cuda and attention_mask is not None and heads != kv_heads:
+        # With a mask no fused kernel for GPUs takes grouped heads; without one all scores would be written out.
+        key_BKLD, value_BKLD = (held.repeat_interleave(heads // kv_heads, 1) for held in (key_BKLD, value_BKLD))
+        kv_heads = heads
     out = torch.nn.functional.scaled_dot_product_attention(
         query_BHTD,
         key_BKLD,

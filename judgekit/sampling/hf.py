@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from judgekit.errors import ModelError
+from judgekit.kernels import no_cudnn_attention
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding
 from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
@@ -105,8 +106,9 @@ class HfSampler:
         ]
         choosing = [row for row in rows if row.request.params.choices]
         writing = [row for row in rows if not row.request.params.choices]
-        done = {row.index: result for row, result in zip(choosing, self._choose(choosing), strict=True)}
-        done |= {row.index: result for row, result in zip(writing, self._write(writing), strict=True)}
+        with no_cudnn_attention():
+            done = {row.index: result for row, result in zip(choosing, self._choose(choosing), strict=True)}
+            done |= {row.index: result for row, result in zip(writing, self._write(writing), strict=True)}
         return [done[row.index] for row in rows]
 
     def close(self) -> None:

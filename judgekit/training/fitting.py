@@ -21,6 +21,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from judgekit.errors import StageError
+from judgekit.kernels import no_cudnn_attention
 from judgekit.randomness import draw_bits
 from judgekit.training.checkpoints import Checkpoints, TrainingProgress
 from judgekit.training.lora import load_model, save_model
@@ -60,7 +61,7 @@ def fit(plan: Plan, checkpoints: Checkpoints, listener: Listener) -> None:
     """
     job = plan.job
     done = checkpoints.progress()
-    with _threads(_thread_count(job)), _quiet(), _out_of_memory(job), _misconfigured(job):
+    with _threads(_thread_count(job)), _quiet(), _out_of_memory(job), _misconfigured(job), no_cudnn_attention():
         module = JudgeModule(_load(job).train(), plan, checkpoints)
         loop = lightning.Trainer(
             accelerator=job.trainer.accelerator,

@@ -41,10 +41,15 @@ def token_logps(model: Any, packed: Packed, device: torch.device) -> Tensor:
 
 def completion_logps(logps_M: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
     """Sum of log-probabilities and number of tokens of each completion, both (K,)."""
+    lengths = [0] * (max(packed.owners) + 1)
+    for owner in packed.owners:
+        lengths[owner] += 1
+    lengths_K = torch.tensor(lengths, device=logps_M.device)
+    if logps_M.is_cuda:
+        # A completion's tokens follow one another. ``index_add`` would add them in another order every time here.
+        return torch.stack([part_M.sum() for part_M in torch.split(logps_M, lengths)]), lengths_K
     owners_M = torch.tensor(packed.owners, device=logps_M.device)
-    count = int(owners_M.max()) + 1
-    sums_K = torch.zeros(count, device=logps_M.device).index_add(0, owners_M, logps_M)
-    return sums_K, torch.bincount(owners_M, minlength=count)
+    return torch.zeros(len(lengths), device=logps_M.device).index_add(0, owners_M, logps_M), lengths_K
 
 
 def head_logps(hidden_NH: Tensor, head: Any, targets_N: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ def test_every_completion_sees_exactly_its_own_past(units: list[Unit], budget: i
     seen = []
     for packed in pack(units, budget):
         assert len(packed.ids) <= budget
+        assert packed.owners == sorted(packed.owners), "a completion's tokens follow one another"
         mask = tree_mask(torch.tensor(packed.ends), torch.float32)[0, 0] == 0
         for unit, names in zip(packed.units, packed.completions, strict=True):
             seen.append(unit.index)
