@@ -70,7 +70,7 @@ class Application:
 
 
 def _run(cfg: DictConfig, run_dir: Path) -> None:
-    from judgekit.recipes import run_recipe
+    from judgekit.runner import run_recipe
 
     run_recipe(to_config(cfg, RunConfig), run_dir)
 
@@ -151,7 +151,7 @@ def run(arguments: Sequence[str], application: Application = APPLICATIONS["run"]
         multirun = flags.multirun or "hydra.mode=MULTIRUN" in flags.overrides
         jobs = composer.grid(flags.overrides) if multirun else [composer.job(flags.overrides)]
         if application.kind is RunConfig:
-            from judgekit.recipes.reading import refuse_unread
+            from judgekit.planning import refuse_unread
 
             refuse_unread(jobs, composer)
     program = sys.argv[0] if flags.shell_completion else f"{sys.argv[0]} {application.command}"

@@ -76,8 +76,7 @@ def _check(options: argparse.Namespace) -> None:
     job = composer.job(options.overrides)
 
     from judgekit.costs import print_plan
-    from judgekit.recipes import plan
-    from judgekit.recipes.reading import refuse_unread
+    from judgekit.planning import plan, refuse_unread
 
     refuse_unread([job], composer)
     assert isinstance(job.config, RunConfig)

@@ -28,13 +28,14 @@ Runs = list[tuple[RunConfig, Path]]
 def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Runs]:
     """Recipes that only note what they were asked to run; the command is typed in an empty folder."""
     noted: Runs = []
-    recipes: Any = ModuleType("judgekit.recipes")
+    recipes: Any = ModuleType("judgekit.runner")
     recipes.run_recipe = lambda config, run_dir: noted.append((config, run_dir))
-    recipes.plan = lambda config: [
+    planned = [
         PlannedStage("pairs/d1", 512, 128_000, True),
         PlannedStage("judgments/d1", 1024, 400_000, None, "an upper bound"),
     ]
-    monkeypatch.setitem(sys.modules, "judgekit.recipes", recipes)
+    monkeypatch.setattr("judgekit.planning.plan", lambda config: planned)
+    monkeypatch.setitem(sys.modules, "judgekit.runner", recipes)
     monkeypatch.setattr(sys, "argv", ["judgekit"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.chdir(tmp_path)
@@ -51,7 +52,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def run_recipe(config: RunConfig, run_dir: Path) -> None:
         raise error
 
-    monkeypatch.setattr(sys.modules["judgekit.recipes"], "run_recipe", run_recipe)
+    monkeypatch.setattr(sys.modules["judgekit.runner"], "run_recipe", run_recipe)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_run_has_one_folder_for_one_set_of_overrides(
 
 def test_a_run_sees_its_command_as_typed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(sys.modules["judgekit.recipes"], "run_recipe", lambda *_: seen.append(sys.argv))
+    monkeypatch.setattr(sys.modules["judgekit.runner"], "run_recipe", lambda *_: seen.append(sys.argv))
     assert main(["run", "seed=1", "--debug"]) == 0
     assert seen == [["judgekit run", "seed=1"]]
     assert sys.argv == ["judgekit"]

@@ -17,7 +17,7 @@ from judgekit.app import folder_name
 from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.prompts.base import PROMPTS
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.samplers.base import SAMPLERS
 from judgekit.schema.composition import Composer, conf_dir
 from judgekit.schema.config import RunConfig, SourceConfig

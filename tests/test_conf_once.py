@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from judgekit.app import register_resolvers
 from judgekit.cli import main
 from judgekit.errors import ConfigError
-from judgekit.recipes import plan
+from judgekit.planning import plan
 from judgekit.registry import sections_of
 from judgekit.schema.composition import Composer, conf_dir
 from judgekit.schema.config import RunConfig

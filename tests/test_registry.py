@@ -19,7 +19,7 @@ from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.losses.base import LOSSES, LossConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.prompts.base import PROMPTS
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.registry import GROUP, SECTIONS, Register, plugins
 from judgekit.samplers.base import SAMPLERS
 from judgekit.schema.composition import Composer

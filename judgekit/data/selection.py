@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from judgekit.prompts.classification import Classification
 from judgekit.randomness import draw_bits
+from judgekit.recipes.self_taught.config import SelectionConfig
 from judgekit.rows import Instruction
-from judgekit.schema.recipes import SelectionConfig
 
 
 def choose(

@@ -14,7 +14,7 @@ from judgekit.export.conversations import RowsFile
 from judgekit.export.finished_run import ExportRun
 from judgekit.export.snippets import model_snippets
 from judgekit.papers import Paper
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.report.results_table import heading, results_markdown
 
 Kind = Literal["adapter", "model"]

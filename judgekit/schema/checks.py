@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -10,9 +11,6 @@ from judgekit.errors import Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.prompts.base import PairProtocol, PromptConfig
 from judgekit.registry import Named
-
-# These register their checks.
-from judgekit.schema import critiquellm_checks, judgelm_checks, recipe_checks, rewarding_checks  # noqa: F401
 from judgekit.schema.config import RunConfig, SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
@@ -42,6 +40,7 @@ def cross_checks(config: AnyConfig, wrong: Iterable[str] = (), sources: Sources 
     :param wrong: keys already found wrong; a check that reads one of them has nothing to say
     :param sources: tells where a value came from
     """
+    _load_recipe_checks(config)
     # Without its name nothing is known about the fields of such a section.
     known = [key.removesuffix(".name") if key in _NAMED else key for key in wrong]
     found: list[Problem] = []
@@ -49,6 +48,15 @@ def cross_checks(config: AnyConfig, wrong: Iterable[str] = (), sources: Sources 
         if isinstance(config, kinds) and not any(_related(read, key) for read in keys for key in known):
             found += check(config)
     return [Problem(p.key, p.message, p.hint, sources(p.key)) for p in found]
+
+
+def _load_recipe_checks(config: AnyConfig) -> None:
+    """A recipe's checks are in a module beside its dataclass; those of what it builds on count too."""
+    if isinstance(config, RunConfig):
+        for kind in type(config.recipe).__mro__:
+            package = kind.__module__.rpartition(".")[0]
+            if package and importlib.util.find_spec(f"{package}.checks") is not None:
+                importlib.import_module(f"{package}.checks")
 
 
 def _related(one: str, other: str) -> bool:

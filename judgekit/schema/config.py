@@ -14,12 +14,12 @@ from judgekit.losses.base import LossConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.prompts.base import PromptConfig
 from judgekit.prompts.evalplanner import EvalPlannerPrompt
-from judgekit.recipes.register import RecipeConfig
+from judgekit.recipes.base import RecipeConfig
+from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.hf import HfConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.models import ModelConfig
-from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.teachers import TeacherConfig
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from judgekit.errors import Problem
-from judgekit.recipes.register import RecipeConfig
+from judgekit.recipes.base import RecipeConfig
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 

@@ -56,7 +56,7 @@ def _execute(config: RunConfig | EvalConfig, run_dir: Path) -> None:
 
         evaluate(config, run_dir)
     else:
-        from judgekit.recipes import run_recipe
+        from judgekit.runner import run_recipe
 
         run_recipe(config, run_dir)
 

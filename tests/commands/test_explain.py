@@ -13,10 +13,10 @@ from rich.console import Console
 from judgekit.cli import main
 from judgekit.commands.explain import explain
 from judgekit.errors import ConfigError
+from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.schema.config import RunConfig
 from judgekit.schema.keys import keys_of
 from judgekit.schema.launchers import SlurmLauncherConfig
-from judgekit.schema.recipes import EvalPlannerConfig
 
 
 def said(*items: str, extra: Path | None = None, reads: Mapping[str, Sequence[str]] | None = None) -> str:

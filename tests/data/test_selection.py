@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from judgekit.data.selection import choose
 from judgekit.prompts.classification import Classification
+from judgekit.recipes.self_taught.config import SelectionConfig
 from judgekit.rows import Instruction
-from judgekit.schema.recipes import SelectionConfig
 
 UNKNOWN = {f"classification: {why}": 1 for why in ("unknown category", "category missing", "not classified")}
 ROWS = [Instruction(str(number), f"Do {number}.", "s", "s/any") for number in range(12)]

@@ -23,8 +23,8 @@ from judgekit.errors import DataError, StageError
 from judgekit.export import export
 from judgekit.export.conversations import conversation
 from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
-from judgekit.recipes import run_recipe
 from judgekit.rows import Demonstration, Preference, ResponsePair, read_rows
+from judgekit.runner import run_recipe
 from tests.recipes.test_evalplanner import Script, make_config
 from tests.training.tiny import make_model
 

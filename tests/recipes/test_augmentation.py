@@ -8,11 +8,11 @@ import pytest
 
 from judgekit.prompts.critiquellm import CritiquePairPrompt
 from judgekit.recipes.critiquellm.augmentation import augment_queries
+from judgekit.recipes.critiquellm.config import AugmentationConfig, CritiqueLLMConfig
 from judgekit.rows import Instruction, read_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.config import RunConfig
-from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.stages.lab import Lab

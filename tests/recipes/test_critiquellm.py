@@ -14,17 +14,18 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.planning import plan
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.critiquellm.config import CritiqueLLMConfig, StandInConfig
 from judgekit.recipes.critiquellm.stages import PearsonWithTeacher
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
-from judgekit.schema.critiquellm import CritiqueLLMConfig, StandInConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.teachers import TeacherConfig

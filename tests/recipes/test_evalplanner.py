@@ -19,15 +19,16 @@ from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.ipo import IpoLoss
 from judgekit.losses.sft import SftLoss
+from judgekit.planning import plan
 from judgekit.prompts.evalplanner import EvalPlannerPrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.rows import Preference, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

@@ -16,11 +16,13 @@ from judgekit.data.constraints import constraint_instructions
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError, DataError, StageError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
+from judgekit.planning import plan
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.judgelm.config import JudgeLMConfig
 from judgekit.recipes.judgelm.recipe import review
 from judgekit.recipes.judgelm.stages import Demonstrations, ReleasedReviews
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
@@ -28,7 +30,6 @@ from judgekit.schema.composition import Composer
 from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab

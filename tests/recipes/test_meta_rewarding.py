@@ -15,23 +15,19 @@ from judgekit.data.splits import split_instructions
 from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
+from judgekit.planning import plan
 from judgekit.prompts.additive import AdditivePrompt
 from judgekit.prompts.meta_judge import MetaJudgePrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.meta_rewarding.config import CollapseConfig, MetaConfig, MetaRewardingConfig
+from judgekit.recipes.self_rewarding.config import IterationConfig, SeedDataConfig
 from judgekit.rows import Demonstration, Preference, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.rewarding import (
-    CollapseConfig,
-    IterationConfig,
-    MetaConfig,
-    MetaRewardingConfig,
-    SeedDataConfig,
-)
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

@@ -13,10 +13,12 @@ import pytest
 from judgekit.errors import ConfigError, StageError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.sft import SftLoss
+from judgekit.planning import plan
 from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.pandalm.config import PandaLMConfig
 from judgekit.recipes.pandalm.stages import TeacherJudgments
 from judgekit.rows import ORDERS, Demonstration, Judgment, ResponsePair, Verdict, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
@@ -24,7 +26,6 @@ from judgekit.schema.composition import Composer
 from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.recipes import PandaLMConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab

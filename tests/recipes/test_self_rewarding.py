@@ -12,16 +12,17 @@ import pytest
 from judgekit.data.splits import split_instructions
 from judgekit.errors import ConfigError
 from judgekit.losses.dpo import DpoLoss
+from judgekit.planning import plan
 from judgekit.prompts.additive import AdditivePrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.self_rewarding.config import IterationConfig, PromptsConfig, SeedDataConfig, SelfRewardingConfig
 from judgekit.rows import Demonstration, Instruction, Preference, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.rewarding import IterationConfig, PromptsConfig, SeedDataConfig, SelfRewardingConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model

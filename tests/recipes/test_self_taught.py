@@ -17,16 +17,17 @@ from judgekit.errors import StageError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.sft import SftLoss
+from judgekit.planning import plan
 from judgekit.prompts.self_taught import SelfTaughtPrompt
-from judgekit.recipes import plan, run_recipe
+from judgekit.recipes.self_taught.config import SelectionConfig, SelfTaughtConfig
 from judgekit.rows import Demonstration, Instruction, Preference, read_rows
+from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
-from judgekit.schema.recipes import SelectionConfig, SelfTaughtConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

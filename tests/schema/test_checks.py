@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from judgekit.prompts.evalplanner import EvalPlanner
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
 from judgekit.schema.rules import CHECKS

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import pytest
 
+from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.registry import nearest
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import setting
-from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.schema.validation import build
 
 

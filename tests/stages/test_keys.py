@@ -15,7 +15,7 @@ import pytest
 import judgekit.recipes
 from judgekit.errors import JudgekitError
 from judgekit.randomness import draw_bits, shuffled
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
 from judgekit.stages.lab import Lab

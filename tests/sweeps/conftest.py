@@ -23,7 +23,7 @@ cat "$0.says" 2>/dev/null || { cat "$0.error" >&2; exit 1; }
 
 @pytest.fixture(autouse=True)
 def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "judgekit.recipes", stub())
+    monkeypatch.setitem(sys.modules, "judgekit.runner", stub())
 
 
 @pytest.fixture

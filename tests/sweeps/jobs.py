@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from judgekit import recipes
 from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig
@@ -50,9 +49,8 @@ def run_recipe(config: RunConfig, run_dir: Path) -> None:
 
 
 def stub() -> ModuleType:
-    """In place of ``judgekit.recipes``."""
-    module: Any = ModuleType("judgekit.recipes")
-    module.__path__ = recipes.__path__
+    """In place of ``judgekit.runner``."""
+    module: Any = ModuleType("judgekit.runner")
     module.run_recipe = run_recipe
     return module
 
@@ -75,7 +73,7 @@ def ran(folder: Path) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.modules["judgekit.recipes"] = stub()
+    sys.modules["judgekit.runner"] = stub()
     from judgekit.sweeps.job import main
 
     sys.exit(main(sys.argv[1:]))

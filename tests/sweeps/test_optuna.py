@@ -16,7 +16,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra_plugins.judgekit_launchers.optuna_sweeper import distribution
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from judgekit import recipes
 from judgekit.cli import main
 from judgekit.errors import StageError
 from judgekit.schema.config import RunConfig
@@ -39,10 +38,9 @@ def run_recipe(config: RunConfig, run_dir: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    module: Any = ModuleType("judgekit.recipes")
-    module.__path__ = recipes.__path__
+    module: Any = ModuleType("judgekit.runner")
     module.run_recipe = run_recipe
-    monkeypatch.setitem(sys.modules, "judgekit.recipes", module)
+    monkeypatch.setitem(sys.modules, "judgekit.runner", module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["judgekit"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")

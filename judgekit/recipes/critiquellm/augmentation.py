@@ -11,8 +11,8 @@ from judgekit.data.queries import Filtered, balance, drop_alike, drop_copies
 from judgekit.data.splits import normalised
 from judgekit.prompts.queries import difficulty_prompt, read_difficulty, read_queries, write_prompt
 from judgekit.randomness import digest, shuffled
+from judgekit.recipes.critiquellm.config import AugmentationConfig, CritiqueLLMConfig
 from judgekit.rows import Instruction, Message, write_rows
-from judgekit.schema.critiquellm import AugmentationConfig, CritiqueLLMConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, Teacher, teacher_cost

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from judgekit.recipes.critiquellm.augmentation import augment_queries
+from judgekit.recipes.critiquellm.config import CritiqueLLMConfig
 from judgekit.recipes.critiquellm.critiques import (
     AgreedComparisons,
     Comparisons,
@@ -22,7 +23,6 @@ from judgekit.recipes.critiquellm.critiques import (
     Points,
 )
 from judgekit.recipes.critiquellm.stages import CritiqueRows, PearsonWithTeacher, References, WorkedCritiques
-from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.stages.candidates import CandidatePairs, candidate_pairs
 from judgekit.stages.data import make_splits
 from judgekit.stages.lab import Lab

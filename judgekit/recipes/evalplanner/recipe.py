@@ -6,8 +6,8 @@ it is correct when y equals the label the response pair was built with.
 
 from __future__ import annotations
 
+from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.recipes.evalplanner.stages import Chains, Demonstrations, Preferences, WorkedChains
-from judgekit.schema.recipes import EvalPlannerConfig
 from judgekit.stages.data import make_splits
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome

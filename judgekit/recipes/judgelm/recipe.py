@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from judgekit.prompts.judgelm import JudgeLMPrompt
+from judgekit.recipes.judgelm.config import JudgeLMConfig
 from judgekit.recipes.judgelm.stages import (
     PLAIN,
     REFERENCED,
@@ -22,7 +23,6 @@ from judgekit.recipes.judgelm.stages import (
     Seeds,
     Tasks,
 )
-from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.stages.candidates import candidate_pairs
 from judgekit.stages.data import make_splits
 from judgekit.stages.lab import Lab

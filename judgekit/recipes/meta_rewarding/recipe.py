@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from judgekit.recipes.meta_rewarding.config import MetaRewardingConfig
 from judgekit.recipes.meta_rewarding.stages import MetaBiasReport, collapsed, compare_judgments, pair_judgments
 from judgekit.recipes.self_rewarding.beginning import begin
 from judgekit.recipes.self_rewarding.stages import Iteration, join_pairs, prompt_pool
-from judgekit.schema.rewarding import MetaRewardingConfig
 from judgekit.stages.bias_report import BiasReport
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Outcome

@@ -12,9 +12,9 @@ from judgekit.preferences import judgment_battles as battles
 from judgekit.preferences.judgment_battles import Contests, contests
 from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
 from judgekit.randomness import draw_bits
+from judgekit.recipes.meta_rewarding.config import CollapseConfig, MetaRewardingConfig
 from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Preference, Response, ResponsePair, write_rows
-from judgekit.schema.rewarding import CollapseConfig, MetaRewardingConfig
 from judgekit.stages.bias_report import BiasReport, read_bias
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab

@@ -10,8 +10,8 @@ from math import comb
 from typing import Any
 
 from judgekit.prompts.pandalm import PandaLMPrompt
+from judgekit.recipes.pandalm.config import PandaLMConfig
 from judgekit.recipes.pandalm.stages import Demonstrations, TeacherJudgments, WorkedReviews
-from judgekit.schema.recipes import PandaLMConfig
 from judgekit.stages.candidates import candidate_pairs
 from judgekit.stages.data import make_splits, orders
 from judgekit.stages.lab import Lab

@@ -8,8 +8,8 @@ from typing import Any
 from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.base import PointProtocol
 from judgekit.prompts.meta_judge import MetaJudgePrompt
+from judgekit.recipes.self_rewarding.config import RewardingConfig
 from judgekit.recipes.self_rewarding.seed_data import read_rankings, tune_on_seed_data
-from judgekit.schema.rewarding import RewardingConfig
 from judgekit.stages.data import make_splits
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from judgekit.recipes.self_rewarding.beginning import begin
+from judgekit.recipes.self_rewarding.config import SelfRewardingConfig
 from judgekit.recipes.self_rewarding.stages import Iteration, join_pairs, prompt_pool
-from judgekit.schema.rewarding import SelfRewardingConfig
 from judgekit.stages.bias_report import BiasReport
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Outcome

@@ -12,10 +12,10 @@ from judgekit.preferences.actor import ActorRules, actor_pairs
 from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import shuffled
+from judgekit.recipes.self_rewarding.config import IterationConfig, RewardingConfig
 from judgekit.recipes.self_rewarding.new_prompts import NewPrompts
 from judgekit.rows import Candidate, Instruction, PointJudgment, Preference, Response, ResponsePair, write_rows
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.rewarding import IterationConfig, RewardingConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Drawing, Judge, Model

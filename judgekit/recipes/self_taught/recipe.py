@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from judgekit.recipes.self_taught.config import SelfTaughtConfig
+from judgekit.recipes.self_taught.selection import select_instructions
 from judgekit.recipes.self_taught.stages import Demonstrations, Negatives, Preferences
-from judgekit.schema.recipes import SelfTaughtConfig
 from judgekit.stages.data import make_splits
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.selecting import SampledJudgments
-from judgekit.stages.selection import select_instructions
 from judgekit.stages.training import ConsistentAccuracy, train_judge
 from judgekit.stages.warm_start import WorkedJudgments, warm_judge
 

@@ -31,10 +31,16 @@ RESAMPLES = 200
 """Of correlations with rankings, each of which takes milliseconds: a thousand would take longer than the scoring."""
 
 
-def execute(
+def run_recipe(
     config: RunConfig, run_dir: Path, make_sampler: Callable[[Weights], Sampler] | None = None
 ) -> dict[str, Number]:
-    """Run a recipe; see ``judgekit.recipes.run_recipe``."""
+    """Run a recipe in a folder, leaving the files of a run there.
+
+    The same call resumes a run that was interrupted.
+
+    :param make_sampler: back end for some weights; None: the configured one
+    :return: the final numbers, as in ``metrics.json``
+    """
     with recorded(config, run_dir) as record, ProgressDisplay(record.progress) as progress:
         lab = Lab(config, record, make_sampler, progress)
         try:

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from judgekit.errors import Problem
 from judgekit.prompts.judgelm import JudgeLMPrompt
+from judgekit.recipes.judgelm.config import JudgeLMConfig
 from judgekit.schema.config import RunConfig
-from judgekit.schema.recipes import JudgeLMConfig
 from judgekit.schema.rules import of_recipe
+from judgekit.schema.shared_checks import (
+    candidate_models,
+    too_few,
+    validation_split,
+    warm_stop,
+    wrong_betas,
+)
+
+
+@of_recipe(
+    JudgeLMConfig, "recipe.reviews", "data.sources", "data.first_round", "data.validation", "data.held_out",
+    "recipe.warm_start",
+)  # fmt: skip
+def _judgelm_counts(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    return [] if recipe.reviews else too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
+
+
+@of_recipe(JudgeLMConfig, "recipe.sft.betas", "recipe.warm_start.optim.betas")
+def _judgelm_betas(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
+    return wrong_betas({"sft": recipe.sft, "warm_start.optim": recipe.warm_start.optim})
 
 
 @of_recipe(JudgeLMConfig, "prompt")
@@ -40,3 +60,8 @@ def _lonely(config: RunConfig, recipe: JudgeLMConfig) -> list[Problem]:
     if len(recipe.candidates) != 1:
         return []
     return [Problem("recipe.candidates", "one model alone makes no pair", "Name two or more, or none")]
+
+
+of_recipe(JudgeLMConfig, "recipe.validate", "data.validation")(validation_split)
+of_recipe(JudgeLMConfig, "recipe.warm_start", "data.validation")(warm_stop)
+of_recipe(JudgeLMConfig, "recipe.candidates")(candidate_models)

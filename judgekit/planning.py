@@ -1,4 +1,7 @@
-"""Overrides that nothing reads: a knob that turns nothing would report "no effect", which is a false result."""
+"""What a run would do, from its configuration alone: its stages, and overrides that nothing reads.
+
+A knob that turns nothing would report "no effect", which is a false result.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from judgekit.costs import PlannedStage
 from judgekit.errors import ConfigError, Problem
-from judgekit.recipes.register import RECIPES
+from judgekit.recipes.base import RECIPES
 from judgekit.schema.composition import Composer, Job
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
@@ -15,6 +19,13 @@ from judgekit.stages.lab import Lab
 
 OVERLAYS = ("experiment", "ablation", "hydra")
 """Groups that set values of others."""
+
+
+def plan(config: RunConfig) -> list[PlannedStage]:
+    """The stages a run would go through, with upper bounds of what they sample and whether the store holds them."""
+    lab = Lab(config, record=None)
+    config.recipe.run(lab)
+    return lab.planned
 
 
 def fields_read(config: RunConfig) -> set[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.papers import Paper
-from judgekit.recipes.register import RECIPES, RecipeConfig
+from judgekit.recipes.base import RECIPES, RecipeConfig
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.optim import OptimConfig

@@ -7,10 +7,10 @@ from typing import Any
 
 from judgekit.data.selection import choose
 from judgekit.prompts.classification import Classification, classify_prompt, read_classification
+from judgekit.recipes.self_taught.config import SelectionConfig
 from judgekit.rows import Instruction, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.recipes import SelectionConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model

@@ -1,25 +1,34 @@
-"""Combinations of values that cannot work together in the self-rewarding recipes."""
+"""Values that the self-rewarding recipes cannot work with."""
 
 from __future__ import annotations
 
 from judgekit.errors import Problem
 from judgekit.prompts.base import PairProtocol, WorkedPointProtocol
+from judgekit.recipes.self_rewarding.config import RewardingConfig
 from judgekit.schema.config import RunConfig
-from judgekit.schema.rewarding import MetaRewardingConfig, RewardingConfig, SelfRewardingConfig
 from judgekit.schema.rules import of_recipe
+from judgekit.schema.shared_checks import (
+    betas,
+    too_few,
+    validation_split,
+    warm_stop,
+)
 
 
-@of_recipe(SelfRewardingConfig, "prompt")
-@of_recipe(MetaRewardingConfig, "prompt")
-def _scores(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+@of_recipe(RewardingConfig, "data.sources", "data.first_round", "data.validation", "data.held_out", "recipe.warm_start")
+def _counts(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    return too_few(config, ("first_round", "validation", "held_out"), recipe.warm_start)
+
+
+@of_recipe(RewardingConfig, "prompt")
+def _scores(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     if not isinstance(config.prompt.protocol, PairProtocol):
         return []
     message = f"recipe {recipe.name} scores single responses, and the protocol '{config.prompt.name}' compares two"
     return [Problem("prompt.name", message, "Use prompt=additive")]
 
 
-@of_recipe(SelfRewardingConfig, "recipe.warm_start", "prompt")
-@of_recipe(MetaRewardingConfig, "recipe.warm_start", "prompt")
+@of_recipe(RewardingConfig, "recipe.warm_start", "prompt")
 def _worked(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     protocol = config.prompt.protocol
     if not recipe.warm_start.enabled or isinstance(protocol, PairProtocol | WorkedPointProtocol):
@@ -28,17 +37,15 @@ def _worked(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     return [Problem("recipe.warm_start.enabled", message, "Use prompt=additive_brief, or no warm start")]
 
 
-@of_recipe(SelfRewardingConfig, "loss.name")
-@of_recipe(MetaRewardingConfig, "loss.name")
-def _loss(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+@of_recipe(RewardingConfig, "loss.name")
+def _loss(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     if config.loss.name != "sft":
         return []
     message = f"every iteration of recipe {recipe.name} is preference training"
     return [Problem("loss.name", message, "Use loss=dpo or another preference loss")]
 
 
-@of_recipe(SelfRewardingConfig, "sampler.temperature")
-@of_recipe(MetaRewardingConfig, "sampler.temperature")
+@of_recipe(RewardingConfig, "sampler.temperature")
 def _greedy(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     if config.sampler.temperature > 0:
         return []
@@ -46,8 +53,7 @@ def _greedy(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     return [Problem("sampler.temperature", message, "Use more than 0")]
 
 
-@of_recipe(SelfRewardingConfig, "recipe.min_valid", "recipe.judgments")
-@of_recipe(MetaRewardingConfig, "recipe.min_valid", "recipe.judgments")
+@of_recipe(RewardingConfig, "recipe.min_valid", "recipe.judgments")
 def _valid(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     if recipe.min_valid <= recipe.judgments:
         return []
@@ -55,18 +61,17 @@ def _valid(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     return [Problem("recipe.min_valid", message, f"Use at most {recipe.judgments}")]
 
 
-@of_recipe(SelfRewardingConfig, "recipe.schedule")
-@of_recipe(MetaRewardingConfig, "recipe.schedule", "recipe.judgments")
-def _schedule(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConfig) -> list[Problem]:
+@of_recipe(RewardingConfig, "recipe.schedule", "recipe.judgments")
+def _schedule(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     if not recipe.schedule:
         return [Problem("recipe.schedule", "no iteration is left", "Keep at least one")]
     found = [
         Problem(f"recipe.schedule.{name}", f"'{name}' is the name of another model of this recipe", "Name it m1, m2 …")
         for name in recipe.schedule
-        if name in ("seed", "warm", "ift", "sft" if isinstance(recipe, MetaRewardingConfig) else "m1")
+        if name in ("seed", "warm", "ift", recipe.first_model)
     ]
     judging = [name for name, iteration in recipe.schedule.items() if iteration.judge_pairs]
-    if judging and isinstance(recipe, SelfRewardingConfig):
+    if judging and not recipe.meta_judges:
         message = "Self-Rewarding has no meta-judge to make pairs of judgments"
         found += [
             Problem(f"recipe.schedule.{name}.judge_pairs", message, "Use recipe=meta_rewarding") for name in judging
@@ -77,11 +82,15 @@ def _schedule(config: RunConfig, recipe: SelfRewardingConfig | MetaRewardingConf
     return found
 
 
-@of_recipe(SelfRewardingConfig, "recipe.prompts")
-@of_recipe(MetaRewardingConfig, "recipe.prompts")
+@of_recipe(RewardingConfig, "recipe.prompts")
 def _prompts(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     prompts = recipe.prompts
     if prompts.source == "data" or prompts.max_requests >= prompts.count:
         return []
     message = f"{prompts.max_requests} requests cannot give {prompts.count} prompts (recipe.prompts.count)"
     return [Problem("recipe.prompts.max_requests", message, f"Use at least {prompts.count}")]
+
+
+of_recipe(RewardingConfig, "recipe.validate", "data.validation")(validation_split)
+of_recipe(RewardingConfig, "recipe.warm_start", "data.validation")(warm_stop)
+of_recipe(RewardingConfig, "recipe.sft.betas", "recipe.dpo.betas", "recipe.warm_start.optim.betas")(betas)

@@ -1,12 +1,15 @@
-"""Combinations of values that ``recipe=critiquellm`` cannot work with."""
+"""Values that ``recipe=critiquellm`` cannot work with."""
 
 from __future__ import annotations
 
 from judgekit.errors import Problem
 from judgekit.prompts.critiquellm import CritiquePairPrompt
+from judgekit.recipes.critiquellm.config import CritiqueLLMConfig
 from judgekit.schema.config import RunConfig
-from judgekit.schema.critiquellm import CritiqueLLMConfig
 from judgekit.schema.rules import of_recipe
+from judgekit.schema.shared_checks import (
+    candidate_models,
+)
 
 
 @of_recipe(CritiqueLLMConfig, "prompt")
@@ -119,3 +122,6 @@ def _betas(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
         for name, optim in {"sft": recipe.sft, "stand_in.optim": recipe.stand_in.optim}.items()
         if not all(0 <= beta < 1 for beta in optim.betas)
     ]
+
+
+of_recipe(CritiqueLLMConfig, "recipe.candidates")(candidate_models)
