@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from judgekit.preferences.actor import ActorRules, actor_pairs
 from judgekit.preferences.judgment_battles import Contest, contest_pairs
+from judgekit.recipes.self_rewarding.actor_pairs import ActorRules, actor_pairs
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Verdict
 
 

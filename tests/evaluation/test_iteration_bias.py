@@ -1,4 +1,4 @@
-"""The bias report at its edges; its numbers on a worked example are in tests/recipes/test_meta_rewarding.py."""
+"""The bias report at its edges; its numbers on a worked example are in the test of the Meta-Rewarding recipe."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from judgekit.export.conversations import conversation
 from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import Demonstration, Preference, ResponsePair, read_rows
 from judgekit.runner import run_recipe
-from tests.recipes.test_evalplanner import Script, make_config
+from tests.recipes.evalplanner.test_evalplanner_recipe import Script, make_config
 from tests.training.tiny import make_model
 
 

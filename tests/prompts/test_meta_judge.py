@@ -6,7 +6,7 @@ import pytest
 
 from judgekit.prompts.base import PairProtocol
 from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
-from judgekit.prompts.self_instruct import new_prompt, read_new_prompt
+from judgekit.recipes.self_rewarding.self_instruct import new_prompt, read_new_prompt
 from judgekit.rows import ResponsePair
 
 META = MetaJudge(MetaJudgePrompt())

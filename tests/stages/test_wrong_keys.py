@@ -48,7 +48,7 @@ def test_a_longer_context_judges_what_was_too_long(tiny: Path, tmp_path: Path, m
     with pytest.raises(Exception, match="No demonstrations could be selected"):
         run(short, tmp_path / "short")
     store = tmp_path / "store" / "stages" / "verdicts" / "seed" / "starter"
-    (first,) = store.iterdir()
+    (first,) = (entry for entry in store.iterdir() if entry.is_dir())
     assert {row.reason for row in read_verdicts(first / "verdicts.jsonl")} == {"too long"}
     assert "too long" not in reasons(config, tmp_path / "long")
 

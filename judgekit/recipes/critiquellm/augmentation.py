@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from judgekit.data.queries import Filtered, balance, drop_alike, drop_copies
 from judgekit.data.splits import normalised
-from judgekit.prompts.queries import difficulty_prompt, read_difficulty, read_queries, write_prompt
 from judgekit.randomness import digest, shuffled
 from judgekit.recipes.critiquellm.config import AugmentationConfig, CritiqueLLMConfig
+from judgekit.recipes.critiquellm.query_filters import Filtered, balance, drop_alike, drop_copies
+from judgekit.recipes.critiquellm.query_prompts import difficulty_prompt, read_difficulty, read_queries, write_prompt
 from judgekit.rows import Instruction, Message, write_rows
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from judgekit.preferences.eval_instruct import cross_validate, responses_of
-from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
-from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
+from judgekit.recipes.critiquellm.critique_rules import pair_fault, point_fault, read_critique
+from judgekit.recipes.critiquellm.eval_instruct import cross_validate, responses_of
+from judgekit.recipes.critiquellm.teaching_prompts import CritiqueTeaching
 from judgekit.rows import Judgment, ResponsePair, write_rows
 from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed

@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from judgekit.data.worked_critiques import worked_critiques, worked_reference
 from judgekit.errors import StageError
 from judgekit.evaluation.judging import rate_responses
-from judgekit.preferences.eval_instruct import pair_rows, point_rows, responses_of
-from judgekit.prompts.critique_teaching import CritiqueTeaching
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, known_task
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.recipes.critiquellm.critiques import AgreedComparisons, Comparisons, Points, point_prompt, read_points
+from judgekit.recipes.critiquellm.eval_instruct import pair_rows, point_rows, responses_of
+from judgekit.recipes.critiquellm.teaching_prompts import CritiqueTeaching
+from judgekit.recipes.critiquellm.worked_critiques import worked_critiques, worked_reference
 from judgekit.rows import Demonstration, Instruction, Judgment, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextSampler

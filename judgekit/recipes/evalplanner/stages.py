@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judgekit.data.worked_judgments import Worked
-from judgekit.preferences.plan_execution import ChainRules, Selection, select
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPrompt
+from judgekit.recipes.evalplanner.plan_execution import ChainRules, Selection, select
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
 from judgekit.sampling.text import TextRequest, ask_for_verdict
 from judgekit.stages.data import PROMPT_TOKENS, orders

@@ -8,12 +8,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from judgekit.data.judgelm_rows import read_reviewed
 from judgekit.errors import StageError
-from judgekit.preferences.judgelm_augmentation import Rates, augmented
-from judgekit.preferences.judgelm_augmentation import Reviewed as ReviewedPair
 from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.prompts.noisy import answer_prompt
+from judgekit.recipes.judgelm.augmentation import Rates, augmented
+from judgekit.recipes.judgelm.augmentation import Reviewed as ReviewedPair
+from judgekit.recipes.judgelm.released_rows import read_reviewed
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, write_rows
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.stage import Digest, Made, Planned, Stage, read, unkeyed

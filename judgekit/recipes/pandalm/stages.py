@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from judgekit.data.worked_judgments import worked_judgment
-from judgekit.preferences.agreed_judgments import agreed
 from judgekit.prompts.base import name_response
 from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
+from judgekit.recipes.pandalm.agreed_judgments import agreed
 from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, write_rows
 from judgekit.stages.candidates import CandidatePairs
 from judgekit.stages.selecting import write_training_rows

@@ -8,8 +8,8 @@ from typing import Any
 
 from judgekit.data.novelty import Novelty, quality
 from judgekit.errors import StageError
-from judgekit.prompts.self_instruct import new_prompt, read_new_prompt
 from judgekit.randomness import shuffled
+from judgekit.recipes.self_rewarding.self_instruct import new_prompt, read_new_prompt
 from judgekit.rows import Instruction, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest

@@ -8,10 +8,10 @@ from typing import Any
 
 from judgekit.data.sources import load_rankings
 from judgekit.errors import StageError
-from judgekit.preferences.human_rankings import agreeing, by_group, first_ranked, resample_scores
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import draw_bits
 from judgekit.recipes.self_rewarding.config import RewardingConfig
+from judgekit.recipes.self_rewarding.human_rankings import agreeing, by_group, first_ranked, resample_scores
 from judgekit.recipes.self_rewarding.stages import PointJudging, judge_responses
 from judgekit.rows import Demonstration, PointJudgment, Response, ResponsePair, ScoredResponse, write_rows
 from judgekit.schema.config import SourceConfig

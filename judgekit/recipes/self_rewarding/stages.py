@@ -8,10 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from judgekit.errors import StageError
-from judgekit.preferences.actor import ActorRules, actor_pairs
 from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import shuffled
+from judgekit.recipes.self_rewarding.actor_pairs import ActorRules, actor_pairs
 from judgekit.recipes.self_rewarding.config import IterationConfig, RewardingConfig
 from judgekit.recipes.self_rewarding.new_prompts import NewPrompts
 from judgekit.rows import Candidate, Instruction, PointJudgment, Preference, Response, ResponsePair, write_rows

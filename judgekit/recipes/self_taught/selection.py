@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from judgekit.data.selection import choose
-from judgekit.prompts.classification import Classification, classify_prompt, read_classification
+from judgekit.recipes.self_taught.classification import Classification, classify_prompt, read_classification
 from judgekit.recipes.self_taught.config import SelectionConfig
+from judgekit.recipes.self_taught.instruction_choice import choose
 from judgekit.rows import Instruction, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from judgekit.preferences.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
 from judgekit.prompts.base import PromptConfig, pair_protocol
+from judgekit.recipes.self_taught.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
 from judgekit.rows import Judgment, ResponsePair
 from judgekit.stages.models import Drawing
 from judgekit.stages.selecting import SampledJudgments, write_training_rows

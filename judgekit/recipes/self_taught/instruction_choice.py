@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from judgekit.prompts.classification import Classification
 from judgekit.randomness import draw_bits
+from judgekit.recipes.self_taught.classification import Classification
 from judgekit.recipes.self_taught.config import SelectionConfig
 from judgekit.rows import Instruction
 

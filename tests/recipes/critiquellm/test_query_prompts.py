@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.prompts.queries import difficulty_prompt, read_difficulty, read_queries, write_prompt
+from judgekit.recipes.critiquellm.query_prompts import difficulty_prompt, read_difficulty, read_queries, write_prompt
 
 
 def test_prompts_hold_the_examples_as_they_are() -> None:

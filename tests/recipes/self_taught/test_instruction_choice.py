@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from judgekit.data.selection import choose
-from judgekit.prompts.classification import Classification
+from judgekit.recipes.self_taught.classification import Classification
 from judgekit.recipes.self_taught.config import SelectionConfig
+from judgekit.recipes.self_taught.instruction_choice import choose
 from judgekit.rows import Instruction
 
 UNKNOWN = {f"classification: {why}": 1 for why in ("unknown category", "category missing", "not classified")}

@@ -9,8 +9,8 @@ from typing import Any
 from judgekit.data.records import Record
 from judgekit.data.tables import read_table
 from judgekit.errors import DataError
-from judgekit.preferences.judgelm_augmentation import Reviewed
 from judgekit.prompts.judgelm import JudgeLM
+from judgekit.recipes.judgelm.augmentation import Reviewed
 from judgekit.rows import ResponsePair
 
 FAILED = "error"

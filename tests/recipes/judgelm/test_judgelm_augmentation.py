@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.judgelm_augmentation import (
+from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
+from judgekit.recipes.judgelm.augmentation import (
     Rates,
     Reviewed,
     augment,
@@ -24,7 +25,6 @@ from judgekit.preferences.judgelm_augmentation import (
     swap,
     swap_review,
 )
-from judgekit.prompts.judgelm import JudgeLM, JudgeLMPrompt
 from judgekit.rows import ResponsePair
 
 PROTOCOL = JudgeLM(JudgeLMPrompt())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from judgekit.preferences.human_rankings import agreeing, first_ranked, resample_scores
+from judgekit.recipes.self_rewarding.human_rankings import agreeing, first_ranked, resample_scores
 from judgekit.rows import PointJudgment, ScoredResponse
 
 

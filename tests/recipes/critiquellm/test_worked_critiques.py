@@ -8,9 +8,9 @@ import pytest
 
 from judgekit.data.constraints import BY_NAME, constraint_instructions
 from judgekit.data.pairs import build_pairs
-from judgekit.data.worked_critiques import BAD, GOOD, worked_critiques, worked_reference
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
-from judgekit.prompts.critiques import pair_fault, point_fault, read_critique
+from judgekit.recipes.critiquellm.critique_rules import pair_fault, point_fault, read_critique
+from judgekit.recipes.critiquellm.worked_critiques import BAD, GOOD, worked_critiques, worked_reference
 from judgekit.rows import ResponsePair
 from judgekit.schema.config import DataConfig, SourceConfig
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.agreed_judgments import CONFLICT, HALF, HALF_CONFLICT, OVER_LENGTH, agreed
 from judgekit.preferences.judgment_balance import CUT, position
 from judgekit.prompts.base import SWAPPED
+from judgekit.recipes.pandalm.agreed_judgments import CONFLICT, HALF, HALF_CONFLICT, OVER_LENGTH, agreed
 from judgekit.rows import ORDERS, Judgment, Order, Verdict
 
 NAMES: dict[str, Verdict] = {"A": "A", "B": "B", "t": "tie"}

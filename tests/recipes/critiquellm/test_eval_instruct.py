@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.eval_instruct import cross_validate, pair_rows, point_rows, responses_of
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
+from judgekit.recipes.critiquellm.eval_instruct import cross_validate, pair_rows, point_rows, responses_of
 from judgekit.rows import Judgment, ResponsePair, Verdict
 from judgekit.score_rows import ScoreRow
 

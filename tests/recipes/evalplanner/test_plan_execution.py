@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.plan_execution import ChainRules, Selection, select
+from judgekit.recipes.evalplanner.plan_execution import ChainRules, Selection, select
 from judgekit.rows import ORDERS, Judgment, Order, ResponsePair, Verdict
 
 NO_CORRECT = "instruction without a correct chain"

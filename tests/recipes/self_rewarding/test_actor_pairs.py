@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judgekit.preferences.actor import ActorRules, actor_pairs, length_controlled, response_scores
+from judgekit.recipes.self_rewarding.actor_pairs import ActorRules, actor_pairs, length_controlled, response_scores
 from judgekit.rows import Candidate, PointJudgment
 
 SCORES = [5.0, 4.75, 4.5, 3.8, 3.5, 3.0, 2.0, 1.0]

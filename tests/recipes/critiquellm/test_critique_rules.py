@@ -11,7 +11,7 @@ from judgekit.prompts.critiquellm import (
     CritiquePointPrompt,
     dimensions,
 )
-from judgekit.prompts.critiques import Section, pair_fault, point_fault, read_critique
+from judgekit.recipes.critiquellm.critique_rules import Section, pair_fault, point_fault, read_critique
 
 POINT, PAIR = CritiquePoint(CritiquePointPrompt()), CritiquePair(CritiquePairPrompt())
 NAMES = dimensions("en", "factual")

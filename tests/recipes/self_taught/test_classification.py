@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from judgekit.prompts.classification import Classification, classify_prompt, read_classification
+from judgekit.recipes.self_taught.classification import Classification, classify_prompt, read_classification
 
 CATEGORIES = ("coding", "creative writing", "reasoning")
 

@@ -10,7 +10,7 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 
 from judgekit.data.novelty import Novelty, tokens
-from judgekit.data.queries import Filtered, SelfBleu, balance, drop_alike, drop_copies, even_shares
+from judgekit.recipes.critiquellm.query_filters import Filtered, SelfBleu, balance, drop_alike, drop_copies, even_shares
 from judgekit.rows import Instruction
 from tests.data.rouge import RougeScorer
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judgekit.preferences.judgment_balance import position
-from judgekit.preferences.rejection_sampling import (
+from judgekit.recipes.self_taught.rejection_sampling import (
     Contrasts,
     Demonstrations,
     SelfTaughtRules,
