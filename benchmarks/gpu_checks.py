@@ -175,7 +175,7 @@ def _resume(setup: Setup, task: str, **settings: Any) -> dict[str, Any]:
 
 def _train(job: Job, folder: Path, killed_at: int | None = None) -> list[float]:
     from judgekit.losses.base import LossConfig
-    from judgekit.schema.config import TrainerConfig
+    from judgekit.schema.trainer import TrainerConfig
     from judgekit.training.trainer import train
     from judgekit.weights import Weights
 

@@ -91,7 +91,7 @@ def judgekit_steps(job: Job, watch: _Watch, adapter: bool) -> dict[str, Any]:
     :param job: its settings are those of ``trainer``
     """
     from judgekit.losses.base import LossConfig
-    from judgekit.schema.config import TrainerConfig
+    from judgekit.schema.trainer import TrainerConfig
     from judgekit.training import reference
     from judgekit.training.trainer import train
     from judgekit.weights import Weights

@@ -172,7 +172,7 @@ def plain_row(row: Any, tokenizer: Any) -> dict[str, Any]:
 
 def _judgekit(job: Job) -> dict[str, Any]:
     from judgekit.losses.dpo import DpoLoss
-    from judgekit.schema.config import TrainerConfig
+    from judgekit.schema.trainer import TrainerConfig
     from judgekit.training.trainer import train
     from judgekit.weights import Weights
 

@@ -68,27 +68,24 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     from judgekit.app import register_resolvers
-    from judgekit.schema.composition import Composer
-    from judgekit.schema.config import RunConfig
+    from judgekit.commands.check import check, check_as_json
 
     register_resolvers()
-    composer = Composer(extra=options.config_dir)
-    job = composer.job(options.overrides)
-
-    from judgekit.costs import print_plan
-    from judgekit.planning import plan, refuse_unread
-
-    refuse_unread([job], composer)
-    assert isinstance(job.config, RunConfig)
-    print_plan(plan(job.config), job.config.name)
+    if not options.json:
+        check(options.overrides, options.config_dir)
+    elif not check_as_json(options.overrides, options.config_dir):
+        raise SystemExit(2)
 
 
 def _explain(options: argparse.Namespace) -> None:
     from rich.console import Console
 
+    from judgekit.app import register_resolvers
     from judgekit.commands.explain import explain
+    from judgekit.planning import readers
 
-    explain(options.overrides, Console(), options.config_dir)
+    register_resolvers()
+    explain(options.overrides, Console(), options.config_dir, readers)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -179,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help=_COMMANDS["check"], description=_COMMANDS["check"], epilog=_EPILOG)
     check.add_argument("overrides", nargs="*", help="as of `judgekit run`")
     check.add_argument("--config-dir", "-cd", type=Path, help="a folder of config groups searched first")
+    check.add_argument("--json", action="store_true", help="one JSON object: mistakes, or stages with what they read")
     check.set_defaults(command=_check)
     explained = commands.add_parser(
         "explain", help=_COMMANDS["explain"], description=_COMMANDS["explain"], epilog=_EPILOG

@@ -35,6 +35,21 @@ def fields_read(config: RunConfig) -> set[str]:
     return lab.seen
 
 
+def readers(config: RunConfig, key: str) -> list[str]:
+    """The stages of a run that read a field, in order; those alone whose fields come from it, not what builds on them.
+
+    A field that only decides which stages there are is read by the recipe.
+    """
+    lab = Lab(config, None)
+    config.recipe.run(lab)
+    found = [stage.name for stage in lab.planned if _touches(key, stage.reads)]
+    return found or (["the recipe"] if _touches(key, lab.seen) else [])
+
+
+def _touches(key: str, places: Iterable[str]) -> bool:
+    return any(_within(key, place) or _within(place, key) for place in places)
+
+
 def refuse_unread(jobs: Iterable[Job], composer: Composer) -> None:
     """Refuse overrides of fields that the runs they are for do not read.
 
@@ -63,7 +78,7 @@ def _key(text: str) -> str | None:
 
 def _is_idle(config: RunConfig, key: str, seen: set[str]) -> bool:
     """Whether nothing at or below ``key`` is looked at, nor is any of it said to change no result."""
-    if any(_within(key, place) or _within(place, key) for place in seen):
+    if _touches(key, seen):
         return False
     value: Any = config
     field: dataclasses.Field[Any] | None = None
@@ -111,6 +126,6 @@ def recipes_that_read(key: str, composer: Composer, names: Sequence[str]) -> lis
             seen = fields_read(config)
         except ConfigError:
             continue
-        if any(_within(key, place) or _within(place, key) for place in seen):
+        if _touches(key, seen):
             found.append(name)
     return found

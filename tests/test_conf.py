@@ -20,7 +20,8 @@ from judgekit.prompts.base import PROMPTS
 from judgekit.recipes.base import RECIPES
 from judgekit.samplers.base import SAMPLERS
 from judgekit.schema.composition import Composer, conf_dir
-from judgekit.schema.config import RunConfig, SourceConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import SourceConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.launchers import LAUNCHERS

@@ -17,9 +17,9 @@ from judgekit.prompts.rating import RatingPrompt
 from judgekit.rows import ResponsePair, write_rows
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
-from judgekit.schema.config import LoggerConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.judges import JudgeConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.verdict_rows import read_verdicts
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

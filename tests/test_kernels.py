@@ -13,9 +13,9 @@ from judgekit.losses.base import LossConfig
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request, SamplingParams
 from judgekit.sampling.hf import HfSampler
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
 from tests.training.tiny import make_model

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -15,41 +16,38 @@ Edge = tuple[str, str]
 Place = Literal["module", "function"]
 
 CHECKS = (
-    "schema.checks", "schema.eval_checks", "schema.recipe_checks", "schema.critiquellm_checks",
-    "schema.judgelm_checks", "schema.rewarding_checks", "schema.composition",
+    "schema.rules", "schema.checks", "schema.shared_checks", "schema.eval_checks", "schema.composition", "schema.nodes",
+    "schema.keys", "schema.overrides", "schema.origins", "schema.repository", "recipes.*.checks",
 )  # fmt: skip
-SHARED = tuple(f"schema.{name}" for name in ("fields", "models", "optim", "warm_start"))
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "randomness", "locks", "costs", "papers"),
-    ("stats", "rows", "weights", "run_folder", "run_results", "registry"),
+    ("errors", "randomness", "locks", "costs", "papers", "kernels"),
+    ("registry", "stats", "rows", "weights", "run_folder", "run_results"),
     ("verdict_rows", "score_rows", "store"),
-    SHARED,
-    ("losses", "models", "samplers", "sweep_folder"),
+    ("schema",),
+    ("losses", "models", "samplers"),
     ("prompts",),
+    ("schema.judges",),
+    ("schema.teachers",),
     ("preferences", "sampling"),
     ("data", "training"),
     ("evaluation",),
     ("judges",),
+    ("recipes.base",),
+    ("recipes.*.config",),
+    ("schema.config", "schema.evaluation"),
     CHECKS,
-    ("named_judge", "tracking", "sweeps"),
+    ("sweep_folder",),
+    ("sweeps.slurm",),
+    ("named_judge", "tracking", "sweeps.status"),
     ("report", "stages"),
-    ("export", "evaluator", "recipes", "file_judging", "api"),
+    ("recipes",),
+    ("export", "evaluator", "runner", "planning", "file_judging", "api"),
+    ("sweeps",),
     ("app", "commands"),
     ("cli",),
     ("judgekit",),
 )
 """Rooms from low to high; a room imports what is below it, and rooms of one layer do not know each other."""
-
-KNOWN: Mapping[Edge, str] = {
-    ("schema.composition", "judgekit"): "asks where the package lies, to find conf/",
-}
-"""Arrows that run up when a module is imported, and why they still do. Only ever remove from here."""
-KNOWN_IN_FUNCTIONS: Mapping[Edge, str] = {
-    ("sweeps.job", "evaluator"): "a job of a sweep is an evaluation; importing it later keeps status and retry fast",
-    ("sweeps.job", "recipes"): "or a run",
-    ("sweeps.launching", "report.sweep"): "a sweep leaves its report",
-}
-"""The same of imports inside functions."""
 
 
 def modules() -> dict[str, Path]:
@@ -98,8 +96,8 @@ EDGES = edges()
 
 
 def room(module: str) -> str:
-    """The room of a module: the longest name of ``LAYERS`` that it begins with."""
-    rooms = [name for layer in LAYERS for name in layer if module == name or module.startswith(f"{name}.")]
+    """The room of a module: the longest name of ``LAYERS`` that it begins with, ``*`` standing for any name."""
+    rooms = [name for layer in LAYERS for name in layer if fnmatch(module, name) or fnmatch(module, f"{name}.*")]
     assert rooms, f"{module} belongs to no layer: add it to LAYERS and to docs/architecture.md"
     return max(rooms, key=len)
 
@@ -134,11 +132,11 @@ def test_no_modules_import_each_other() -> None:
 
 
 def test_imports_point_down() -> None:
-    assert {edge for edge in EDGES["module"] if runs_up(edge)} == set(KNOWN)
+    assert [edge for edge in EDGES["module"] if runs_up(edge)] == []
 
 
 def test_imports_inside_functions_point_down_too() -> None:
-    assert {edge for edge in EDGES["function"] - EDGES["module"] if runs_up(edge)} == set(KNOWN_IN_FUNCTIONS)
+    assert [edge for edge in EDGES["function"] - EDGES["module"] if runs_up(edge)] == []
 
 
 def test_statistics_know_nothing_of_judges() -> None:

@@ -22,7 +22,7 @@ FOLDERS = {path.parent.name for path in (RUN.pairs(""), RUN.responses(""), RUN.v
 FOLDERS |= {RUN.judge.name, WANDB, RUN.export.name, "jobs"}
 STAGES = {
     ("commands/rank.py", "responses"): "the command's own output folder",
-    ("recipes/run.py", "judge"): "a training stage's weights in the store",
+    ("runner.py", "judge"): "a training stage's weights in the store",
     ("stages/lab.py", "judge"): "a training stage's weights in the store",
     ("stages/training.py", "judge"): "a training stage's weights in the store",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from judgekit.app import register_resolvers
 from judgekit.errors import ConfigError, Problem
 from judgekit.registry import suggest
 from judgekit.schema.composition import Composer
@@ -24,23 +23,22 @@ from judgekit.schema.launchers import LAUNCHERS
 from judgekit.schema.origins import Origins
 from judgekit.schema.overrides import judge_override
 
-Reads = Mapping[str, Sequence[str]]
-"""Names of the stages that read a field, by its key."""
+Readers = Callable[[RunConfig, str], Sequence[str]]
+"""Names of the stages that read a field of a run, by its key."""
 
 _SECTION = re.compile(r"§[\w.]+|Table \d+|eq\. \d+|Appendix \w+")
 _PAPER = re.compile(r"\(([^()]*arXiv [\d.]+)\)")
 _LAUNCHER = "hydra/launcher"
 
 
-def explain(items: Sequence[str], console: Console, extra: Path | None = None, reads: Reads | None = None) -> None:
+def explain(items: Sequence[str], console: Console, extra: Path | None = None, readers: Readers | None = None) -> None:
     """Print what keys mean, or all fields of chosen groups.
 
     :param items: keys such as ``recipe.plans``, and overrides; without a key, what the overrides choose or set
     :param extra: a folder of config groups searched first
-    :param reads: what to print as the readers of a field
+    :param readers: tells which stages read a field
     :raises ConfigError: for a key there is not, with the nearest one, and for wrong overrides
     """
-    register_resolvers()
     given = [item for item in items if "=" in item]
     wanted = [item for item in items if "=" not in item] or list(dict.fromkeys(_key_of(item) for item in given))
     if wanted == [_LAUNCHER]:
@@ -61,7 +59,8 @@ def explain(items: Sequence[str], console: Console, extra: Path | None = None, r
             below = [key for key in keys.values() if key.path.startswith(f"{name}.")]
             console.print(fields_table(_title(keys[name]), below, f"{name}."))
         else:
-            _print_key(console, keys[name], origins.value(name), reads or {})
+            stages = readers(config, name) if readers is not None and isinstance(config, RunConfig) else ()
+            _print_key(console, keys[name], origins.value(name), stages)
 
 
 def _key_of(override: str) -> str:
@@ -127,7 +126,7 @@ def shown_value(value: Any) -> str:
     return str(value)
 
 
-def _print_key(console: Console, key: Key, source: str | None, reads: Reads) -> None:
+def _print_key(console: Console, key: Key, source: str | None, stages: Sequence[str]) -> None:
     sections = _SECTION.findall(key.limits.doc)
     rows = {
         "type": key.may_hold,
@@ -135,7 +134,7 @@ def _print_key(console: Console, key: Key, source: str | None, reads: Reads) -> 
         "value": shown_value(key.value),
         "set by": source or "nothing: it is the default",
         "paper": ", ".join([_paper(key.owner) or "", *sections]).lstrip(", ") if sections else "",
-        "read by": ", ".join(reads.get(key.path, ())),
+        "read by": ", ".join(stages),
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")

@@ -14,7 +14,7 @@ from judgekit.data.constraints import satisfies, written_responses
 from judgekit.prompts import noisy
 from judgekit.randomness import pick
 from judgekit.rows import Instruction, Message, ResponsePair
-from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 
 Drop = Callable[[str], None]
 

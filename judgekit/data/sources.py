@@ -20,7 +20,7 @@ from judgekit.data.tables import read_hub, read_table
 from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
 from judgekit.rows import VERDICTS, Instruction, ResponsePair, ScoredResponse
-from judgekit.schema.config import SourceConfig
+from judgekit.schema.data import SourceConfig
 
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
 

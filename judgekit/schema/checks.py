@@ -11,7 +11,8 @@ from judgekit.errors import Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.prompts.base import PairProtocol, PromptConfig
 from judgekit.registry import Named
-from judgekit.schema.config import RunConfig, SourceConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
 from judgekit.schema.validation import Sources
 

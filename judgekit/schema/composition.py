@@ -24,7 +24,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import judgekit
 from judgekit.errors import ConfigError, Problem
 from judgekit.schema import eval_checks  # noqa: F401  (registers its checks)
 from judgekit.schema.checks import cross_checks
@@ -46,7 +45,7 @@ Launchers validate every point once more before they start any, so that a long g
 
 def conf_dir() -> Path:
     """The folder of the config groups: inside an installed package, or beside it in a source checkout."""
-    package = Path(judgekit.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
 

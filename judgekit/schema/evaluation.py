@@ -10,9 +10,9 @@ from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.prompts.base import PromptConfig
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.hf import HfConfig
-from judgekit.schema.config import LoggerConfig
 from judgekit.schema.fields import setting
 from judgekit.schema.judges import JudgeConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.verdict_rows import MergeRule
 
 

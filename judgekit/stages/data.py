@@ -15,7 +15,7 @@ from judgekit.data.splits import split_instructions
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read

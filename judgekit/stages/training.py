@@ -12,8 +12,8 @@ from judgekit.evaluation.judging import judge_pairs
 from judgekit.losses.base import LOSSES, LossConfig
 from judgekit.rows import ORDERS, ResponsePair
 from judgekit.sampling.text import TextSampler
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.stages.judging import consistent_accuracy
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Judging, Origin

@@ -14,7 +14,7 @@ from judgekit.errors import ConfigError, DataError, Problem, StageError
 from judgekit.run_folder import RunFolder
 from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
 from judgekit.sweep_folder import JOBS, Frozen, Sweep, SweepJob, history, note, now, read_sweep
-from judgekit.sweeps import local, slurm
+from judgekit.sweeps import local, submission
 from judgekit.sweeps.board import Board
 from judgekit.sweeps.status import ACTIVE, statuses
 
@@ -110,7 +110,7 @@ def enqueue(sweep: Sweep, todo: Sequence[SweepJob], config: SlurmLauncherConfig)
         return sweep, []
     for job in todo:
         note(sweep.files(job).events, "submitted")
-    ids = slurm.submit(sweep, todo, config)
+    ids = submission.submit(sweep, todo, config)
     submitted = [replace(job, ids=[*job.ids, item]) for job, item in zip(todo, ids, strict=True)]
     sweep = sweep.with_jobs(submitted)
     sweep.write()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from judgekit.schema.config import LoggerConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.tracking.base import FanOut, Number, Place, SeriesPoint, Status, Tracker
 from judgekit.tracking.local_files import LocalTracker, read_series
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from judgekit.run_folder import RunFolder
 from judgekit.run_results import final_numbers, run_cost
-from judgekit.schema.config import LoggerConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.tracking.base import Number, Place, Replay, SeriesPoint, Status
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from judgekit.errors import MissingExtraError, ModelError
-from judgekit.schema.config import TrainerConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.attention import choose_attention
 from judgekit.weights import Weights
 

@@ -13,8 +13,8 @@ from judgekit.errors import StageError
 from judgekit.losses.base import LossConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.rows import Demonstration, Preference, read_rows
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.batches import Encoded, encode_rows
 from judgekit.training.checkpoints import Checkpoints
 from judgekit.training.fitting import Listener, fit

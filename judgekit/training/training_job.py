@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from judgekit.losses.base import LossConfig
 from judgekit.randomness import digest
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.fields import allowed
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.validation import build
 from judgekit.training.batches import Unit, epoch_batches
 from judgekit.weights import Weights

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from judgekit.cli import main
-from judgekit.commands.explain import explain
+from judgekit.commands.explain import Readers, explain
 from judgekit.errors import ConfigError
 from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.schema.config import RunConfig
@@ -19,22 +18,24 @@ from judgekit.schema.keys import keys_of
 from judgekit.schema.launchers import SlurmLauncherConfig
 
 
-def said(*items: str, extra: Path | None = None, reads: Mapping[str, Sequence[str]] | None = None) -> str:
+def said(*items: str, extra: Path | None = None, readers: Readers | None = None) -> str:
     """What is printed on a terminal of 80 columns."""
     out = io.StringIO()
-    explain(items, Console(file=out, width=80), extra, reads)
+    explain(items, Console(file=out, width=80), extra, readers)
     return out.getvalue()
 
 
-def rows(*items: str, reads: Mapping[str, Sequence[str]] | None = None) -> dict[str, str]:
+def rows(*items: str, readers: Readers | None = None) -> dict[str, str]:
     """The rows of one field."""
-    lines = [line.strip() for line in said(*items, reads=reads).splitlines() if line.startswith("  ")]
+    lines = [line.strip() for line in said(*items, readers=readers).splitlines() if line.startswith("  ")]
     return {name: text.strip() for name, _, text in (line.partition("  ") for line in lines) if text}
 
 
 def test_a_field_has_all_its_rows() -> None:
     assert said("recipe.plans").splitlines()[:2] == ["recipe.plans", "  |P|: plans per instruction (§3)"]
-    assert rows("recipe.plans", "recipe.plans=3", reads={"recipe.plans": ["plans", "chains"], "seed": ["splits"]}) == {
+    assert rows(
+        "recipe.plans", "recipe.plans=3", readers=lambda _, key: {"recipe.plans": ["plans", "chains"]}[key]
+    ) == {
         "type": "whole number, at least 1",
         "default": "5",
         "value": "3",

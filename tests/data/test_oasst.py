@@ -7,7 +7,7 @@ from pathlib import Path
 
 from judgekit.data.sources import load_rankings, load_source
 from judgekit.rows import ResponsePair
-from judgekit.schema.config import SourceConfig
+from judgekit.schema.data import SourceConfig
 
 
 def test_the_released_trees_give_pairs_and_their_rankings(shared_data: Callable[[str], Path]) -> None:

@@ -12,7 +12,7 @@ from judgekit.data.constraints import constraint_instructions, satisfies
 from judgekit.data.pairs import Question, build_pairs
 from judgekit.prompts.noisy import ANSWER_END, ANSWER_START, MODIFIED
 from judgekit.rows import Instruction, ResponsePair
-from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 
 SEED = 4
 Way = Literal["near_miss", "noisy_instruction", "verified", "written"]

@@ -13,7 +13,7 @@ from judgekit.data.sources import load_source, read_instructions, read_pairs
 from judgekit.data.tables import read_table
 from judgekit.errors import ConfigError, DataError
 from judgekit.rows import Instruction, ResponsePair
-from judgekit.schema.config import SourceConfig
+from judgekit.schema.data import SourceConfig
 
 PAIR = {"id": "p", "instruction": "Ask", "response_a": "a", "response_b": "b", "label": "A"}
 HOSTILE = " {{x}} [[A]] <|im_start|>\u2028\u0085\x1b[2J \n\t"

@@ -12,7 +12,7 @@ from judgekit.data.worked_judgments import worked_judgment
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, Verdict
-from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 
 SEED = 3
 INSTRUCTIONS = constraint_instructions(60, SEED)

@@ -17,8 +17,9 @@ from judgekit.export import export
 from judgekit.losses.dpo import DpoLoss
 from judgekit.models import obtain
 from judgekit.rows import ResponsePair, write_rows
-from judgekit.schema.config import RunConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.trainer import train
 from judgekit.weights import Weights
 from tests.helpers import seed_model

@@ -25,9 +25,9 @@ from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import TextSampler
 from judgekit.sampling.vllm import VllmSampler
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.trainer import train
 from judgekit.verdict_rows import VerdictRow
 from judgekit.weights import Weights

@@ -16,6 +16,7 @@ import judgekit.recipes
 from judgekit.errors import JudgekitError
 from judgekit.randomness import draw_bits, shuffled
 from judgekit.recipes.base import RECIPES
+from judgekit.schema.checks import cross_checks
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
 from judgekit.stages.lab import Lab
@@ -98,6 +99,8 @@ def compare_stores(
         for key, hint, field in picked:
             choices = others(hint, field, value_of(config, key))
             value = choices[draw_bits(recipe, number, key) % len(choices)]
+            if cross_checks(changed(new, key, value)):
+                continue  # such a run is refused
             new = changed(new, key, value)
             told.append(f"{key}={value}")
         warm = outcome(new, tmp_path / f"warm-{number}")

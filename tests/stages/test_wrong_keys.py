@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgekit.rows import Preference, read_rows
-from judgekit.schema.config import RunConfig, SourceConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import SourceConfig
 from judgekit.stages.lab import Lab
 from judgekit.tracking.recording import recorded
 from judgekit.training.batches import encode_rows

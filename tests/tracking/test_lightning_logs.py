@@ -12,7 +12,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from judgekit.errors import MissingExtraError
-from judgekit.schema.config import LoggerConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.tracking import Place, make_tracker, read_series
 from judgekit.tracking.base import Tracker
 from tests.tracking.test_wandb_run import MANIFEST

@@ -9,7 +9,7 @@ import pytest
 
 from judgekit.errors import DataError
 from judgekit.run_folder import RunFolder
-from judgekit.schema.config import LoggerConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.tracking import make_tracker, read_series
 from judgekit.tracking.local_files import LocalTracker
 

@@ -16,7 +16,7 @@ import wandb
 from wandb.proto import wandb_internal_pb2
 
 from judgekit.run_folder import RunFolder
-from judgekit.schema.config import LoggerConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.tracking import Place, make_tracker, read_series, wandb_run
 from judgekit.tracking.base import Tracker
 

@@ -11,7 +11,7 @@ from torch.nn.attention.flex_attention import create_mask, flex_attention
 from transformers import AutoTokenizer
 from transformers.integrations.flex_attention import WrappedFlexAttention
 
-from judgekit.schema.config import TrainerConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.attention import block_mask, choose_attention, tree_mask
 from judgekit.training.batches import encode_rows, pack
 from judgekit.training.logprobs import token_logps

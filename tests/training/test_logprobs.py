@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from judgekit.errors import MissingExtraError, ModelError
-from judgekit.schema.config import TrainerConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.batches import Unit, encode_rows, pack
 from judgekit.training.logprobs import check_head, completion_logps, head_logps, token_logps
 from judgekit.training.lora import load_model, save_model, speed_up

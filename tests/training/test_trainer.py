@@ -20,8 +20,8 @@ from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.ipo import IpoLoss
 from judgekit.losses.robust import RobustLoss
 from judgekit.rows import Demonstration, Preference, write_rows
-from judgekit.schema.config import TrainerConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.module import learning_rate
 from judgekit.training.trainer import TrainResult, compute_reference, train
 from judgekit.weights import Weights

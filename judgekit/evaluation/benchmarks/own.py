@@ -15,7 +15,7 @@ class OwnPairs:
     def read(self, name: str, config: BenchmarkConfig) -> list[ResponsePair]:
         """All pairs; see ``judgekit.data.sources.read_pairs``."""
         from judgekit.data.sources import load_source, read_pairs
-        from judgekit.schema.config import SourceConfig
+        from judgekit.schema.data import SourceConfig
 
         if config.path is None:
             source = SourceConfig(

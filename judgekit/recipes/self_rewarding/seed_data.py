@@ -14,7 +14,7 @@ from judgekit.recipes.self_rewarding.config import RewardingConfig
 from judgekit.recipes.self_rewarding.human_rankings import agreeing, by_group, first_ranked, resample_scores
 from judgekit.recipes.self_rewarding.stages import PointJudging, judge_responses
 from judgekit.rows import Demonstration, PointJudgment, Response, ResponsePair, ScoredResponse, write_rows
-from judgekit.schema.config import SourceConfig
+from judgekit.schema.data import SourceConfig
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model

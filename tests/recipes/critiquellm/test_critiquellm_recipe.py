@@ -25,10 +25,12 @@ from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.score_rows import ScoreRow, read_scores
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made

@@ -12,7 +12,7 @@ from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, Criti
 from judgekit.recipes.critiquellm.critique_rules import pair_fault, point_fault, read_critique
 from judgekit.recipes.critiquellm.worked_critiques import BAD, GOOD, worked_critiques, worked_reference
 from judgekit.rows import ResponsePair
-from judgekit.schema.config import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 
 POINT, PAIR = CritiquePoint(CritiquePointPrompt(style="brief")), CritiquePair(CritiquePairPrompt(style="brief"))
 ROWS = constraint_instructions(24, 3)

@@ -26,9 +26,12 @@ from judgekit.rows import Preference, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
-from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

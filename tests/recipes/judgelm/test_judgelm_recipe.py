@@ -27,10 +27,13 @@ from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made, file_inputs

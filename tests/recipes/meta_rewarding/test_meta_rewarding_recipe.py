@@ -24,10 +24,14 @@ from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
+from judgekit.schema.bias import BiasConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler

@@ -21,12 +21,16 @@ from judgekit.rows import ORDERS, Demonstration, Judgment, ResponsePair, Verdict
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
+from judgekit.schema.bias import BiasConfig
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import BiasConfig, DataConfig, LoggerConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.schema.logger import LoggerConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.teachers import TeacherConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made

@@ -20,9 +20,11 @@ from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.composition import Composer
-from judgekit.schema.config import DataConfig, RunConfig, SourceConfig, TrainerConfig
+from judgekit.schema.config import RunConfig
+from judgekit.schema.data import DataConfig, SourceConfig
 from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
+from judgekit.schema.trainer import TrainerConfig
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
