@@ -24,6 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry", "stats", "rows", "weights", "run_folder", "run_results"),
     ("verdict_rows", "score_rows", "store"),
     ("schema",),
+    ("bias",),
+    ("schema.bias",),
     ("losses", "models", "samplers"),
     ("prompts",),
     ("schema.judges",),

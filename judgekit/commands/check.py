@@ -27,8 +27,8 @@ def check(overrides: Sequence[str], extra: Path | None = None) -> None:
 def check_as_json(overrides: Sequence[str], extra: Path | None = None) -> bool:
     """Print one JSON object, ``{"mistakes": [...], "stages": [...]}``; one of the lists is empty.
 
-    A mistake has the fields of ``Problem``; a stage ``name``, ``digest``, ``stored``, at most so many ``generations`` and
-    ``tokens``, and the fields it ``reads`` (sections stand for all their fields).
+    A mistake has the fields of ``Problem``; a stage ``name``, ``digest``, ``stored``, at most so many ``generations``
+    and ``tokens``, and the fields it ``reads`` (sections stand for all their fields).
 
     :return: whether there are no mistakes
     """

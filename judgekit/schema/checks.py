@@ -157,12 +157,9 @@ def _source(key: str, source: SourceConfig) -> list[Problem]:
     return problems
 
 
-@reads("bias.drop_conflicting", "bias.both_orders")
-def _both_orders(config: RunConfig) -> list[Problem]:
-    if config.bias.both_orders or not config.bias.drop_conflicting:
-        return []
-    message = "conflicts between orders can only be seen when both are judged"
-    return [Problem("bias.drop_conflicting", message, "Add bias.both_orders=true")]
+@reads("bias")
+def _bias(config: RunConfig) -> list[Problem]:
+    return [problem.under("bias") for problem in config.bias.problems()]
 
 
 @reads("sampler", "model.max_length", "data.response_tokens")

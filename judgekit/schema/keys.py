@@ -82,7 +82,7 @@ def type_words(hint: Any) -> str:
     if sections_of(hint) is not None:
         return "section chosen by its group"
     if origin in (Union, types.UnionType):
-        return type_words(inner[0])
+        return " or ".join(type_words(item).replace("one of ", "") for item in inner)
     if origin is Literal:
         return "one of " + ", ".join(str(choice) for choice in arguments)
     if origin in (list, tuple):

@@ -19,6 +19,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig
 
+from judgekit.bias.base import switched_off
 from judgekit.registry import sections_of
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
@@ -33,6 +34,7 @@ def register() -> None:
     """Store a node for every config dataclass; further calls do nothing."""
     for kind in kinds():
         ConfigStore.instance().store(name=kind.__name__, node=section(kind()))
+    ConfigStore.instance().store(group="bias", name="none", node=switched_off())
 
 
 def kinds() -> list[type[Any]]:

@@ -82,8 +82,7 @@ class _Builder:
         if origin in (Union, types.UnionType):
             if value is None and type(None) in arguments:
                 return None, []
-            (inner,) = (argument for argument in arguments if argument is not type(None))
-            return self.value(inner, value, key, limits)
+            return self._either([item for item in arguments if item is not type(None)], value, key, limits)
         if origin is Literal:
             return self._choice(arguments, value, key)
         if origin in (list, tuple):
@@ -91,6 +90,11 @@ class _Builder:
         if origin is dict:
             return self._table(arguments[1], value, key, limits)
         return self._scalar(hint, value, key, limits)
+
+    def _either(self, hints: list[Any], value: Any, key: str, limits: Allowed) -> tuple[Any, list[Problem]]:
+        """A value of one of several types; what is wrong with it is told of the first."""
+        found = [self.value(hint, value, key, limits) for hint in hints]
+        return next((one for one in found if not one[1]), found[0])
 
     def _named(self, kinds: Sections[Any], value: Any, key: str) -> tuple[Any, list[Problem]]:
         """A section whose ``name`` says which dataclass it is."""

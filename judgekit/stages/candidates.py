@@ -20,6 +20,7 @@ from judgekit.rows import Demonstration, Message, Response, ResponsePair, write_
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
+from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model
@@ -56,6 +57,7 @@ class CandidatePairs(Stage):
     answers: dict[str, Made[CandidateAnswers]]
     per_instruction: int | None
     max_chars: int | None = read("bias.max_response_chars")
+    controls: RowControls = row_controls("pair_fault")
     seed: int = read("seed")
 
     def build(self, workspace: Workspace) -> None:
@@ -73,7 +75,7 @@ class CandidatePairs(Stage):
             found = pair_up(row, written.get(row.id, {}), self.seed, self.max_chars, workspace.drop)
             if self.per_instruction is not None and len(found) > self.per_instruction:
                 found = sorted(found, key=lambda pair: draw_bits(self.seed, pair.id, "pair"))[: self.per_instruction]
-            made += found
+            made += self.controls.kept(found, workspace)
         if not made:
             raise StageError("The candidates' responses gave no pair. Give more candidates or higher temperatures.")
         write_rows(workspace.path / "pairs.jsonl", made)

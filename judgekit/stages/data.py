@@ -16,6 +16,7 @@ from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, w
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read
@@ -66,6 +67,7 @@ class Pairs(Stage):
     tokens: int = read("data.response_tokens")
     checker_seconds: float = read("data.checker_seconds")
     max_chars: int | None = read("bias.max_response_chars")
+    controls: RowControls = row_controls("pair_fault")
     seed: int = read("seed")
 
     def build(self, workspace: Workspace) -> None:
@@ -90,7 +92,7 @@ class Pairs(Stage):
                 )  # fmt: skip
                 made += [_named(pair, name) for pair in found]
                 workspace.count(**{name: len(found)})
-        write_rows(workspace.path / "pairs.jsonl", made)
+        write_rows(workspace.path / "pairs.jsonl", self.controls.kept(made, workspace))
 
     def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Mapping[tuple[str, int], str]:
         if self.model is None:

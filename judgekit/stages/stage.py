@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from judgekit.rows import Row, read_rows
 from judgekit.schema.fields import Allowed, allowed
@@ -127,6 +127,16 @@ class Made(Generic[S_co]):
         return read_rows(self.file(f"{name}.jsonl"), kind)
 
 
+@runtime_checkable
+class Switched(Protocol):
+    """A value whose parts are on or off; what is off is in no key."""
+
+    @property
+    def on(self) -> dict[str, Any]:
+        """The parts that are on, by name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """What determines a stage, and what else is told of it.
@@ -166,6 +176,10 @@ def _values(section: Any, key: Key, strict: bool, place: str) -> dict[str, Any]:
         value = getattr(section, field.name)
         if limits.rounding and not strict:
             key.record[f"{place}{field.name}"] = value
+            continue
+        if isinstance(value, Switched):
+            if value.on:
+                found[field.name] = value.on
             continue
         found[field.name] = _plain(value, key, strict, f"{place}{field.name}.")
     return found

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
+from judgekit.bias.base import OFF
 from judgekit.stages.stage import Made, Read
 
 T = TypeVar("T")
@@ -79,7 +80,8 @@ def filled(value: T, config: Any, reads: set[str]) -> T:
 def _fill(value: Any, config: Any, reads: set[str]) -> Any:
     if isinstance(value, Read):
         reads.add(value.path)
-        return value_at(config, value.path)
+        found = value_at(config, value.path)
+        return None if found == OFF else found  # what would set it otherwise is not asked
     if isinstance(value, Watched | WatchedTable):
         reads.add(value._place)
         return value._section

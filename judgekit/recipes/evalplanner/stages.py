@@ -12,6 +12,7 @@ from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPro
 from judgekit.recipes.evalplanner.plan_execution import ChainRules, Selection, select
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
 from judgekit.sampling.text import TextRequest, ask_for_verdict
+from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.data import PROMPT_TOKENS, orders
 from judgekit.stages.models import Drawing, Model
 from judgekit.stages.selecting import write_training_rows
@@ -206,11 +207,12 @@ class Selected(Stage):
     rules: ChainRules
     learn: str = read("recipe.learn")
     prompt: EvalPlannerPrompt = read("prompt")
+    controls: RowControls = row_controls("judgment_fault")
 
-    def _select(self) -> tuple[list[ResponsePair], EvalPlanner, Selection]:
+    def _select(self, workspace: Workspace) -> tuple[list[ResponsePair], EvalPlanner, Selection]:
         protocol = EvalPlanner(self.prompt)
         pairs = self.splits.rows(self.split, ResponsePair)
-        found = self.chains.rows("chains", Judgment)
+        found = self.controls.kept(self.chains.rows("chains", Judgment), workspace)
         selection = select(pairs, found if self.learn == "chain" else verdicts_alone(found, protocol), self.rules)
         return pairs, protocol, selection
 
@@ -230,7 +232,7 @@ class Demonstrations(Selected):
 
     def build(self, workspace: Workspace) -> None:
         """Select them."""
-        pairs, protocol, found = self._select()
+        pairs, protocol, found = self._select(workspace)
         write_training_rows(
             workspace, "demonstrations", f"chains of {self.split}", found.demonstrations, found.dropped, pairs,
             protocol, REMEDY,
@@ -252,7 +254,7 @@ class Preferences(Selected):
 
     def build(self, workspace: Workspace) -> None:
         """Select them."""
-        pairs, protocol, found = self._select()
+        pairs, protocol, found = self._select(workspace)
         write_training_rows(
             workspace, "preferences", f"chains of {self.split}", found.pairs, found.dropped, pairs, protocol, REMEDY
         )

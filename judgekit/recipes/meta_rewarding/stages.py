@@ -13,7 +13,7 @@ from judgekit.preferences.judgment_battles import Contests, contests
 from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
 from judgekit.randomness import draw_bits
 from judgekit.recipes.meta_rewarding.config import CollapseConfig, MetaRewardingConfig
-from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses
+from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses, overruled
 from judgekit.rows import ORDERS, Candidate, Judgment, PointJudgment, Preference, Response, ResponsePair, write_rows
 from judgekit.stages.bias_report import BiasReport, read_bias
 from judgekit.stages.data import PROMPT_TOKENS
@@ -151,7 +151,7 @@ def pair_judgments(
     iteration: Iteration, responses: Made[Responses], judgments: Made[PointJudgments], comparisons: Made[Comparisons]
 ) -> Made[JudgePairs]:
     """The judge's pairs of an iteration; bias controls win over the schedule."""
-    max_chars = iteration.lab.config.bias.max_judgment_chars or iteration.settings.max_judgment_chars
+    max_chars = overruled(iteration.lab.config.bias.max_judgment_chars, iteration.settings.max_judgment_chars)
     return iteration.lab.make(
         JudgePairs(
             iteration=iteration.name, responses=responses, judgments=judgments, comparisons=comparisons,

@@ -13,6 +13,7 @@ from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes.pandalm.agreed_judgments import agreed
 from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, write_rows
 from judgekit.stages.candidates import CandidatePairs
+from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.selecting import write_training_rows
 from judgekit.stages.stage import Made, Stage, read
 from judgekit.stages.teaching import TaughtJudgments
@@ -84,12 +85,14 @@ class Demonstrations(Stage):
     balance_labels: bool = read("bias.balance_labels")
     max_chars: int | None = read("bias.max_judgment_chars")
     prompt: PandaLMPrompt = read("prompt")
+    controls: RowControls = row_controls("judgment_fault")
     seed: int = read("seed")
 
     def build(self, workspace: Workspace) -> None:
         """Select them."""
         protocol = PandaLM(self.prompt)
-        taught = [self._rewritten(row, protocol) for row in self.judgments.rows("judgments", Judgment)]
+        judgments = self.controls.kept(self.judgments.rows("judgments", Judgment), workspace)
+        taught = [self._rewritten(row, protocol) for row in judgments]
         found = agreed(
             taught, self.seed, orders=self.orders, drop_conflicting=self.drop_conflicting,
             tie_conflicts=self.tie_conflicts, balance_labels=self.balance_labels, max_chars=self.max_chars,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from judgekit.bias.base import OFF
 from judgekit.errors import StageError
 from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.prompts.noisy import answer_prompt
@@ -222,6 +223,11 @@ class ActorPairs(Stage):
         )
 
 
+def overruled(control: Any, scheduled: Any) -> Any:
+    """The value of a bias control that wins over the schedule's: null leaves it to that, ``off`` is none."""
+    return scheduled if control is None else None if control == OFF else control
+
+
 @dataclass(frozen=True)
 class Iteration:
     """One iteration: its stages, given the models it starts from.
@@ -263,9 +269,9 @@ class Iteration:
         bias, settings = self.lab.config.bias, self.settings
         rules = ActorRules(
             seed=at("seed"),
-            rho=bias.rho if bias.rho is not None else settings.rho,
+            rho=overruled(bias.rho, settings.rho),
             min_valid=at("recipe.min_valid"),
-            max_chars=bias.max_response_chars or settings.max_response_chars,
+            max_chars=overruled(bias.max_response_chars, settings.max_response_chars),
         )
         return self.lab.make(ActorPairs(iteration=self.name, responses=responses, judgments=judgments, rules=rules))
 

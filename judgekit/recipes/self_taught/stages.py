@@ -8,6 +8,7 @@ from typing import Any
 from judgekit.prompts.base import PromptConfig, pair_protocol
 from judgekit.recipes.self_taught.rejection_sampling import SelfTaughtRules, contrasts, demonstrations
 from judgekit.rows import Judgment, ResponsePair
+from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.models import Drawing
 from judgekit.stages.selecting import SampledJudgments, write_training_rows
 from judgekit.stages.stage import Made, Stage, at, read
@@ -37,6 +38,7 @@ class Demonstrations(Stage):
     drop_conflicting: bool = read("bias.drop_conflicting")
     max_chars: int | None = read("bias.max_judgment_chars")
     prompt: PromptConfig = read("prompt")
+    controls: RowControls = row_controls("judgment_fault")
     seed: int = read("seed")
 
     def build(self, workspace: Workspace) -> None:
@@ -46,7 +48,8 @@ class Demonstrations(Stage):
             seed=self.seed, per_order=self.per_order, majority_fraction=self.majority_fraction,
             balance_labels=self.balance_labels, drop_conflicting=self.drop_conflicting, max_chars=self.max_chars,
         )  # fmt: skip
-        found = demonstrations(pairs, self.judgments.rows("judgments", Judgment), rules)
+        judgments = self.controls.kept(self.judgments.rows("judgments", Judgment), workspace)
+        found = demonstrations(pairs, judgments, rules)
         write_training_rows(
             workspace, "demonstrations", f"judgments of {self.iteration}", found.kept, found.dropped, pairs,
             pair_protocol(self.prompt), REMEDY,
@@ -73,6 +76,7 @@ class Preferences(Stage):
     drop_conflicting: bool = read("bias.drop_conflicting")
     max_chars: int | None = read("bias.max_judgment_chars")
     prompt: PromptConfig = read("prompt")
+    controls: RowControls = row_controls("judgment_fault")
     seed: int = read("seed")
 
     def build(self, workspace: Workspace) -> None:
@@ -84,7 +88,8 @@ class Preferences(Stage):
             tie_as_negative=self.tie_as_negative, invalid_as_negative=self.invalid_as_negative,
         )  # fmt: skip
         further = self.negatives.rows("judgments", Judgment) if self.negatives is not None else ()
-        found = contrasts(pairs, self.judgments.rows("judgments", Judgment), rules, further)
+        judgments = self.controls.kept(self.judgments.rows("judgments", Judgment), workspace)
+        found = contrasts(pairs, judgments, rules, self.controls.kept(further, workspace))
         write_training_rows(
             workspace, "preferences", f"judgments of {self.iteration}", found.kept, found.dropped, pairs,
             pair_protocol(self.prompt), REMEDY,
