@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeVar
 
 from judgekit.bias.base import CONTROLS
 from judgekit.rows import Judgment, ResponsePair
-from judgekit.stages.stage import Read
+from judgekit.stages.stage import Read, Switched
 from judgekit.store import Workspace
 
 Row = TypeVar("Row", ResponsePair, Judgment)
 
 
 @dataclass(frozen=True)
-class RowControls:
+class RowControls(Switched):
     """The controls with a rule of one kind. Those that are off are in no key, so that a new one changes none.
 
     :param rule: ``pair_fault`` or ``judgment_fault``
@@ -29,7 +29,7 @@ class RowControls:
 
     @property
     def on(self) -> dict[str, Any]:
-        """Those that are on: what is in a key, None for nothing at all."""
+        """Those that are on."""
         return {name: value for name, value in self.values.items() if value not in (None, CONTROLS[name].off)}
 
     def kept(self, rows: Iterable[Row], workspace: Workspace) -> list[Row]:

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, TypeVar
 
 from judgekit.rows import Row, read_rows
 from judgekit.schema.fields import Allowed, allowed
@@ -127,14 +127,13 @@ class Made(Generic[S_co]):
         return read_rows(self.file(f"{name}.jsonl"), kind)
 
 
-@runtime_checkable
-class Switched(Protocol):
+class Switched:
     """A value whose parts are on or off; what is off is in no key."""
 
     @property
     def on(self) -> dict[str, Any]:
         """The parts that are on, by name."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
