@@ -15,6 +15,7 @@ from judgekit.recipes.base import RECIPES
 from judgekit.schema.composition import Composer, Job
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import allowed
+from judgekit.schema.keys import keys_of
 from judgekit.stages.lab import Lab
 
 OVERLAYS = ("experiment", "ablation", "hydra")
@@ -61,7 +62,10 @@ def refuse_unread(jobs: Iterable[Job], composer: Composer) -> None:
         seen = fields_read(job.config)
         for text in job.overrides:
             key = _key(text)
-            if key is not None and _is_idle(job.config, key, seen):
+            if key is None:
+                continue
+            others = [one for one in job.overrides if one != text]
+            if _is_idle(job.config, key, seen) or _chooses_idly(job.config, key, seen, others, composer):
                 problems.append(_problem(job.config, key, text, composer))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -95,6 +99,24 @@ def _is_idle(config: RunConfig, key: str, seen: set[str]) -> bool:
     if dataclasses.is_dataclass(value):
         return not any(_effectless(one) for one in dataclasses.fields(value))
     return field is not None and not _effectless(field)
+
+
+def _chooses_idly(config: RunConfig, key: str, seen: set[str], others: Sequence[str], composer: Composer) -> bool:
+    """Whether the choice of a whole section changes values that would change results, none of which is looked at.
+
+    :param others: the overrides without that choice
+    """
+    values = keys_of(config)
+    if key not in values or not values[key].is_section:
+        return False
+    try:
+        before = keys_of(composer.job(others).config)
+    except ConfigError:
+        return False
+    below = [one for one in values.values() if one.path.startswith(f"{key}.") and not one.is_section]
+    changed = [one for one in below if one.path not in before or before[one.path].value != one.value]
+    decisive = [one.path for one in changed if one.limits.unkeyed is None and not one.limits.rounding]
+    return bool(decisive) and not any(_touches(path, seen) for path in decisive)
 
 
 def _effectless(field: dataclasses.Field[Any]) -> bool:
