@@ -126,6 +126,13 @@ def shown_value(value: Any) -> str:
     return str(value)
 
 
+def _effect(key: Key) -> str:
+    """What it does to results, where that is nothing."""
+    if key.limits.unkeyed is not None:
+        return f"no effect: {key.limits.unkeyed}"
+    return "by rounding alone, so it is in no stage's key" if key.limits.rounding else ""
+
+
 def _print_key(console: Console, key: Key, source: str | None, stages: Sequence[str]) -> None:
     sections = _SECTION.findall(key.limits.doc)
     rows = {
@@ -135,6 +142,7 @@ def _print_key(console: Console, key: Key, source: str | None, stages: Sequence[
         "set by": source or "nothing: it is the default",
         "paper": ", ".join([_paper(key.owner) or "", *sections]).lstrip(", ") if sections else "",
         "read by": ", ".join(stages),
+        "results": _effect(key),
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")

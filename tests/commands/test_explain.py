@@ -178,3 +178,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_every_key_is_documented() -> None:
     assert [key.path for key in keys_of(RunConfig()).values() if not key.limits.doc] == []
+
+
+def test_what_does_nothing_to_results_says_so() -> None:
+    assert rows("store")["results"].startswith("no effect: ")
+    assert rows("trainer.devices")["results"].startswith("by rounding alone")
+    assert "results" not in rows("recipe.plans")
