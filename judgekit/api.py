@@ -23,7 +23,7 @@ from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks import load_benchmark, load_scored
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
-from judgekit.evaluation.flat_metrics import Numbers, pair_numbers, point_numbers, section_numbers
+from judgekit.evaluation.flat_metrics import Numbers, benchmark_numbers, point_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
 from judgekit.judges import OpenJudge, decoding, open_judge
@@ -245,8 +245,7 @@ def evaluate(
         return Evaluation(judge.name, _measures(numbers), scores=tuple(rated))
     pairs = [row for row in rows if isinstance(row, ResponsePair)]
     verdicts = judge.compare(pairs, samples=samples, seed=seed)
-    numbers = pair_numbers("", pairs, verdicts, seed=seed, merge=merge, invalid_as=invalid_as)
-    numbers |= section_numbers("", kind, pairs, verdicts, seed=seed)
+    numbers = benchmark_numbers("", kind, pairs, verdicts, seed=seed, merge=merge, invalid_as=invalid_as)
     return Evaluation(judge.name, _measures(numbers), verdicts=tuple(verdicts))
 
 

@@ -74,6 +74,25 @@ def pair_numbers(
     return numbers
 
 
+def benchmark_numbers(
+    prefix: str,
+    kind: str,
+    pairs: Sequence[ResponsePair],
+    verdicts: Sequence[VerdictRow],
+    *,
+    seed: int,
+    resamples: int = 1000,
+    merge: MergeRule = "none",
+    invalid_as: Literal["tie"] | None = None,
+) -> Numbers:
+    """All that is told of verdicts on a benchmark: ``pair_numbers`` and its own aggregation.
+
+    :param kind: loader of the benchmark
+    """
+    numbers = pair_numbers(prefix, pairs, verdicts, seed=seed, resamples=resamples, merge=merge, invalid_as=invalid_as)
+    return numbers | section_numbers(prefix, kind, pairs, verdicts, seed=seed, resamples=resamples)
+
+
 def scores_numbers(prefix: str, scores: VerdictMetrics) -> Numbers:
     """Overall metrics and those of subsets."""
     numbers = flatten(prefix, scores.overall)

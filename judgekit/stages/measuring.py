@@ -10,11 +10,10 @@ from judgekit.evaluation.benchmarks import has_source
 from judgekit.evaluation.flat_metrics import (
     JUDGMENT_COLUMNS,
     Numbers,
+    benchmark_numbers,
     flip_numbers,
     judgment_rows,
-    pair_numbers,
     point_numbers,
-    section_numbers,
 )
 from judgekit.prompts.base import PointProtocol
 from judgekit.rows import ResponsePair, ScoredResponse, read_rows
@@ -195,11 +194,10 @@ def _compared(one: Measurement, record: RunRecord, scoring: Scoring, table: list
     if table is not None:
         table += judgment_rows(one.benchmark, pairs, verdicts)
     prefix = f"eval/{one.judge}/{one.benchmark}"
-    numbers = pair_numbers(
-        prefix, pairs, verdicts, seed=scoring.seed, resamples=scoring.resamples, merge=scoring.merge,
+    numbers = benchmark_numbers(
+        prefix, one.kind, pairs, verdicts, seed=scoring.seed, resamples=scoring.resamples, merge=scoring.merge,
         invalid_as=scoring.invalid_as,
     )  # fmt: skip
-    numbers |= section_numbers(prefix, one.kind, pairs, verdicts, seed=scoring.seed, resamples=scoring.resamples)
     if one.repeated is not None:
         again = read_verdicts(one.repeated.file("verdicts.jsonl"))
         found, note = flip_numbers(one.judge, one.benchmark, verdicts, again, scoring.seed)
