@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 from judgekit.errors import ConfigError, Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig, Source
 from judgekit.rows import ResponsePair, ScoredResponse
-from judgekit.store import file_digest
 
 Kind = TypeVar("Kind", ResponsePair, ScoredResponse)
 
@@ -62,21 +61,6 @@ def benchmark_files(name: str, config: BenchmarkConfig) -> list[Path]:
     benchmark = BENCHMARKS[config.kind]
     source: Source[Any] | None = benchmark.pairs or benchmark.scored
     return [] if source is None else source.files(name, Path(config.path))
-
-
-def identity(name: str, config: BenchmarkConfig) -> tuple[dict[str, Any], list[str]]:
-    """What determines a benchmark's rows, as configuration and inputs of a stage.
-
-    Of files that is their content: moving them changes nothing. For kind ``starter`` its pairs are a further input.
-
-    :raises DataError: when files are missing
-    """
-    settings: dict[str, Any] = {"kind": config.kind, "limit": config.limit}
-    if config.kind != "starter" and config.path is None:
-        settings |= {"hub_id": config.hub_id, "revision": config.revision, "split": config.split}
-    if config.columns:
-        settings["columns"] = config.columns
-    return settings, [file_digest(file) for file in benchmark_files(name, config)]
 
 
 def _source(what: Literal["pairs", "scored"], name: str, config: BenchmarkConfig) -> Source[Any]:
