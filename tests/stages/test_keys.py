@@ -25,7 +25,7 @@ from judgekit.tracking.recording import recorded
 from tests.stages.world import RUNS, changed, config_of, leaves, others, speak, train_by_digest, value_of
 from tests.training.tiny import make_model
 
-DRAWN = 3
+DRAWN = 1
 """Draws of changes a recipe in the fast suite; the integration suite draws a few dozen."""
 TOGETHER = 3
 """Fields changed in one draw."""
