@@ -1,4 +1,4 @@
-"""Registers: prompts, losses, samplers, benchmarks and recipes by name, each added by the file that defines it.
+"""Registers: prompts, losses, samplers, benchmarks, bias controls and recipes, each added by the file that defines it.
 
 Nothing else lists them. A register is filled when it is first looked into, from the modules of judgekit's own package
 of its kind and from *plugins*: modules that other installed packages name as entry points ::
