@@ -1,4 +1,4 @@
-"""Registers: prompts, losses, samplers, benchmarks and recipes by name, each added by the file that defines it.
+"""Registers: prompts, losses, samplers, benchmarks, bias controls and recipes, each added by the file that defines it.
 
 Nothing else lists them. A register is filled when it is first looked into, from the modules of judgekit's own package
 of its kind and from *plugins*: modules that other installed packages name as entry points ::
@@ -6,8 +6,10 @@ of its kind and from *plugins*: modules that other installed packages name as en
     [project.entry-points."judgekit.plugins"]
     my_judges = "my_judges"
 
-Such a module registers things, or imports those that do. A folder ``conf`` beside its file (inside a package, beside
-``__init__.py``) is searched by Hydra after judgekit's own.
+Such a module registers things, or imports those that do, and nothing that is made of all of them: ``RunConfig`` has a
+field for every bias control, those of plugins included, so ``judgekit.schema.config`` and ``judgekit.stages``, which
+builds on it, are imported by what runs later, never by what registers. A folder ``conf`` beside its file (inside a
+package, beside ``__init__.py``) is searched by Hydra after judgekit's own.
 """
 
 from __future__ import annotations
@@ -29,6 +31,11 @@ from judgekit.errors import ConfigError, PluginError, Problem
 
 GROUP = "judgekit.plugins"
 """The entry-point group of plugins."""
+LIGHT = (
+    "A module that registers things may import neither judgekit.schema.config nor judgekit.stages, which are made of "
+    "all that is registered: name the code that runs as function = 'MODULE:FUNCTION', and write checks in checks.py"
+)
+"""The rule for such modules, with the remedy."""
 
 T = TypeVar("T")
 
@@ -43,7 +50,7 @@ class Register(Mapping[str, T], Generic[T]):
     def __init__(self, what: str, package: str) -> None:
         self.what, self._package = what, package
         self._things: dict[str, tuple[T, str]] = {}
-        self._full = False
+        self._full = self._closed = False
 
     def add(self, name: str, thing: T) -> None:
         """Add a thing where it is defined.
@@ -57,7 +64,14 @@ class Register(Mapping[str, T], Generic[T]):
         known = self._things.get(name, (thing, place))[1]
         if known != place:
             raise PluginError(f"Two things ({self.what}) are named '{name}': in {known} and in {place}. Rename one.")
+        if self._closed and name not in self._things:
+            message = f"The {self.what} '{name}' in {place} comes too late: judgekit.schema.config is there already"
+            raise PluginError(f"{message}. {LIGHT}.")
         self._things[name] = (thing, place)
+
+    def close(self) -> None:
+        """From now on nothing can be added, since something has been made of all there is."""
+        self._closed = True
 
     def find(self, name: str, key: str) -> T:
         """What is named so.
@@ -164,9 +178,10 @@ def _imported(point: EntryPoint) -> Path | None:
         module = importlib.import_module(point.module)
     except Exception as error:
         package = point.dist.name if point.dist is not None else point.module
+        rule = f"{LIGHT}. " if "partially initialized module 'judgekit." in str(error) else ""
         raise PluginError(
             f"judgekit's plugin '{point.name}' of the package {package} cannot be imported: {type(error).__name__}: "
-            f"{error}. Mend it, or remove it: pip uninstall {package}"
+            f"{str(error).rstrip('.')}. {rule}Mend it, or remove it: pip uninstall {package}"
         ) from error
     conf = Path(module.__file__ or "").parent / "conf"
     return conf if module.__file__ and conf.is_dir() else None

@@ -129,6 +129,12 @@ def circles(found: set[Edge]) -> list[list[str]]:
     return sorted({tuple(sorted(two for two in reached[one] if one in reached[two])) for one in MODULES} - {()})
 
 
+def test_the_page_lists_the_same_rooms_in_the_same_order() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| rooms | what they hold |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert [tuple(re.findall(r"`([^`]+)`", row.split("|")[1])) for row in table] == list(LAYERS)
+
+
 def test_no_modules_import_each_other() -> None:
     assert circles(EDGES["module"]) == []
 

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 
+from judgekit.bias.base import CONTROLS, Control, bias_config, switched_off
 from judgekit.cli import main
 from judgekit.errors import ConfigError, PluginError
 from judgekit.evaluation.benchmarks import load_benchmark
@@ -20,41 +21,39 @@ from judgekit.losses.base import LOSSES, LossConfig
 from judgekit.losses.dpo import DpoLoss
 from judgekit.prompts.base import PROMPTS
 from judgekit.recipes.base import RECIPES
-from judgekit.registry import GROUP, SECTIONS, Register, plugins
+from judgekit.registry import SECTIONS, Register, plugins
+from judgekit.rows import ResponsePair
 from judgekit.samplers.base import SAMPLERS
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
+from judgekit.schema.fields import setting
 from judgekit.schema.validation import build
+from judgekit.stages.controls import RowControls
+from judgekit.store import Workspace
+from tests.plugins import SAMPLE, fresh, install, judgekit, planned
 
-SAMPLE = Path(__file__).parent / "sample_package"
 CHOSEN = ["prompt=terse", "recipe=self_taught", "loss=hinge", "sampler=canned", "benchmark=riddles"]
-
-
-def install(folder: Path, module: str, source: str | None = None) -> None:
-    """What pip leaves of a package with a plugin.
-
-    :param source: text of its module; None: it is on the path already
-    """
-    info = folder / f"{module}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module.replace('_', '-')}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{GROUP}]\nmine = {module}\n")
-    if source is not None:
-        (folder / f"{module}.py").write_text(source)
 
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A folder of installed packages; registers forget what they add."""
+    """A folder of installed packages; registers forget what they add.
+
+    The dataclass of ``bias`` is made already, so controls of such packages have no field here.
+    """
     before = set(sys.modules)
-    for register in (*SECTIONS.values(), BENCHMARKS):
+    registers: tuple[Register[Any], ...] = (*SECTIONS.values(), BENCHMARKS, CONTROLS)
+    for register in registers:
         len(register)
         monkeypatch.setattr(register, "_things", dict(register._things))
         monkeypatch.setattr(register, "_full", False)
+        monkeypatch.setattr(register, "_closed", False)
+    folder = tmp_path / "site"
+    folder.mkdir()
     monkeypatch.syspath_prepend(SAMPLE)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(folder)
     plugins.cache_clear()
-    yield tmp_path
+    yield folder
     plugins.cache_clear()
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("judgekit_sample", "broken", "greedy"):
@@ -102,6 +101,10 @@ def test_a_package_adds_one_of_each(site: Path, tmp_path: Path) -> None:
     gap = torch.tensor([-1.0, 10.0])
     pairs_of = torch.zeros(2, 2)
     assert config.loss.pair_loss(gap, pairs_of).tolist() == pytest.approx([0.6, 0.0])  # type: ignore[arg-type]
+    recipe = Composer().job(["recipe=direct"]).config
+    assert isinstance(recipe, RunConfig)
+    assert [type(part).__name__ for part in (recipe.recipe, recipe.prompt)] == ["DirectConfig", "TersePrompt"]
+    assert "length_gap" in CONTROLS
 
 
 def test_its_mistakes_are_told_like_others(site: Path) -> None:
@@ -113,6 +116,80 @@ def test_its_mistakes_are_told_like_others(site: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ConfigError, match="no loss is named 'hinges'. Did you mean 'hinge'"):
         Composer().job([*CHOSEN, "loss.name=hinges"])
+
+
+def test_checks_of_its_recipe_lie_beside_its_dataclass(site: Path) -> None:
+    install(site, "judgekit_sample")
+    with pytest.raises(ConfigError) as error:
+        Composer().job(["recipe=direct", "prompt=rating", "recipe.share=0"])
+    assert [str(problem) for problem in error.value.problems] == [
+        "recipe.share (override recipe.share=0): 0.0 is out of range; allowed: more than 0 and at most 1",
+        "prompt.name (override prompt=rating): recipe direct trains on verdicts alone, and the protocol 'rating' has "
+        "none. Use prompt=terse or prompt=pairwise",
+    ]
+
+
+def test_its_control_is_a_field_that_changes_pairs_alone_when_it_is_on(site: Path, tmp_path: Path) -> None:
+    install(site, "judgekit_sample")
+    path, recipe = (site, SAMPLE), "recipe=self_taught"
+    told = judgekit(tmp_path, "explain", "bias.length_gap", recipe, path=path).stdout
+    assert "one response is over so many times as long" in told and "null" in told and "pairs" in told
+    without, off = planned(tmp_path, recipe), planned(tmp_path, recipe, path=path)
+    assert {name: stage["digest"] for name, stage in off.items()} == {
+        name: stage["digest"] for name, stage in without.items()
+    }
+    on = planned(tmp_path, recipe, "bias.length_gap=1.5", path=path)
+    assert [name for name, stage in on.items() if stage["digest"] == off[name]["digest"]] == ["instructions"]
+    assert "bias.length_gap" in on["pairs"]["reads"]
+    none = planned(tmp_path, recipe, "bias=none", path=path)
+    assert none["pairs"]["digest"] == planned(tmp_path, recipe, "bias=none")["pairs"]["digest"]
+
+
+def test_its_control_drops_rows_and_says_why(site: Path, tmp_path: Path) -> None:
+    install(site, "judgekit_sample")
+    assert switched_off()["length_gap"] is None
+    rows = [ResponsePair(str(size), "Why?", "x" * size, "yyyy", "A") for size in (4, 8, 9)]
+    workspace = Workspace(tmp_path)
+    assert RowControls("pair_fault", {"length_gap": 2.0}).kept(rows, workspace) == rows[:2]
+    assert workspace.counts()["dropped"] == {"one response much longer (bias.length_gap)": 1}
+    assert RowControls("pair_fault", {"length_gap": None}).kept(rows, workspace) == rows
+
+
+def test_its_recipe_is_valid_by_itself(site: Path, tmp_path: Path) -> None:
+    install(site, "judgekit_sample")
+    stages = planned(tmp_path, "recipe=direct", path=(site, SAMPLE))
+    assert list(stages)[-4:] == [
+        "verdicts/seed/starter", "demonstrations/direct", "train/direct", "verdicts/direct/starter",
+    ]  # fmt: skip
+    assert stages["demonstrations/direct"]["reads"] == ["bias.both_orders", "prompt", "recipe.share", "seed"]
+
+
+HEAVY = "from judgekit.schema.config import RunConfig\n"
+CONTROL = (
+    "from judgekit.bias.base import CONTROLS, Control\nfrom judgekit.schema.fields import setting\n"
+    "CONTROLS.add('greedy', Control(bool, setting(False, 'none'), off=False))\n"
+)
+
+
+@pytest.mark.parametrize("heavy", [HEAVY, "import judgekit.stages.data\n"], ids=["config", "stages"])
+def test_a_plugin_that_imports_what_all_plugins_make_is_told_so(heavy: str, site: Path, tmp_path: Path) -> None:
+    install(site, "greedy", heavy)
+    done = judgekit(tmp_path, "check", path=(site,))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "plugin 'mine' of the package greedy" in done.stderr and "neither judgekit.schema.config" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "first", ["from judgekit.losses.base import LOSSES; list(LOSSES)", "import greedy"], ids=["register", "plugin"]
+)
+def test_a_control_that_comes_too_late_for_its_field_is_never_left_out(first: str, site: Path, tmp_path: Path) -> None:
+    install(site, "greedy", HEAVY + CONTROL)
+    done = fresh(tmp_path, "-c", first, path=(site,))
+    assert done.returncode == 1 and "PluginError" in done.stderr
+    assert "'greedy' in greedy, line 4 comes too late" in done.stderr and "MODULE:FUNCTION" in done.stderr
+    with pytest.raises(PluginError, match="comes too late"):
+        bias_config()
+        CONTROLS.add("late", Control(bool, setting(False, "none"), off=False))
 
 
 def test_a_plugin_that_fails_is_told_in_a_paragraph(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

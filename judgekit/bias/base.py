@@ -60,7 +60,10 @@ if TYPE_CHECKING:
 
 
 def bias_config() -> type[BiasConfig]:
-    """The dataclass of all controls there are."""
+    """The dataclass of all controls there are; from then on none can be added.
+
+    :raises PluginError: a plugin cannot be imported
+    """
 
     def problems(self: Any) -> list[Problem]:
         checks = [control.problems for control in CONTROLS.values() if control.problems is not None]
@@ -68,4 +71,5 @@ def bias_config() -> type[BiasConfig]:
 
     space = {"__doc__": "``bias``: bias controls.", "__module__": __name__, "problems": problems}
     made: Any = dataclasses.make_dataclass("BiasConfig", _fields(), frozen=True, namespace=space)
+    CONTROLS.close()
     return made  # type: ignore[no-any-return]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -14,6 +13,7 @@ from judgekit.registry import Named
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
 from judgekit.schema.rules import CHECKS, AnyConfig, reads, shared
+from judgekit.schema.shared_checks import too_long
 from judgekit.schema.validation import Sources
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -164,21 +164,7 @@ def _bias(config: RunConfig) -> list[Problem]:
 
 @reads("sampler", "model.max_length", "data.response_tokens")
 def _lengths(config: RunConfig) -> list[Problem]:
-    context, batch = config.model.max_length, getattr(config.sampler, "batch_tokens", None) or math.inf
-    replies = {f"sampler.{name}": getattr(config.sampler, name) for name in _REPLY_LENGTHS}
-    replies["data.response_tokens"] = config.data.response_tokens
-    problems = []
-    for key, tokens in replies.items():
-        if tokens >= context:
-            message = f"{tokens} tokens leave no room for a prompt in the model's {context} (model.max_length)"
-            problems.append(Problem(key, message, f"Use less than {context}"))
-        elif tokens >= batch:
-            message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
-            problems.append(Problem(key, message, "Raise sampler.batch_tokens"))
-    return problems
-
-
-_REPLY_LENGTHS = ("plan_tokens", "execution_tokens", "judge_tokens")
+    return too_long(config, "sampler.judge_tokens", "data.response_tokens")
 
 
 @reads("sampler.name", "recipe")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +25,24 @@ def too_few(config: RunConfig, splits: tuple[str, ...], warm: WarmStartConfig) -
         f"but the sources give {sum(counts)} instructions"
     )
     return [Problem("data", message, "Ask for fewer, or raise data.sources.NAME.count")]
+
+
+def too_long(config: RunConfig, *keys: str) -> list[Problem]:
+    """Replies that leave no room for a prompt, or do not fit into a batch.
+
+    :param keys: fields that hold their length in tokens, which the recipe reads: others cannot be overridden
+    """
+    context, batch = config.model.max_length, getattr(config.sampler, "batch_tokens", None) or math.inf
+    problems = []
+    for key in keys:
+        tokens = operator.attrgetter(key)(config)
+        if tokens >= context:
+            message = f"{tokens} tokens leave no room for a prompt in the model's {context} (model.max_length)"
+            problems.append(Problem(key, message, f"Use less than {context}"))
+        elif tokens >= batch:
+            message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
+            problems.append(Problem(key, message, "Raise sampler.batch_tokens"))
+    return problems
 
 
 def wrong_betas(stages: Mapping[str, OptimConfig]) -> list[Problem]:

@@ -25,7 +25,7 @@ PATIENCE = 120.0
 
 os.environ["OMP_NUM_THREADS"] = "1"
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["judgekit.recipes.run", "judgekit.training.trainer", "judgekit.sampling.hf", "lightning"])
+forks.set_forkserver_preload(["judgekit.runner", "judgekit.training.trainer", "judgekit.sampling.hf", "lightning"])
 
 
 def arguments(model: Path, *more: str) -> list[str]:

@@ -71,6 +71,7 @@ def test_a_sound_configuration_has_no_problem() -> None:
         ({"bias.drop_conflicting": True, "bias.both_orders": False}, "bias.drop_conflicting"),
         ({"recipe.dpo": {"betas": [0.9, 1.0]}}, "recipe.dpo.betas"),
         ({"sampler.judge_tokens": 8192}, "sampler.judge_tokens"),
+        ({"sampler.execution_tokens": 8192}, "sampler.execution_tokens"),
         ({"sampler.batch_tokens": 1024, "sampler.execution_tokens": 8}, "sampler.judge_tokens"),
         ({"data.response_tokens": 8192}, "data.response_tokens"),
         ({"sampler.device": "gpu"}, "sampler.device"),
@@ -125,6 +126,7 @@ def test_an_impossible_self_taught_run_is_found_alone(changes: dict[str, Any], k
         {"data.sources": {"x": {"kind": "maths", "count": 160}}, "data.second_round": 999},
         {"recipe.judgments": 1, "sampler.temperature": 0, **SFT},
         {"recipe.judgments": 1, "recipe.negative_temperature": 1.2},
+        {"sampler.plan_tokens": 8192, "sampler.execution_tokens": 8192},
         {"recipe.selection": {"keep": ["reasoning", "coding"], "complexity_min": 3}},
     ],
 )

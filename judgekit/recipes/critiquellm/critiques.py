@@ -1,7 +1,7 @@
 """Stages in which a teacher writes and rewrites critiques (CritiqueLLM, Eval-Instruct).
 
 Pointwise critiques are score rows with ids ``PAIR/a`` and ``PAIR/b``, comparisons are judgments in order ``ab``. Every
-stage keeps only what passes the rules of ``prompts.critiques``; what does not is counted and no later step sees it.
+stage keeps only what passes the rules of ``critique_rules``; what does not is counted and no later step sees it.
 """
 
 from __future__ import annotations

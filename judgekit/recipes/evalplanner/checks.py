@@ -11,6 +11,7 @@ from judgekit.schema.shared_checks import (
     betas,
     needs_pairs,
     too_few,
+    too_long,
     validation_split,
     warm_stop,
 )
@@ -35,6 +36,11 @@ def _plans(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
         return []
     message = f"recipe {recipe.name} asks for plans, and the protocol '{config.prompt.name}' has none"
     return [Problem("prompt.name", message, "Use prompt=evalplanner")]
+
+
+@of_recipe(EvalPlannerConfig, "sampler", "model.max_length")
+def _chain_lengths(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
+    return too_long(config, "sampler.plan_tokens", "sampler.execution_tokens")
 
 
 @of_recipe(EvalPlannerConfig, "loss.name", "recipe.rounds", "data.second_round")

@@ -1,5 +1,5 @@
 """Importing this registers everything; the folder ``conf`` beside it holds the config groups."""
 
-from judgekit_sample import canned, hinge, riddles, terse
+from judgekit_sample import canned, direct, hinge, length_gap, riddles, terse
 
-__all__ = ["canned", "hinge", "riddles", "terse"]
+__all__ = ["canned", "direct", "hinge", "length_gap", "riddles", "terse"]
