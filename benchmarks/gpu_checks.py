@@ -174,7 +174,7 @@ def _resume(setup: Setup, task: str, **settings: Any) -> dict[str, Any]:
 
 
 def _train(job: Job, folder: Path, killed_at: int | None = None) -> list[float]:
-    from judgekit.losses.base import LossConfig
+    from judgekit.losses.dpo import DpoLoss
     from judgekit.schema.trainer import TrainerConfig
     from judgekit.training.trainer import train
     from judgekit.weights import Weights
@@ -189,7 +189,7 @@ def _train(job: Job, folder: Path, killed_at: int | None = None) -> list[float]:
     optim = replace(optim_of(job), max_steps=4, checkpoint_every=2)
     trainer = TrainerConfig(**job.settings)
     train("sft" if job.shape.task == "sft" else "dpo", Path(job.folder, "rows.jsonl"), Weights(Path(job.base)),
-          folder / "judge", folder / "work", optim, LossConfig(), trainer, SEED, "bench", watch,
+          folder / "judge", folder / "work", optim, DpoLoss(), trainer, SEED, "bench", watch,
           dtype="bfloat16")  # fmt: skip
     return losses
 

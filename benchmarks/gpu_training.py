@@ -90,7 +90,7 @@ def judgekit_steps(job: Job, watch: _Watch, adapter: bool) -> dict[str, Any]:
 
     :param job: its settings are those of ``trainer``
     """
-    from judgekit.losses.base import LossConfig
+    from judgekit.losses.dpo import DpoLoss
     from judgekit.schema.trainer import TrainerConfig
     from judgekit.training import reference
     from judgekit.training.trainer import train
@@ -104,7 +104,7 @@ def judgekit_steps(job: Job, watch: _Watch, adapter: bool) -> dict[str, Any]:
     try:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             train("sft" if job.shape.task == "sft" else "dpo", folder / "rows.jsonl", weights, Path(scratch, "judge"),
-                  Path(scratch, "work"), optim_of(job), LossConfig(), trainer, SEED, "bench",
+                  Path(scratch, "work"), optim_of(job), DpoLoss(), trainer, SEED, "bench",
                   watch.step, dtype=job.dtype)  # fmt: skip
     except _EnoughSteps:
         pass
