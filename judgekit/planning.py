@@ -65,8 +65,9 @@ def refuse_unread(jobs: Iterable[Job], composer: Composer) -> None:
             if key is None:
                 continue
             others = [one for one in job.overrides if one != text]
-            if _is_idle(job.config, key, seen) or _chooses_idly(job.config, key, seen, others, composer):
-                problems.append(_problem(job.config, key, text, composer))
+            idle = [key] if _is_idle(job.config, key, seen) else _idle_choice(job.config, key, seen, others, composer)
+            if idle:
+                problems.append(_problem(job.config, key, idle, text, composer))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 
@@ -101,22 +102,22 @@ def _is_idle(config: RunConfig, key: str, seen: set[str]) -> bool:
     return field is not None and not _effectless(field)
 
 
-def _chooses_idly(config: RunConfig, key: str, seen: set[str], others: Sequence[str], composer: Composer) -> bool:
-    """Whether the choice of a whole section changes values that would change results, none of which is looked at.
+def _idle_choice(config: RunConfig, key: str, seen: set[str], others: Sequence[str], composer: Composer) -> list[str]:
+    """Values that would change results, which the choice of a whole section changes; none where one is looked at.
 
     :param others: the overrides without that choice
     """
     values = keys_of(config)
     if key not in values or not values[key].is_section:
-        return False
+        return []
     try:
         before = keys_of(composer.job(others).config)
     except ConfigError:
-        return False
+        return []
     below = [one for one in values.values() if one.path.startswith(f"{key}.") and not one.is_section]
     changed = [one for one in below if one.path not in before or before[one.path].value != one.value]
     decisive = [one.path for one in changed if one.limits.unkeyed is None and not one.limits.rounding]
-    return bool(decisive) and not any(_touches(path, seen) for path in decisive)
+    return [] if any(_touches(path, seen) for path in decisive) else decisive
 
 
 def _effectless(field: dataclasses.Field[Any]) -> bool:
@@ -128,18 +129,17 @@ def _within(key: str, place: str) -> bool:
     return f"{key}.".startswith(f"{place}.")
 
 
-def _problem(config: RunConfig, key: str, text: str, composer: Composer) -> Problem:
+def _problem(config: RunConfig, key: str, idle: Sequence[str], text: str, composer: Composer) -> Problem:
     name = config.recipe.name
-    others = (
-        [] if key.startswith("recipe.") else recipes_that_read(key, composer, [one for one in RECIPES if one != name])
-    )
+    known = [] if key.startswith("recipe.") else [one for one in RECIPES if one != name]
+    others = _recipes_that_read(idle, composer, known)
     message = f"recipe {name}, as configured here, does not read it, so that it would change nothing"
     hint = f"Recipes that read it: {', '.join(others)}" if others else "Leave it out, or switch on what uses it"
     return Problem(key, message, hint, f"override {text}")
 
 
-def recipes_that_read(key: str, composer: Composer, names: Sequence[str]) -> list[str]:
-    """Which of some recipes read a field, each with what it brings by itself."""
+def _recipes_that_read(keys: Sequence[str], composer: Composer, names: Sequence[str]) -> list[str]:
+    """Which of some recipes read one of some fields, each with what it brings by itself."""
     found = []
     for name in names:
         try:
@@ -148,6 +148,6 @@ def recipes_that_read(key: str, composer: Composer, names: Sequence[str]) -> lis
             seen = fields_read(config)
         except ConfigError:
             continue
-        if _touches(key, seen):
+        if any(_touches(key, seen) for key in keys):
             found.append(name)
     return found

@@ -76,6 +76,11 @@ def test_a_grid_over_such_a_knob_is_refused_and_says_where_it_turns_something(co
     assert found == {"bias.rho": "Recipes that read it: meta_rewarding, self_rewarding"}
 
 
+def test_recipes_that_read_no_value_of_a_chosen_group_are_not_proposed(composer: Composer) -> None:
+    found = refused(composer, "experiment=pandalm_demo", "loss=ipo")  # judgelm reads loss.name alone
+    assert found == {"loss": "Recipes that read it: evalplanner, meta_rewarding, self_rewarding, self_taught"}
+
+
 def test_the_commands_refuse_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in (["check"], ["run", "-m"]):
         assert main([*command, "experiment=demo", "bias.rho=0.3", f"store={tmp_path}"]) == 2
