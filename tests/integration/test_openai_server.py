@@ -61,7 +61,7 @@ class VllmServer:
 
     def start(self) -> None:
         options = {
-            "--model": str(obtain(seed_config())), "--served-model-name": "seed", "--dtype": "bfloat16",
+            "--model": str(obtain(seed_config())), "--served-model-name": "seed", "--dtype": "float32",  # bfloat16 differs by CPU
             "--max-model-len": str(CONTEXT), "--max-num-batched-tokens": str(CONTEXT),
             "--host": "127.0.0.1", "--port": str(self.port), "--api-key": "sk-served",
         }  # fmt: skip
