@@ -20,4 +20,4 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", RUNS)
 def test_dozens_of_changes(recipe: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compare_stores(recipe, tiny, tmp_path, monkeypatch, draws=36, together=2)
+    compare_stores(recipe, tiny, tmp_path, monkeypatch, draws=24, together=2)
