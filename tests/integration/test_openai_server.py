@@ -60,8 +60,9 @@ class VllmServer:
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self) -> None:
+        # In float32: which of two near words comes first in bfloat16 is a matter of the CPU.
         options = {
-            "--model": str(obtain(seed_config())), "--served-model-name": "seed", "--dtype": "float32",  # bfloat16 differs by CPU
+            "--model": str(obtain(seed_config())), "--served-model-name": "seed", "--dtype": "float32",
             "--max-model-len": str(CONTEXT), "--max-num-batched-tokens": str(CONTEXT),
             "--host": "127.0.0.1", "--port": str(self.port), "--api-key": "sk-served",
         }  # fmt: skip
