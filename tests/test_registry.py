@@ -24,6 +24,7 @@ from judgekit.recipes.base import RECIPES
 from judgekit.registry import SECTIONS, Register, plugins
 from judgekit.rows import ResponsePair
 from judgekit.samplers.base import SAMPLERS
+from judgekit.schema import nodes
 from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.fields import setting
@@ -53,8 +54,10 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.syspath_prepend(SAMPLE)
     monkeypatch.syspath_prepend(folder)
     plugins.cache_clear()
+    nodes.register.cache_clear()
     yield folder
     plugins.cache_clear()
+    nodes.register.cache_clear()
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("judgekit_sample", "broken", "greedy"):
             del sys.modules[name]
