@@ -5,7 +5,6 @@ Each benchmark has a small file here that says how one published row becomes pai
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -71,17 +70,18 @@ def _source(what: Literal["pairs", "scored"], name: str, config: BenchmarkConfig
 
 
 def _spread(rows: Sequence[Kind], limit: int | None) -> list[Kind]:
-    """At most ``limit`` rows, so that every subset, and every place in a group, keeps about its share.
+    """At most ``limit`` rows: whole groups, one at least, at even distances, so that subsets keep about their shares.
 
-    A group's rows follow each other in one order: answer pairs of a question, criteria of a response. Even distances
-    in the file could meet one place only, so they are taken through all first places, all second ones, and so on.
+    Half a group is of no use: a style grid lacks a level, a ranking its ends, a response some of its criteria.
     """
     if limit is None or limit >= len(rows):
         return list(rows)
-    seen: Counter[str] = Counter()
-    places = []
-    for row in rows:
-        places.append(seen[row.group] if row.group is not None else 0)
-        seen[row.group or ""] += 1
-    order = sorted(range(len(rows)), key=lambda index: places[index])
-    return [rows[index] for index in sorted(order[(2 * i + 1) * len(rows) // (2 * limit)] for i in range(limit))]
+    by_group: dict[int | str, list[Kind]] = {}
+    for place, row in enumerate(rows):
+        by_group.setdefault(place if row.group is None else row.group, []).append(row)
+    groups = list(by_group.values())
+    for count in range(max(1, limit * len(groups) // len(rows)), 0, -1):
+        taken = [groups[(2 * index + 1) * len(groups) // (2 * count)] for index in range(count)]
+        if sum(map(len, taken)) <= limit:
+            break
+    return [row for group in taken for row in group]

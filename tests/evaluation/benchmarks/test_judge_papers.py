@@ -375,18 +375,15 @@ def test_fine_grained_preferences(shared_data: Callable[[str], Path], judge: str
 
 
 def test_a_limit_meets_every_pair_of_answers(shared_data: Callable[[str], Path]) -> None:
+    """Six preferences a question follow each other: every thirtieth row would be answer 2 against 3."""
     pairs = pairs_of("finegrained_rlhf", shared_data("finegrained_rlhf"), limit=100)
     compared = Counter(pair.id.rpartition("/")[2] for pair in pairs)
-    assert compared == {"12": 17, "13": 16, "14": 17, "23": 17, "24": 16, "34": 17}
-    assert [pair.id for pair in pairs] == sorted((pair.id for pair in pairs), key=lambda name: (
-        int(name.split("/")[1]), name))  # fmt: skip
+    assert compared == dict.fromkeys(("12", "13", "14", "23", "24", "34"), 16)
 
 
 def test_a_limit_meets_every_system(shared_data: Callable[[str], Path]) -> None:
     """Seven systems follow each other: every seventh row would be one system's."""
     path = str(shared_data("judge_bench_20"))
     rows = load_scored("newsroom", BenchmarkConfig(kind="newsroom", path=path, limit=240))  # type: ignore[arg-type]
-    assert rows is not None and len(rows) == 240
-    assert set(Counter(row.subset for row in rows).values()) == {60}
-    systems = Counter(row.system for row in rows if row.subset == "Fluency")
-    assert len(systems) == 7 and set(systems.values()) <= {8, 9}
+    assert rows is not None and set(Counter(row.subset for row in rows).values()) == {56}
+    assert set(Counter(row.system for row in rows if row.subset == "Fluency").values()) == {8}
