@@ -45,10 +45,7 @@ def load_scored(name: str, config: BenchmarkConfig) -> list[ScoredResponse] | No
     source = _source("scored", name, config)
     if not has_source(config):
         return None
-    rows = source.read(name, config)
-    # Criteria of one response follow each other, so that an even distance could meet a single criterion.
-    places = {subset: place for place, subset in enumerate(dict.fromkeys(row.subset for row in rows))}
-    return _spread(sorted(rows, key=lambda row: places[row.subset]), config.limit)
+    return _spread(source.read(name, config), config.limit)
 
 
 def benchmark_files(name: str, config: BenchmarkConfig) -> list[Path]:
@@ -73,7 +70,18 @@ def _source(what: Literal["pairs", "scored"], name: str, config: BenchmarkConfig
 
 
 def _spread(rows: Sequence[Kind], limit: int | None) -> list[Kind]:
-    """At most ``limit`` rows at even distances, so that every subset keeps about its share."""
+    """At most ``limit`` rows: whole groups, one at least, at even distances, so that subsets keep about their shares.
+
+    Half a group is of no use: a style grid lacks a level, a ranking its ends, a response some of its criteria.
+    """
     if limit is None or limit >= len(rows):
         return list(rows)
-    return [rows[(2 * index + 1) * len(rows) // (2 * limit)] for index in range(limit)]
+    by_group: dict[int | str, list[Kind]] = {}
+    for place, row in enumerate(rows):
+        by_group.setdefault(place if row.group is None else row.group, []).append(row)
+    groups = list(by_group.values())
+    for count in range(max(1, limit * len(groups) // len(rows)), 0, -1):
+        taken = [groups[(2 * index + 1) * len(groups) // (2 * count)] for index in range(count)]
+        if sum(map(len, taken)) <= limit:
+            break
+    return [row for group in taken for row in group]
