@@ -43,7 +43,6 @@ JUDGE_BENCH = {
 }
 
 
-
 def judgebench(model: str) -> tuple[str, list[dict[str, Any]]]:
     return (
         f"data/dataset=judgebench,response_model={model}.jsonl",
