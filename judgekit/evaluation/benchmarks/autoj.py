@@ -24,4 +24,4 @@ def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
 LOADER = Loader(
     _pair, ("scenario", "label", "prompt", "response 1", "response 2"), "testdata_pairwise.jsonl", inside="data/test"
 )
-BENCHMARKS.add("autoj", Benchmark(LOADER, paper=Paper("Auto-J", "2310.05470")))
+BENCHMARKS.add("autoj", Benchmark(LOADER, merge="both_agree", paper=Paper("Auto-J", "2310.05470")))

@@ -55,6 +55,21 @@ def share(right: Sequence[object]) -> Fraction:
     return Fraction(sum(map(bool, right)), len(right))
 
 
+@pytest.mark.parametrize(
+    ("kind", "accuracy"),
+    [
+        # Right in one order and a tie in the other: netted; a tie; wrong unless both are right; each order by itself
+        ("judgebench", 1.0), ("judgebench_claude", 1.0), ("mt_bench", 0.0), ("mt_bench_author", 0.0),
+        ("autoj", 0.0), ("alignbench", 0.0),
+        ("llmbar", 0.5), ("rm_bench", 0.5), ("rewardbench", 0.5), ("evalbiasbench", 0.5), ("pandalm", 0.5),
+    ],
+)  # fmt: skip
+def test_each_benchmark_merges_orders_as_its_release_does(kind: str, accuracy: float) -> None:
+    pairs = [ResponsePair("p", "q", "a", "b", "A", subset="s")]
+    numbers = benchmark_numbers("e", kind, pairs, said(lambda _, order: "A" if order == "ab" else "tie", pairs), seed=0)
+    assert numbers["e/accuracy"] == accuracy
+
+
 # RewardBench: EXAMPLE_COUNTS and SUBSET_MAPPING of rewardbench/constants.py.
 
 COUNTS = {
