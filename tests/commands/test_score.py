@@ -95,8 +95,8 @@ def test_a_benchmark_merges_orders_as_its_release_does(tmp_path: Path, capsys: p
 def test_choices_are_those_of_the_code() -> None:
     assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
     assert list(arguments.Aggregated()) == [
-        "alignbench", "autoj", "judgebench", "judgebench_claude", "llmbar", "mt_bench", "mt_bench_author", "rewardbench",
-        "rm_bench",
+        "alignbench", "autoj", "judgebench", "judgebench_claude", "llmbar", "mt_bench", "mt_bench_author",
+        "rewardbench", "rm_bench",
     ]  # fmt: skip
 
 
