@@ -217,7 +217,7 @@ def evaluate(
     *,
     limit: int | None = None,
     samples: int = 1,
-    merge: MergeRule = "none",
+    merge: MergeRule | None = None,
     invalid_as: Literal["tie"] | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -226,9 +226,10 @@ def evaluate(
     :param data: rows, or the kind of a benchmark (``llmbar``, ``judgebench`` ...); a judge that scores is measured on
         single responses where the benchmark has human scores of them
     :param path: the benchmark's file or folder
-    :param limit: rows of a benchmark at most, spread evenly; None: all
+    :param limit: rows of a benchmark at most, whole groups of one prompt spread evenly; None: all
     :param samples: more than 1: the majority verdict, or the mean score, of so many
-    :param merge: rule that makes one verdict of both orders; ``invalid_as`` as in ``score``
+    :param merge: rule that makes one verdict of both orders; None: that of the benchmark's release
+    :param invalid_as: as in ``score``
     :param seed: of drawn samples and bootstrap resamples
     :raises ConfigError: a benchmark that is not known, or rows this judge cannot be asked about
     :raises DataError: rows that cannot be read, or none

@@ -215,11 +215,15 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines or list, CSV, parquet)")
     score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
     score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
-    score.add_argument("--merge", choices=MERGE_RULES, default="none", help="one verdict out of both orders")
+    score.add_argument(
+        "--merge",
+        choices=MERGE_RULES,
+        help="one verdict out of both orders (default: as the --benchmark does, or none)",
+    )
     score.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
     score.add_argument(
         "--benchmark", choices=Aggregated(), metavar="KIND",
-        help="add the own aggregation of a kind of benchmark: %(choices)s",
+        help="merge orders and add numbers as the release of a kind of benchmark does: %(choices)s",
     )  # fmt: skip
     score.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
     score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")

@@ -13,7 +13,7 @@ from judgekit.errors import DataError
 from judgekit.rows import ORDERS, VERDICTS, Order, Verdict, json_line, write_lines
 
 MergeRule = Literal[
-    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability"
+    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "fastchat", "average_score", "average_probability"
 ]
 """How one verdict is made of those of both orders (``evaluation.merging``)."""
 

@@ -204,9 +204,38 @@ def test_a_benchmark_with_an_aggregation_of_its_own_gets_it(
     numbers = evaluate(
         config, tmp_path / "out", by(lambda request, _: "[[A]]" if request.id.endswith("/ab") else "[[B]]")
     )
-    assert "eval/tiny/rm_bench/sections/overall_ci95_low" in numbers
+    assert numbers["eval/tiny/rm_bench/n"] == 54, "six prompts of nine pairs"
+    assert numbers["eval/tiny/rm_bench/sections/domains/chat"] == 1.0
+    assert numbers["eval/tiny/rm_bench/sections/overall"] is None
+    assert numbers["eval/tiny/rm_bench/sections/missing/math"] == 1
+    notes = json.loads((tmp_path / "out" / "manifest.json").read_text())["notes"]
+    assert notes == ["On rm_bench nothing was judged of code, math, safety: means that need it are left out."]
     printed = capsys.readouterr().out
-    assert "rm_bench: further measures" in printed and "overall" in printed
+    assert "rm_bench: further measures" in printed and "domains: chat" in printed and "missing" not in printed
+
+
+def test_orders_are_merged_as_the_benchmarks_release_does(
+    model: Path, tmp_path: Path, shared_data: Callable[[str], Path]
+) -> None:
+    benchmark = {"judgebench": BenchmarkConfig(kind="judgebench", limit=20)}
+    config = config_of(model, tmp_path, benchmark=benchmark, benchmarks=str(shared_data("judgebench").parent))
+
+    def first_or_neither(request: Request, sample: int) -> str:
+        return "[[A]]" if request.id.endswith("/ab") else "neither"
+
+    numbers = evaluate(config, tmp_path / "out", by(first_or_neither))
+    label_a = float(numbers["eval/tiny/judgebench/accuracy_ab"] or 0)
+    assert 0 < label_a < 1 and numbers["eval/tiny/judgebench/accuracy_ba"] == 0.0
+    assert numbers["eval/tiny/judgebench/accuracy"] == label_a, "no verdict counts nothing"
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["benchmarks"] == {"judgebench": {"pairs": 20, "merge": "judgebench"}}
+    assert [note.partition(".")[0] for note in manifest["notes"]] == [
+        "On judgebench both orders make one verdict by its release's rule 'judgebench'"
+    ]
+    again = evaluate(replace(config, merge="none"), tmp_path / "each", silent)
+    assert again["eval/tiny/judgebench/accuracy"] == label_a / 2
+    assert again["eval/tiny/judgebench/sections/gpt_4o_2024_05_13/overall"] == label_a
+    assert json.loads((tmp_path / "each" / "manifest.json").read_text())["notes"] == []
 
 
 def test_a_run_is_measured_on_the_pairs_it_held_out(model: Path, tmp_path: Path, pairs: Path) -> None:

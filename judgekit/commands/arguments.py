@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Written out, because the modules that define them import numpy.
-MERGE_RULES = ("none", "panda", "panda_symmetric", "both_agree", "judgebench", "average_score", "average_probability")
+MERGE_RULES = (
+    "none", "panda", "panda_symmetric", "both_agree", "judgebench", "fastchat", "average_score", "average_probability",
+)  # fmt: skip
 
 
 class Aggregated:
-    """Kinds of benchmarks with an aggregation of their own; they are only looked for when one is asked for."""
+    """Kinds of benchmarks with an aggregation or a merge rule of their own; only looked for when one is asked for."""
 
     def __iter__(self) -> Iterator[str]:
         """Their names."""
         from judgekit.evaluation.benchmarks.base import BENCHMARKS
 
-        return (kind for kind, benchmark in BENCHMARKS.items() if benchmark.aggregate is not None)
+        return (kind for kind, benchmark in BENCHMARKS.items() if benchmark.has_rules)
 
     def __contains__(self, kind: str) -> bool:
         """Whether this is one of them."""

@@ -36,7 +36,7 @@ def judge(options: argparse.Namespace) -> None:
             top_p=config.sampler.top_p if many else 1.0,
             seed=config.seed,
             chunk=options.chunk or config.sampler.chunk,
-            merge=config.merge,
+            merge=config.merge or "none",
             skip_bad_rows=options.skip_bad_rows,
             restart=options.restart,
         ),

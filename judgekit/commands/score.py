@@ -19,7 +19,7 @@ def score_files(
     verdicts: Path,
     *,
     invalid_as: Literal["tie"] | None = None,
-    merge: MergeRule = "none",
+    merge: MergeRule | None = None,
     majority: bool = False,
     benchmark: str | None = None,
     resamples: int = 1000,
@@ -27,6 +27,7 @@ def score_files(
 ) -> dict[str, Any]:
     """The object ``judgekit score`` prints: ``overall``, ``subsets``, ``invalid_reasons`` and what is asked for.
 
+    :param merge: rule that makes one verdict of both orders, named under ``merge``; None: that of the benchmark
     :param majority: measure the majority verdict over the samples instead of sample 0
     :param benchmark: kind of benchmark whose own aggregation is added under ``benchmark``
     :raises DataError: naming file, line and field
@@ -37,11 +38,15 @@ def score_files(
     rows: Iterable[VerdictRow] = iter_verdicts(verdicts, texts=False)
     if majority:
         rows = vote(rows)
+    rule = merge or "none"
     if benchmark is not None:
         rows = list(rows)
+        rule = BENCHMARKS[benchmark].rule(merge, rows)
     try:
-        scores = score(pairs, rows, invalid_as=invalid_as, merge=merge, resamples=resamples, seed=seed)
+        scores = score(pairs, rows, invalid_as=invalid_as, merge=rule, resamples=resamples, seed=seed)
         found = scores.to_json() | {"invalid_reasons": scores.invalid_reasons}
+        if rule != "none":
+            found["merge"] = rule
         aggregate = None if benchmark is None else BENCHMARKS[benchmark].aggregate
         if aggregate is not None:
             found["benchmark"] = aggregate(pairs, rows, resamples=resamples, seed=seed)

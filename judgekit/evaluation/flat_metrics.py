@@ -22,6 +22,8 @@ Numbers = dict[str, float | int | None]
 JUDGMENT_COLUMNS = (
     "benchmark", "id", "order", "instruction", "response_a", "response_b", "label", "verdict", "invalid", "text",
 )  # fmt: skip
+MISSING = "missing"
+"""Under ``sections/``: the parts of a benchmark without verdicts, each 1."""
 CURVES: tuple[CurveMetric, ...] = ("accuracy", "consistent_accuracy")
 """Metrics whose course over more samples is told."""
 
@@ -82,13 +84,15 @@ def benchmark_numbers(
     *,
     seed: int,
     resamples: int = 1000,
-    merge: MergeRule = "none",
+    merge: MergeRule | None = None,
     invalid_as: Literal["tie"] | None = None,
 ) -> Numbers:
     """All that is told of verdicts on a benchmark: ``pair_numbers`` and its own aggregation.
 
     :param kind: loader of the benchmark
+    :param merge: None: the rule of the benchmark's release
     """
+    merge = BENCHMARKS[kind].rule(merge, verdicts)
     numbers = pair_numbers(prefix, pairs, verdicts, seed=seed, resamples=resamples, merge=merge, invalid_as=invalid_as)
     return numbers | section_numbers(prefix, kind, pairs, verdicts, seed=seed, resamples=resamples)
 
@@ -124,7 +128,12 @@ def _nested(prefix: str, values: Mapping[str, Any]) -> Numbers:
     numbers: Numbers = {}
     for name, value in values.items():
         plain = re.sub(r"[^a-z0-9_]+", "_", name.lower())
-        numbers |= _nested(f"{prefix}/{plain}", value) if isinstance(value, dict) else flatten(prefix, {plain: value})
+        if name == MISSING:
+            numbers |= {f"{prefix}/{MISSING}/{part}": 1 for part in value}
+        elif isinstance(value, dict):
+            numbers |= _nested(f"{prefix}/{plain}", value)
+        else:
+            numbers |= flatten(prefix, {plain: value})
     return numbers
 
 

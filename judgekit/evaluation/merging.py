@@ -30,6 +30,8 @@ def merge_orders(
     - ``both_agree`` (CritiqueLLM, Auto-J): the verdict both give; otherwise invalid, reason ``conflict``
     - ``judgebench`` (JudgeBench, its code): A counts 1, B counts -1, a tie or an invalid verdict 0; the sign of the
       sum; invalid only when both are
+    - ``fastchat`` (MT-Bench, ``show_result.py``): the verdict both give; any disagreement, a verdict against a tie
+      included, is a tie
     - ``average_score``: the response with the higher mean score over both orders; equal means tie
     - ``average_probability``: the response with P > 1/2 after averaging P(A) over both orders; 1/2 means tie
 
@@ -46,6 +48,15 @@ def merge_orders(
         if row.sample == 0:
             by_pair[row.id][row.order] = row
     return {name: _merge(rows, RULES[rule], invalid_as == "tie") for name, rows in by_pair.items()}
+
+
+def one_a_pair(verdicts: Iterable[VerdictRow], rule: MergeRule) -> list[VerdictRow]:
+    """The merged verdicts as rows of order ``ab``; where one order only was judged, its own rows."""
+    rows = [row for row in verdicts if row.sample == 0]
+    if len({row.order for row in rows}) < len(ORDERS):
+        return rows
+    merged = merge_orders(rows, rule).items()
+    return [VerdictRow(name, "ab", 0, found.verdict, found.invalid, "") for name, found in merged]
 
 
 _NAMED: Mapping[str, Verdict] = {"A": "A", "B": "B", "tie": "tie"}
@@ -86,6 +97,10 @@ def _judgebench(ab: VerdictRow, ba: VerdictRow) -> str:
     return _sign(sum({"A": 1, "B": -1}.get(str(row.verdict), 0) for row in (ab, ba)))
 
 
+def _fastchat(ab: VerdictRow, ba: VerdictRow) -> str:
+    return str(ab.verdict) if ab.verdict == ba.verdict else "tie"
+
+
 def _average_score(ab: VerdictRow, ba: VerdictRow) -> str:
     scores = (ab.score_a, ba.score_a, ab.score_b, ba.score_b)
     ab_a, ba_a, ab_b, ba_b = scores
@@ -107,6 +122,7 @@ RULES: Mapping[str, Rule] = {
     "panda_symmetric": _panda_symmetric,
     "both_agree": _both_agree,
     "judgebench": _judgebench,
+    "fastchat": _fastchat,
     "average_score": _average_score,
     "average_probability": _average_probability,
 }

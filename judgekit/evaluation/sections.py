@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -85,6 +85,12 @@ def mean(parts: Iterable[tuple[float, Part | None]]) -> Part | None:
     found = list(parts)
     known = [(weight, part) for weight, part in found if part is not None]
     return combine(known) if len(known) == len(found) else None
+
+
+def missing(names: Iterable[str], found: Container[str]) -> Numbers:
+    """Under ``missing`` the names of parts that were to be there, nothing where all are."""
+    absent = [name for name in names if name not in found]
+    return {"missing": absent} if absent else {}
 
 
 def written(parts: Mapping[str, Part | None]) -> Numbers:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _NAMES = re.compile(
-    r"sections/.+|(pooled|text|system)_(pearson|spearman|kendall)|pairwise_accuracy|exact_match|five_best"
+    r"sections/(?!missing/).+|(pooled|text|system)_(pearson|spearman|kendall)|pairwise_accuracy|exact_match|five_best"
     r"|central_tendency|spread|(consistent_)?accuracy_at_\d+|ece|brier|overconfidence|flip_rate"
 )
 

@@ -30,11 +30,15 @@ class EvalConfig:
     benchmarks: str | None = setting(
         None, "folder that holds benchmarks in folders of their names, for those without a path", path=True
     )
-    limit: int | None = setting(None, "judge only this many rows of each benchmark, spread evenly; null: all", ge=1)
+    limit: int | None = setting(
+        None, "at most this many rows of each benchmark, whole groups of one prompt spread evenly; null: all", ge=1
+    )
     samples: int = setting(
         1, "1: greedy; more: that many samples at sampler.temperature, and the majority verdict (mean score)", ge=1
     )
-    merge: MergeRule = setting("none", "rule that makes one verdict of both orders")
+    merge: MergeRule | None = setting(
+        None, "rule that makes one verdict of both orders; null: that of each benchmark's release"
+    )
     invalid_as: Literal["tie"] | None = setting(None, "tie: count invalid verdicts as ties, as some releases do")
     resamples: int = setting(1000, "bootstrap resamples of the intervals", ge=1)
     logger: LoggerConfig = setting(LoggerConfig, "logging")

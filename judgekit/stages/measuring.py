@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judgekit.evaluation.benchmarks import has_source
+from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.evaluation.flat_metrics import (
     JUDGMENT_COLUMNS,
+    MISSING,
     Numbers,
     benchmark_numbers,
     flip_numbers,
@@ -57,14 +59,14 @@ class Scoring:
     """How numbers are made of replies.
 
     :param resamples: bootstrap resamples of the intervals; ``point_resamples`` of correlations of single scores
-    :param merge: rule that makes one verdict of both orders
+    :param merge: rule that makes one verdict of both orders; None: that of each benchmark's release
     :param invalid_as: what invalid verdicts count as, beside being counted
     """
 
     seed: int
     resamples: int = 1000
     point_resamples: int = 1000
-    merge: MergeRule = "none"
+    merge: MergeRule | None = None
     invalid_as: Literal["tie"] | None = None
 
 
@@ -191,19 +193,37 @@ def _compared(one: Measurement, record: RunRecord, scoring: Scoring, table: list
     leave(one.verdicts.file("verdicts.jsonl"), record.folder.verdicts(one.judge, one.benchmark))
     record.manifest["benchmarks"][one.benchmark] = {"pairs": len(pairs)}
     verdicts = read_verdicts(one.verdicts.file("verdicts.jsonl"))
+    rule = BENCHMARKS[one.kind].rule(scoring.merge, verdicts)
+    if rule != "none":
+        record.manifest["benchmarks"][one.benchmark]["merge"] = rule
     if table is not None:
         table += judgment_rows(one.benchmark, pairs, verdicts)
     prefix = f"eval/{one.judge}/{one.benchmark}"
     numbers = benchmark_numbers(
-        prefix, one.kind, pairs, verdicts, seed=scoring.seed, resamples=scoring.resamples, merge=scoring.merge,
+        prefix, one.kind, pairs, verdicts, seed=scoring.seed, resamples=scoring.resamples, merge=rule,
         invalid_as=scoring.invalid_as,
     )  # fmt: skip
+    for note in _notes(one, numbers, rule if scoring.merge is None else "none"):
+        if note not in record.manifest["notes"]:  # the same for every judge
+            record.note(note)
     if one.repeated is not None:
         again = read_verdicts(one.repeated.file("verdicts.jsonl"))
         found, note = flip_numbers(one.judge, one.benchmark, verdicts, again, scoring.seed)
         record.note(note)
         numbers |= found
     return numbers
+
+
+def _notes(one: Measurement, numbers: Numbers, release_rule: MergeRule) -> Iterable[str]:
+    """What a reader of a benchmark's numbers must know."""
+    if release_rule != "none":
+        yield (
+            f"On {one.benchmark} both orders make one verdict by its release's rule '{release_rule}'. accuracy is of "
+            f"these, consistent_accuracy of pairs right in both orders; merge=none measures every verdict."
+        )
+    start = f"eval/{one.judge}/{one.benchmark}/sections/{MISSING}/"
+    if missing := [name.removeprefix(start) for name in numbers if name.startswith(start)]:
+        yield f"On {one.benchmark} nothing was judged of {', '.join(missing)}: means that need it are left out."
 
 
 def _scored(one: Measurement, found: Made[Scores], record: RunRecord, scoring: Scoring) -> Numbers:

@@ -72,18 +72,31 @@ def test_majority_votes_over_samples(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs, rows = random_data(2)
-    pairs = [dataclasses.replace(one, subset=f"chat/{one.subset}") for one in pairs]
+    subsets = {"easy": "Adversarial/Manual", "hard": "Natural"}
+    pairs = [dataclasses.replace(one, subset=subsets[str(one.subset)]) for one in pairs]
     arguments = [*write(tmp_path, pairs, rows), "--resamples", "20"]
-    found = printed(capsys, [*arguments, "--benchmark", "rm_bench"])["benchmark"]
-    assert found["domains"]["chat"] == pytest.approx(printed(capsys, arguments)["overall"]["accuracy"])
-    assert found["normal"] is None
+    found = printed(capsys, [*arguments, "--benchmark", "llmbar"])
+    assert found["benchmark"]["missing"] == ["Neighbor", "GPTInst", "GPTOut"]
+    assert found["benchmark"]["average"] is None and "merge" not in found
     assert printed(capsys, [*arguments, "--benchmark", "rewardbench"])["benchmark"]["overall"] is None
+
+
+def test_a_benchmark_merges_orders_as_its_release_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row(0, "ab", "A"), row(0, "ba", "tie"), row(1, "ab", "A"), row(1, "ba", "B")]
+    arguments = [*write(tmp_path, [pair(0, "A"), pair(1, "A")], rows), "--resamples", "20"]
+    for benchmark, rule, accuracy in (("judgebench", "judgebench", 0.5), ("mt_bench", "fastchat", 0.0)):
+        found = printed(capsys, [*arguments, "--benchmark", benchmark])
+        assert (found["merge"], found["overall"]["accuracy"]) == (rule, accuracy)
+        found = printed(capsys, [*arguments, "--benchmark", benchmark, "--merge", "none"])
+        assert "merge" not in found and found["overall"]["accuracy"] == 0.5
+        assert found["overall"]["accuracy_ab"] == 1.0
 
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
     assert list(arguments.Aggregated()) == [
-        "autoj", "finegrained_rlhf", "judgelm", "judgelm_reference", "rewardbench", "rm_bench",
+        "alignbench", "autoj", "finegrained_rlhf", "judgebench", "judgebench_claude", "judgelm", "judgelm_reference",
+        "llmbar", "llmeval", "mt_bench", "mt_bench_author", "rewardbench", "rm_bench",
     ]  # fmt: skip
 
 

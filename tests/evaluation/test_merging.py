@@ -20,12 +20,14 @@ TABLES: dict[MergeRule, str] = {
     "panda_symmetric": "A T A x | T B B x | A B T x | x x x x",
     "both_agree": "A c c x | c B c x | c c T x | x x x x",
     "judgebench": "A T A A | T B B B | A B T T | A B T x",
+    "fastchat": "A T T x | T B T x | T T T x | x x x x",
 }
 LENIENT = {
     "panda": "A T A A | T B B B | T T T T | T T T T",
     "panda_symmetric": "A T A A | T B B B | A B T T | A B T T",
     "both_agree": "A c c c | c B c c | c c T T | c c T T",
     "judgebench": "A T A A | T B B B | A B T T | A B T T",
+    "fastchat": "A T T T | T B T T | T T T T | T T T T",
 }
 MEANING = {"A": Merged("A", None), "B": Merged("B", None), "T": Merged("tie", None), "c": Merged(None, "conflict"),
            "x": Merged(None, "ambiguous")}  # fmt: skip

@@ -54,4 +54,5 @@ SCORES = Loader(
     ("id", "category", "question", "reference", "response", "model", "human_score"),
     "pointwise/alignbench_reference_based*.jsonl",
 )
-BENCHMARKS.add("alignbench", Benchmark(LOADER, scored=SCORES, paper=Paper("CritiqueLLM", "2311.18702")))
+PAPER = Paper("CritiqueLLM", "2311.18702")
+BENCHMARKS.add("alignbench", Benchmark(LOADER, scored=SCORES, merge="both_agree", paper=PAPER))

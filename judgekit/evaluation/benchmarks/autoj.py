@@ -75,4 +75,4 @@ def autoj(
 LOADER = Loader(
     _pair, ("scenario", "label", "prompt", "response 1", "response 2"), "testdata_pairwise.jsonl", inside="data/test"
 )
-BENCHMARKS.add("autoj", Benchmark(LOADER, aggregate=autoj, paper=Paper("Auto-J", "2310.05470")))
+BENCHMARKS.add("autoj", Benchmark(LOADER, aggregate=autoj, merge="both_agree", paper=Paper("Auto-J", "2310.05470")))

@@ -12,8 +12,9 @@ from judgekit.data.tables import hub_folder, read_hub, read_table
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.papers import Paper
 from judgekit.registry import Register
-from judgekit.rows import ResponsePair, ScoredResponse
+from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
 from judgekit.schema.fields import setting
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 if TYPE_CHECKING:
     from judgekit.evaluation.sections import Numbers
@@ -38,7 +39,9 @@ class BenchmarkConfig:
     revision: str | None = setting(None, "data set commit; required with hub_id")
     split: str = setting("test", "split of the hub data set")
     columns: dict[str, str] = setting({}, "kind pairs: names of the file's columns, {our field: their column}")
-    limit: int | None = setting(None, "judge only this many pairs, spread evenly; null: all", ge=1)
+    limit: int | None = setting(
+        None, "judge at most this many rows, whole groups of one prompt (at least one) spread evenly; null: all", ge=1
+    )
 
 
 class Source(Protocol[Kind]):
@@ -62,7 +65,9 @@ class Benchmark:
 
     :param pairs: its labelled response pairs, None where it has none
     :param scored: its single responses with human scores, likewise
-    :param aggregate: its own headline numbers, of pairs and verdicts, with ``resamples`` and ``seed`` of intervals
+    :param aggregate: its own headline numbers, of pairs and verdicts, with ``resamples`` and ``seed`` of intervals;
+        under ``missing`` the names of parts without verdicts, whose means are then None
+    :param merge: how its release makes one verdict of both orders; ``none``: it measures each
     :param paper: by which it was released
     :param columns: its columns may have any names
     """
@@ -70,8 +75,20 @@ class Benchmark:
     pairs: Source[ResponsePair] | None = None
     scored: Source[ScoredResponse] | None = None
     aggregate: Callable[..., Numbers] | None = None
+    merge: MergeRule = "none"
     paper: Paper | None = None
     columns: bool = False
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether its release measures verdicts in a way of its own."""
+        return self.aggregate is not None or self.merge != "none"
+
+    def rule(self, asked: MergeRule | None, verdicts: Iterable[VerdictRow]) -> MergeRule:
+        """The merge rule asked for, otherwise the release's where both orders were judged."""
+        if asked is not None or self.merge == "none":
+            return asked or "none"
+        return self.merge if len({row.order for row in verdicts}) == len(ORDERS) else "none"
 
     @property
     def pointwise(self) -> bool:

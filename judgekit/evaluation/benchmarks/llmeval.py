@@ -12,4 +12,4 @@ from judgekit.papers import Paper
 LOADER = Loader(
     lambda record, folder: compared(record, "llmeval"), COMPARED, "*llmeval*.jsonl", inside="data/evaluation/pairwise"
 )
-BENCHMARKS.add("llmeval", Benchmark(LOADER, paper=Paper("CritiqueLLM", "2311.18702")))
+BENCHMARKS.add("llmeval", Benchmark(LOADER, merge="both_agree", paper=Paper("CritiqueLLM", "2311.18702")))

@@ -14,7 +14,7 @@ from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 if TYPE_CHECKING:
-    from judgekit.evaluation.sections import Numbers
+    from judgekit.evaluation.sections import Numbers, Part
     from judgekit.verdict_rows import VerdictRow
 
 REWARDBENCH: Mapping[str, Mapping[str, int]] = {
@@ -26,7 +26,7 @@ REWARDBENCH: Mapping[str, Mapping[str, int]] = {
         "llmbar-adver-GPTOut": 47, "llmbar-adver-manual": 46,
     },
     "Safety": {
-        "refusals-dangerous": 100, "refusals-offensive": 100, "xstest-should-refuse": 250, "xstest-should-respond": 154,
+        "refusals-dangerous": 100, "refusals-offensive": 100, "xstest-should-refuse": 154, "xstest-should-respond": 250,
         "donotanswer": 136,
     },
     "Reasoning": {
@@ -34,8 +34,11 @@ REWARDBENCH: Mapping[str, Mapping[str, int]] = {
         "hep-rust": 164,
     },
 }  # fmt: skip
-"""Weights of the subsets in the leaderboard's code. math-prm (447 rows) weighs as much as all code, and the two xstest
-weights are exchanged against the released rows; both are kept, so that numbers compare with the leaderboard."""
+"""Weights of the subsets in the release's code since 2024-09-10; math-prm (447 rows) weighs as much as all code."""
+OLD_WEIGHTS: Mapping[str, Mapping[str, int]] = {
+    **REWARDBENCH, "Safety": {**REWARDBENCH["Safety"], "xstest-should-refuse": 250, "xstest-should-respond": 154},
+}  # fmt: skip
+"""Those before, with which earlier papers were measured: the two xstest subsets had each other's."""
 
 
 def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
@@ -65,20 +68,26 @@ def rewardbench(
 ) -> Numbers:
     """RewardBench's sections, weighted means of the subsets' accuracy, and ``overall``, the plain mean of the sections.
 
-    A section is None while one of its subsets has no verdicts. Under ``leaderboard`` the same once more with every
-    verdict that names no winner (unparsable or tie) half right, as the leaderboard counts; elsewhere it is wrong.
+    A section is None while one of its subsets has no verdicts; ``missing`` names those. Under ``leaderboard`` the same
+    once more with every verdict that names no winner (unparsable or tie) half right, as the leaderboard counts;
+    elsewhere it is wrong. Under ``weights_before_2024_09_10`` all of it with the weights of that time.
     """
-    from judgekit.evaluation.sections import accuracies, mean, subset_of, written
+    from judgekit.evaluation.sections import accuracies, mean, missing, subset_of, written
 
-    def sections(undecided: float) -> Numbers:
-        subsets = accuracies(pairs, verdicts, subset_of, undecided, resamples, seed)
+    strict, lenient = (accuracies(pairs, verdicts, subset_of, undecided, resamples, seed) for undecided in (0.0, 0.5))
+
+    def sections(sections_weights: Mapping[str, Mapping[str, int]], subsets: Mapping[str, Part]) -> Numbers:
         found = {
             name: mean((weight, subsets.get(subset)) for subset, weight in weights.items())
-            for name, weights in REWARDBENCH.items()
+            for name, weights in sections_weights.items()
         }
         return written(found | {"overall": mean((1, part) for part in found.values())})
 
-    return sections(0.0) | {"leaderboard": sections(0.5)}
+    def weighted(weights: Mapping[str, Mapping[str, int]]) -> Numbers:
+        return sections(weights, strict) | {"leaderboard": sections(weights, lenient)}
+
+    names = (subset for weights in REWARDBENCH.values() for subset in weights)
+    return weighted(REWARDBENCH) | {"weights_before_2024_09_10": weighted(OLD_WEIGHTS)} | missing(names, strict)
 
 
 BENCHMARKS.add("rewardbench", Benchmark(LOADER, aggregate=rewardbench, paper=Paper("RewardBench", "2403.13787")))

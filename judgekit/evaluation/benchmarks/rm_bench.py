@@ -7,8 +7,7 @@ easy. The subset is ``DOMAIN/DIFFICULTY``; response_a is always the chosen one, 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,12 @@ from judgekit.papers import Paper
 from judgekit.rows import ResponsePair
 
 if TYPE_CHECKING:
-    from judgekit.evaluation.sections import Numbers, Part
+    from judgekit.evaluation.sections import Numbers
     from judgekit.verdict_rows import VerdictRow
 
 STYLES = 3
-SAFETY = ("safety-refuse", "safety-response")
-"""RM-Bench's two halves of the domain safety."""
+DOMAINS = ("chat", "code", "math", "safety")
+LEVELS = ("easy", "normal", "hard")
 
 
 def difficulty(chosen: int, rejected: int) -> str:
@@ -56,34 +55,29 @@ LOADER = Loader(_pairs, ("id", "domain", "prompt", "chosen", "rejected"), "*_fil
 def rm_bench(
     pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow], *, resamples: int = 1000, seed: int = 0
 ) -> Numbers:
-    """RM-Bench: accuracy by domain, by difficulty (easy, normal, hard) and ``overall``, as its paper averages them.
+    """RM-Bench: accuracy by domain, by difficulty (easy, normal, hard) and ``overall``, as its release computes them.
 
-    A difficulty and the whole are plain means over the domains, the domain safety that of its two halves. Intervals of
-    a domain come from all its pairs, so they know that nine pairs share a prompt.
+    The prompts of both halves of safety are one domain before the style grid is averaged (``scripts/utils.py``), so
+    that the larger half weighs more. A difficulty and the whole are plain means over the four domains. ``missing``
+    names domains and levels without verdicts; means that need them are None. Intervals come from all pairs of a
+    domain, so they know that nine pairs share a prompt.
     """
-    from judgekit.evaluation.sections import accuracies, mean, subset_of, written
+    from judgekit.evaluation.sections import accuracies, mean, missing, written
 
-    cells = accuracies(pairs, verdicts, subset_of, 0.0, resamples, seed)
-    whole = accuracies(pairs, verdicts, lambda pair: subset_of(pair).partition("/")[0], 0.0, resamples, seed)
-    levels = ("easy", "normal", "hard")
-    by_level = {
-        level: _domains({name: cells[f"{name}/{level}"] for name in whole if f"{name}/{level}" in cells})
-        for level in levels
-    }
-    domains = _domains(whole)
-    over = {level: mean((1, part) for part in found.values()) for level, found in by_level.items()}
-    over["overall"] = mean((1, part) for part in domains.values())
-    return {"domains": written(domains), **written(over)}
+    cells = accuracies(pairs, verdicts, lambda pair: "/".join(_place(pair)), 0.0, resamples, seed)
+    whole = accuracies(pairs, verdicts, lambda pair: _place(pair)[0], 0.0, resamples, seed)
+    names = sorted({*DOMAINS, *whole})
+    domains = {name: whole.get(name) if all(f"{name}/{level}" in cells for level in LEVELS) else None for name in names}
+    over = {level: mean((1, cells.get(f"{name}/{level}")) for name in DOMAINS) for level in LEVELS}
+    over["overall"] = mean((1, domains[name]) for name in DOMAINS)
+    wanted = [part for name in names for part in ([f"{name}/{level}" for level in LEVELS] if name in whole else [name])]
+    return {"domains": written(domains), **written(over), **missing(wanted, cells)}
 
 
-def _domains(parts: Mapping[str, Part]) -> dict[str, Part | None]:
-    """Domains in order, the halves of safety brought together."""
-    from judgekit.evaluation.sections import mean
-
-    members: defaultdict[str, list[Part]] = defaultdict(list)
-    for name in sorted(parts):
-        members["safety" if name in SAFETY else name].append(parts[name])
-    return {name: mean((1, part) for part in found) for name, found in members.items()}
+def _place(pair: ResponsePair) -> tuple[str, str]:
+    """Domain and difficulty."""
+    domain, _, level = (pair.subset or "").partition("/")
+    return "safety" if domain.startswith("safety") else domain, level
 
 
 BENCHMARKS.add("rm_bench", Benchmark(LOADER, aggregate=rm_bench, paper=Paper("RM-Bench", "2410.16184")))

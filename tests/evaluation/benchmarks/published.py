@@ -71,6 +71,30 @@ BESIDE: dict[str, dict[str, list[dict[str, Any]]]] = {
 }
 """Further files of a release, by kind and name."""
 
+
+def judgebench(model: str) -> tuple[str, list[dict[str, Any]]]:
+    return (
+        f"data/dataset=judgebench,response_model={model}.jsonl",
+        [{"pair_id": "x-1", "source": "livebench-math", "question": "1+1", "response_model": model, "response_A": "3",
+          "response_B": "2", "label": "B>A"}],
+    )  # fmt: skip
+
+
+def votes(first: str, second: str, other: str) -> tuple[str, list[dict[str, Any]]]:
+    talks = {
+        "conversation_a": talk("q1", "a1", "q2", "a2"), "conversation_b": talk("q1", "b1", "q2", "b2"),
+    }  # fmt: skip
+    vote = {"question_id": 81, "model_a": "m", "model_b": "n"}
+    return (
+        "human_judgments.json",
+        [
+            vote | {"winner": "model_b", "judge": first, "turn": 1} | talks,
+            vote | {"winner": "tie (inconsistent)", "judge": second, "turn": 2} | talks,
+            vote | {"winner": "model_a", "judge": other, "turn": 1} | talks,
+        ],
+    )
+
+
 ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "llmbar": (
         "Dataset/LLMBar/Natural/dataset.json",
@@ -85,11 +109,8 @@ ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
              "annotator1": 1, "annotator2": 0, "annotator3": 2},
         ],
     ),
-    "judgebench": (
-        "data/dataset=judgebench,response_model=m.jsonl",
-        [{"pair_id": "x-1", "source": "livebench-math", "question": "1+1", "response_model": "m", "response_A": "3",
-          "response_B": "2", "label": "B>A"}],
-    ),
+    "judgebench": judgebench("gpt-4o-2024-05-13"),
+    "judgebench_claude": judgebench("claude-3-5-sonnet-20240620"),
     "rm_bench": (
         "data/safety-refuse_filtered.json",
         [{"id": 7, "prompt": "q", "chosen": ["c0", "c1", "c2"], "rejected": ["r0", "r1", "r2"]}],
@@ -109,15 +130,8 @@ ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"id": 30, "subset": "hep-go", "prompt": "q", "chosen": "c", "chosen_model": "m", "rejected": "r",
           "rejected_model": "n"}],
     ),
-    "mt_bench": (
-        "human_judgments.json",
-        [
-            {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "model_b", "judge": "expert_0", "turn": 1,
-             "conversation_a": talk("q1", "a1", "q2", "a2"), "conversation_b": talk("q1", "b1", "q2", "b2")},
-            {"question_id": 81, "model_a": "m", "model_b": "n", "winner": "tie (inconsistent)", "judge": "author_1",
-             "turn": 2, "conversation_a": talk("q1", "a1", "q2", "a2"), "conversation_b": talk("q1", "b1", "q2", "b2")},
-        ],
-    ),
+    "mt_bench": votes("expert_0", "expert_59", "author_1"),
+    "mt_bench_author": votes("author_1", "author_4", "expert_0"),
     "autoj": (
         "data/test/testdata_pairwise.jsonl",
         [{"scenario": "brainstorming", "label": 2, "prompt": "q", "response 1": "a", "response 2": "b"}],

@@ -57,7 +57,10 @@ EXPECTED: dict[str, list[ResponsePair]] = {
              input="1 = 1"),  # fmt: skip
         pair("pandalm/1", "Check", "a", "b", None, subset="m1_m2", model_a="m1", model_b="m2"),
     ],
-    "judgebench": [pair("judgebench/x-1", "1+1", "3", "2", "B", subset="math", model_a="m", model_b="m")],
+    **{
+        kind: [pair("judgebench/x-1", "1+1", "3", "2", "B", subset="math", model_a=model, model_b=model)]
+        for kind, model in (("judgebench", "gpt-4o-2024-05-13"), ("judgebench_claude", "claude-3-5-sonnet-20240620"))
+    },
     "rm_bench": [
         pair(f"rm_bench/safety-refuse/7/{row}{column}", "q", f"c{row}", f"r{column}", "A",
              subset=f"safety-refuse/{level}", group="rm_bench/safety-refuse/7")
@@ -84,12 +87,12 @@ EXPECTED: dict[str, list[ResponsePair]] = {
              subset="later turns", group="oasst/again"),
     ],
     "rewardbench": [pair("rewardbench/hep-go/30", "q", "c", "r", "A", subset="hep-go", model_a="m", model_b="n")],
-    "mt_bench": [
+    **dict.fromkeys(("mt_bench", "mt_bench_author"), [
         pair("mt_bench/0", "q1", "a1", "b1", "B", subset="turn 1", group="mt_bench/81", model_a="m",
              model_b="n"),
         pair("mt_bench/1", "[Turn 1]\nq1\n\n[Turn 2]\nq2", "[Turn 1]\na1\n\n[Turn 2]\na2",
              "[Turn 1]\nb1\n\n[Turn 2]\nb2", "tie", subset="turn 2", group="mt_bench/81", model_a="m", model_b="n"),
-    ],
+    ]),
     "autoj": [pair("autoj/0", "q", "a", "b", "tie", subset="brainstorming")],
     "judgelm": [pair("judgelm/5", "q", "a", "b", "B", model_a="m", model_b="n")],
     "judgelm_reference": [
@@ -201,6 +204,7 @@ FAULTS = [
     ("oasst", 0, {"prompt": "hello"}, "prompt", "every message needs message_id"),
     ("oasst", 0, {"prompt": reply("x", "y", True)}, "prompt", "every message needs message_id"),
     ("rewardbench", 0, {"chosen": 5}, "chosen", "holds 5 .int. where text belongs"),
+    ("mt_bench", 2, {"judge": "crowd_1"}, "judge", "begins with none of expert, author"),
     ("mt_bench", 1, {"winner": "both"}, "winner", "it must be 'model_a', 'model_b'"),
     ("mt_bench", 1, {"conversation_b": [{"role": "user", "content": "q"}]}, "conversation_b", "hold 2 questions"),
     ("mt_bench", 0, {"conversation_a": ["q"]}, "conversation_a", 'must hold {"role"'),
@@ -229,7 +233,7 @@ def test_faults_name_file_line_and_field(
 def test_missing_fields_are_named_with_a_remedy(tmp_path: Path, kind: str, field: str) -> None:
     optional = {"gold", "response_model", "chosen_model", "rejected_model", "reference", "answer1_model_id",
                 "answer2_model_id"}  # fmt: skip
-    unread = {"message_tree_id", "judge", "human_score_1", "human_score_2", "answer1_metadata", "answer2_metadata"}
+    unread = {"message_tree_id", "human_score_1", "human_score_2", "answer1_metadata", "answer2_metadata"}
     unread |= {"score"} if kind in BESIDE else set()
     rows = rows_of(kind)
     del rows[0][field]

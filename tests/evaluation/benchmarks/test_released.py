@@ -66,6 +66,34 @@ def test_subsets(shared_data: SharedData, kind: str, subsets: dict[str, int]) ->
     assert Counter(pair.subset for pair in pairs_of(kind, shared_data(kind))) == subsets
 
 
+@pytest.mark.parametrize(
+    ("kind", "scored", "limit", "rows", "groups"),
+    [
+        ("rm_bench", False, 24, 18, 2),
+        ("finegrained_rlhf", False, 100, 96, 16),
+        ("oasst", False, 100, 80, 28),
+        ("oasst", True, 100, 96, 33),
+        ("newsroom", True, 100, 84, 3),
+        ("newsroom", True, 10, 28, 1),
+        ("roscoe", True, 41, 40, 20),
+    ],
+)
+def test_a_limit_keeps_whole_groups(
+    shared_data: SharedData, kind: str, scored: bool, limit: int, rows: int, groups: int
+) -> None:
+    folder = shared_data("judge_bench_20" if kind in ("newsroom", "roscoe") else kind)
+    load = load_scored if scored else lambda name, config: load_benchmark(name, config, [])
+    every, some = (load(kind, BenchmarkConfig(kind=kind, path=str(folder), limit=most)) for most in (None, limit))
+    assert every is not None and some is not None and len(some) == rows
+    sizes = Counter(row.group for row in every)
+    assert Counter(row.group for row in some) == {name: sizes[name] for name in {row.group for row in some}}
+    assert len({row.group for row in some}) == groups
+    if kind == "finegrained_rlhf":
+        assert Counter(row.id[-2:] for row in some) == dict.fromkeys(("12", "13", "14", "23", "24", "34"), 16)
+    if kind == "rm_bench":
+        assert Counter(row.subset for row in some) == dict.fromkeys(("chat/easy", "chat/normal", "chat/hard"), 6)
+
+
 def test_pandalm_keeps_odd_rows(shared_data: SharedData) -> None:
     pairs = {pair.id: pair for pair in pairs_of("pandalm", shared_data("pandalm"))}
     for number in (157, 158, 159, 161, 162, 164):  # stand there as JSON booleans
