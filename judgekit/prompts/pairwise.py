@@ -5,11 +5,11 @@ Slots and output format are those of MT-Bench's judge (arXiv 2306.05685, appendi
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
+from judgekit.prompts.replies import decide
 from judgekit.rows import Message, Order, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -44,6 +44,11 @@ class PairwisePrompt(PromptConfig):
     name: Literal["pairwise"] = setting("pairwise", "protocol")
     reasoning: bool = setting(True, "the judge explains first; false: it is asked for the verdict alone")
     ties: bool = setting(False, "[[C]] is a verdict too: a tie")
+    parser: Literal["strict", "release"] = setting(
+        "strict",
+        "how replies are read. strict: one decision outside quotations, none in a reply that was cut; release: the "
+        "first of [[A]], [[B]], [[C]] that stands anywhere, as FastChat",
+    )
     reference: bool = setting(True, "show the reference answer of pairs that have one")
 
 
@@ -85,20 +90,11 @@ class Pairwise:
         return ({"role": "system", "content": system}, {"role": "user", "content": text})
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The one verdict a reply names.
+        """The one verdict an answer decides for, or with ``parser=release`` as the release reads it.
 
-        A reply cut off while it still explains has none: what it names so far is not its decision.
-
-        :param truncated: the reply hit its token limit
+        :param truncated: the reply hit its token limit; one that was still explaining decided nothing
         """
-        if truncated and self.config.reasoning:
-            return Reading(None, "truncated")
-        found = {POSITIONS[name] for name in re.findall(r"\[\[([ABC])\]\]", text)}
-        if not found:
-            return Reading(None, "truncated" if truncated else "missing")
-        if len(found) > 1:
-            return Reading(None, "ambiguous")
-        (verdict,) = found
-        if verdict == "tie" and not self.config.ties:
-            return Reading(None, "out of range")
-        return Reading(verdict, None)
+        if self.config.parser == "release":
+            named = next((name for name in POSITIONS if f"[[{name}]]" in text), None)
+            return Reading(POSITIONS[named], None) if named else Reading(None, "missing")
+        return decide(text, truncated and self.config.reasoning, ties=self.config.ties)
