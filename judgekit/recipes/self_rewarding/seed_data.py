@@ -108,6 +108,7 @@ class SeedJudgments(Stage):
     """Judgments of ranked responses (``judgments.jsonl``)."""
 
     label = "seed_judgments"
+    version = 2
     rankings: Made[Rankings]
     model: Model
     count: int = read("recipe.seed_data.judgments")

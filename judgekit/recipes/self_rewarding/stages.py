@@ -136,6 +136,7 @@ class PointJudgments(Stage):
     """N judgments of every response, valid or not (``judgments.jsonl``)."""
 
     label = "point_judgments/{iteration}"
+    version = 2
     iteration: str
     responses: Made[Responses]
     model: Model

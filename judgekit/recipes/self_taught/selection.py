@@ -23,6 +23,7 @@ class Classes(Stage):
     """Category and complexity of every instruction, in ``extra`` of its row; greedy (``classes.jsonl``)."""
 
     label = "classes"
+    version = 2
     instructions: Made[Any]
     model: Model
     categories: tuple[str, ...] = read("recipe.selection.categories")

@@ -41,8 +41,8 @@ SEED = 5
 SIZES = {"held_out": 2, "validation": 0, "warm": 2, "d1": 4, "d2": 0}
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
 
-# Judgments of the D1 examples by who samples them (1: the warm seed, 2: the judge of the first iteration, 3: that of the
-# second) and order: R right, W wrong, T tie, M no verdict, B both verdicts.
+# Judgments of the D1 examples by who samples them (1: the warm seed, 2 and 3: judges of the iterations) and order:
+# R right, W wrong, T tie, M no verdict, B both verdicts.
 SCRIPT: dict[int, list[dict[str, str]]] = {
     1: [{"ab": "RRW", "ba": "RWT"}, {"ab": "WWW", "ba": "RRR"}, {"ab": "MTB", "ba": "RWM"}, {"ab": "RRR", "ba": "WWM"}],
     2: [{"ab": "RRR", "ba": "RRW"}, {"ab": "RWW", "ba": "RRR"}, {"ab": "RRT", "ba": "RRM"}, {"ab": "RRR", "ba": "RRB"}],
@@ -281,7 +281,9 @@ def test_preference_training_may_follow_every_iteration(run: Run, tmp_path: Path
     ]  # fmt: skip
     # RRR, RRW: 2 | RWW: 2, RRR | RRT: 2, RRM: 2 | RRR, RRB: 2
     assert found["preferences/dpo1"]["rows"] == {"preferences": 10}
-    assert {judge for judge, *_, temperature in script.sampled if temperature > 0} == {"dpo1"}, "SFT judges are as before"
+    assert {judge for judge, *_, temperature in script.sampled if temperature > 0} == {"dpo1"}, (
+        "SFT judges are as before"
+    )
 
 
 def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tiny: Path, tmp_path: Path) -> None:
