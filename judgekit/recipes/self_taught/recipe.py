@@ -13,7 +13,7 @@ from typing import Any
 from judgekit.recipes.self_taught.config import SelfTaughtConfig
 from judgekit.recipes.self_taught.selection import select_instructions
 from judgekit.recipes.self_taught.stages import Demonstrations, Negatives, Preferences
-from judgekit.stages.data import make_splits
+from judgekit.stages.data import make_splits, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.selecting import SampledJudgments
@@ -30,7 +30,7 @@ def self_taught(lab: Lab) -> Outcome:
     splits = make_splits(lab, warm, start.categories, second_round=False, choose=choose)
     accuracy = ConsistentAccuracy(splits)
     validation = accuracy if recipe.validate else None
-    measured, expected = Measured(lab, splits), lab.config.data.first_round
+    measured, expected = Measured(lab, splits), planned_size(lab.config.data, "first_round")
 
     seed = measured.add(lab.seed)
     if start.enabled:
