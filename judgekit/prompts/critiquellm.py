@@ -14,6 +14,7 @@ from typing import Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.scores import one_score, stated
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -94,8 +95,6 @@ TASK_TYPES: Mapping[str, tuple[str, ...]] = {
     "en": tuple(name for name in _TYPE_OF if name.isascii()),
 }
 """The ten task types by language."""
-
-_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 
 
 def known_task(category: str | None) -> str | None:
@@ -202,12 +201,12 @@ class CritiquePoint:
         if truncated and not text.rstrip().endswith("}"):
             return ScoreReading(None, "truncated")
         name = re.escape(LABELS[self.config.style].overall)
-        quoted = re.findall(rf"['\"]{name}['\"]\s*[:：]\s*{_NUMBER}", text)
-        found = {float(number) for number in quoted or re.findall(rf"{name}\s*[:：]\s*{_NUMBER}", text)}
-        if len(found) != 1:
-            return ScoreReading(None, "ambiguous" if found else "missing")
-        (score,) = found
-        return ScoreReading(score, None) if SCALE[0] <= score <= SCALE[1] else ScoreReading(None, "out of range")
+        for pattern in (rf"['\"]{name}['\"]\s*[:：]\s*([^,，}}\n]*)", rf"{name}\s*[:：]\s*([^\n]*)"):
+            said = (stated(head[1], SCALE[1], text[head.end() :]) for head in re.finditer(pattern, text))
+            found = one_score(said, *SCALE)
+            if found.invalid != "missing":
+                break
+        return found
 
 
 @dataclass(frozen=True)

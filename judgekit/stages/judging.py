@@ -96,6 +96,7 @@ class Verdicts(Stage):
     """
 
     label = "verdicts/{judge}/{benchmark}"
+    version = 2
     judge: str
     benchmark: str
     model: Model
@@ -154,6 +155,7 @@ class Scores(Stage):
     """
 
     label = "scores/{judge}/{benchmark}"
+    version = 2
     judge: str
     benchmark: str
     model: Model
