@@ -54,6 +54,7 @@ NEEDS_CHOICES = {
     "prompt=judgelm": ["recipe=judgelm"],
     "prompt=judgelm_brief": ["recipe=judgelm"],
     "prompt=judgelm_plain": ["recipe=judgelm"],
+    "prompt=judgelm_released": ["recipe=judgelm"],
     "experiment=paper/judgelm": ["model.revision=0123456", f"recipe.reviews='{__file__}'"],
     "prompt=critiquellm": ["recipe=critiquellm"],
     "prompt=critiquellm_brief": ["recipe=critiquellm"],
@@ -81,8 +82,9 @@ NEEDS_CHOICES = {
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=autoj", "prompt=critiquellm_point", "prompt=critiquellm_point_plain", "prompt=judgelm_single",
-    "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief", "prompt=rating",
+    "prompt=autoj", "prompt=autoj_single", "prompt=critiquellm_point", "prompt=critiquellm_point_plain",
+    "prompt=judgelm_single", "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief",
+    "prompt=rating",
 }  # fmt: skip
 """Protocols without plans, for any judge or for teachers; the default recipe's judges plan."""
 

@@ -185,8 +185,8 @@ def test_single_responses_are_scored_by_criterion(model: Path, tmp_path: Path, r
     numbers = evaluate(config, tmp_path / "out", by(rate))
     assert len(asked) == 40
     names = [name for name in numbers if name.endswith("/pooled_spearman")]
-    assert len(names) > 1 and all(name.count("/") == 4 for name in names), "criteria are not mixed"
-    assert {name.split("/")[3] for name in names} == {"Coherency", "Overall Quality"}
+    assert len(names) > 1 and all(name.count("/") == 5 for name in names), "criteria are not mixed"
+    assert {name.split("/")[4] for name in names} == {"Coherency", "Overall Quality"}
     assert sum(numbers[name] for name in numbers if name.endswith("/n")) == 40
     assert len((tmp_path / "out" / "scores" / "tiny.roscoe.jsonl").read_text().splitlines()) == 40
     assert len((tmp_path / "out" / "responses" / "roscoe.jsonl").read_text().splitlines()) == 40

@@ -66,8 +66,8 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 def test_everything_is_there_by_its_name() -> None:
     assert list(LOSSES) == ["dpo", "ipo", "robust", "sft"] and list(SAMPLERS) == ["hf", "openai", "vllm"]
     assert list(PROMPTS) == [
-        "additive", "autoj", "critiquellm", "critiquellm_point", "evalplanner", "judgelm", "judgelm_single", "pairwise",
-        "pandalm", "rating", "self_taught",
+        "additive", "autoj", "autoj_single", "critiquellm", "critiquellm_point", "evalplanner", "judgelm",
+        "judgelm_single", "pairwise", "pandalm", "rating", "self_taught",
     ]  # fmt: skip
     assert {kind().name for register in SECTIONS.values() for kind in register.values()} == {
         name for register in SECTIONS.values() for name in register

@@ -82,6 +82,27 @@ def read_hub(
     yield from enumerate(table, start=1)
 
 
+def hub_folder(hub_id: str, revision: str, names: Collection[str]) -> Path:
+    """The folder of some files of a hub data set at a fixed commit, for formats of which no split holds all.
+
+    :param hub_id: data set id, or the path of a folder, which is given back
+    :param names: of the files, wherever they lie in the data set
+    :raises DataError: when they cannot be fetched
+    """
+    if Path(hub_id).is_dir():
+        return Path(hub_id)
+    from huggingface_hub import snapshot_download
+
+    wanted = [f"*{name}" for name in names]
+    try:
+        return Path(snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=wanted))
+    except Exception as error:  # as in read_hub
+        message = f"revision {revision} cannot be fetched: {_first_line(error)}. "
+        raise DataError(
+            message + "Check the id and the revision, or download the files and give their folder as path", file=hub_id
+        ) from error
+
+
 def _json_rows(path: Path, columns: Collection[str] | None, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
     rows = _list_rows(path) if _starts_with_bracket(path) else _line_rows(path, bad)
     for line, row in rows:

@@ -1,7 +1,8 @@
-"""Auto-J (arXiv 2310.05470): a comparison in prose that ends in ``final decision is Response 1 / Response 2 / Tie``.
+"""Auto-J (arXiv 2310.05470): a comparison in prose that ends in ``final decision is Response 1 / Response 2 / Tie``,
+and a critique of a single response that ends in ``Rating: [[N]]``.
 
 Slots and output format are those of the release, Llama 2's chat markers included; the wording is ours and can be
-replaced by the release's own template.
+replaced by the release's own templates.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
-from judgekit.rows import Message, Order, ResponsePair, Verdict
+from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
 TEMPLATE = (
@@ -23,8 +24,14 @@ TEMPLATE = (
     "First work out what tells the two responses apart. Then decide, in agreement with your comparison, in a sentence "
     'that begins with "So, the final decision is Response 1 / Response 2 / Tie".'
 )
-SLOTS = ("prompt", "response", "response_another")
 DECISION = "final decision is "
+SINGLE = (
+    "A response to a user's query is given. Criticise it and grade it.\n\n"
+    "[BEGIN DATA]\n***\n[Query]: {prompt}\n***\n[Response]: {response}\n***\n[END DATA]\n\n"
+    "First say what is good and what is bad about the response. Then grade it with a number from 1 to 10 in exactly "
+    'this form: "Rating: [[number]]", for example "Rating: [[5]]".'
+)
+RATING = "Rating: [["
 _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
@@ -52,8 +59,7 @@ class AutoJ:
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order, in plain text."""
         first, second = shown(pair, order)
-        text = fill(self._template(), prompt=pair.instruction, response=first, response_another=second)
-        return ({"role": PLAIN, "content": f"[INST] {text} [/INST]"},)
+        return _asked(self.config.template, TEMPLATE, prompt=pair.instruction, response=first, response_another=second)
 
     def read(self, text: str, truncated: bool) -> Reading:
         """What follows the last ``final decision is``.
@@ -67,12 +73,54 @@ class AutoJ:
         verdict = next(found, None)
         return Reading(verdict, None) if verdict else Reading(None, "unknown decision")
 
-    def _template(self) -> str:
-        if self.config.template is None:
-            return TEMPLATE
-        text = Path(self.config.template).read_text(encoding="utf-8")
-        missing = [name for name in SLOTS if f"{{{name}}}" not in text]
-        if missing:
-            message = f"{self.config.template} has no slot {{{missing[0]}}}"
-            raise ConfigError([Problem("prompt.template", message, f"Slots: {', '.join(SLOTS)}")])
-        return text
+
+@dataclass(frozen=True)
+class AutoJSinglePrompt(PromptConfig):
+    """``prompt=autoj_single``: a critique of one response and a rating from 1 to 10 (Auto-J, arXiv 2310.05470)."""
+
+    name: Literal["autoj_single"] = setting("autoj_single", "protocol")
+    template: str | None = setting(None, "file with a template in place of ours; slots {prompt}, {response}", path=True)
+
+
+@PROMPTS.protocol(AutoJSinglePrompt)
+@dataclass(frozen=True, slots=True)
+class AutoJSingle:
+    """Prompt and parser."""
+
+    config: AutoJSinglePrompt
+
+    scale: ClassVar[tuple[float, float]] = (1.0, 10.0)
+
+    def score_prompt(self, row: Response) -> tuple[Message, ...]:
+        """The prompt for a response, in plain text; the protocol has no place for references."""
+        return _asked(self.config.template, SINGLE, prompt=row.instruction, response=row.response)
+
+    def read_score(self, text: str, truncated: bool) -> ScoreReading:
+        """What stands in the last ``Rating: [[...]]``. Where there is none the release takes 0; here there is no score.
+
+        :param truncated: the reply hit its token limit; the rating may stand before that
+        """
+        _, rating, rest = text.rpartition(RATING)
+        number, closed, _ = rest.partition("]]")
+        if not rating or not closed:
+            return ScoreReading(None, "truncated" if truncated else "missing")
+        try:
+            score = float(number)
+        except ValueError:
+            return ScoreReading(None, "not a score")
+        low, high = self.scale
+        return ScoreReading(score, None) if low <= score <= high else ScoreReading(None, "out of range")
+
+
+def _asked(file: str | None, template: str, **texts: str) -> tuple[Message, ...]:
+    """A template, or that of a file, with its slots filled, between the chat markers of Llama 2.
+
+    :raises ConfigError: the file lacks a slot
+    """
+    if file is not None:
+        # The line end that editors put behind the last line is none of the prompt's.
+        template = Path(file).read_text(encoding="utf-8").removesuffix("\n")
+        if missing := [name for name in texts if f"{{{name}}}" not in template]:
+            message = f"{file} has no slot {{{missing[0]}}}"
+            raise ConfigError([Problem("prompt.template", message, f"Slots: {', '.join(texts)}")])
+    return ({"role": PLAIN, "content": f"[INST] {fill(template, **texts)} [/INST]"},)

@@ -96,6 +96,42 @@ TASK_TYPES: Mapping[str, tuple[str, ...]] = {
 }
 """The ten task types by language."""
 
+_RELEASED_TYPES: Mapping[str, AnswerType] = {
+    name: kind
+    for kind, names in {
+        # Auto-J's scenarios
+        "factual": (
+            "language_polishing text_simplification keywords_extraction explaining_general brainstorming ranking "
+            "value_judgement verifying_fact text_to_text_translation analyzing_general information_extraction "
+            "classification_identification data_analysis reading_comprehension topic_modeling open_question "
+            # LLMEval's categories
+            "Factual_questions Rewrite Retrieval Role_playing"
+        ),
+        "reasoning": (
+            "code_simplification math_reasoning solving_exam_question_with_math counterfactual "
+            "code_correction_rewriting explaining_code solving_exam_question_without_math code_to_code_translation "
+            "Reading_Comprehension Reasoning Math_Solving Classification Code"
+        ),
+        "writing": (
+            "post_summarization writing_advertisement writing_product_description writing_news_article "
+            "writing_marketing_materials note_summarization writing_biography writing_scientific_paper others "
+            "creative_writing instructional_rewriting roleplay code_generation writing_email writing_song_lyrics "
+            "writing_personal_essay question_generation functional_writing planning text_summarization "
+            "writing_blog_post writing_presentation_script paraphrasing writing_cooking_recipe title_generation "
+            "text_correction writing_social_media_post writing_legal_document writing_technical_document "
+            "writing_job_application chitchat "
+            "Open_questions Translation Story_Generation Poetry Summary Outline_Generation Paragraph_Generation "
+            "Conversation"
+        ),
+        "advice": "asking_how_to_question seeking_advice recommendation",
+    }.items()
+    for name in names.split()
+}
+"""Answer type by the release's tables for Auto-J's scenarios and LLMEval's categories, which one letter case tells
+apart: ``reading_comprehension`` is factual, ``Reading_Comprehension`` reasoning."""
+
+_RELEASED_NUMBER = r"((?:0|10)(?:\.0*)?|[0-9](?:\.\d*)?)"
+
 
 def known_task(category: str | None) -> str | None:
     """The task type in a category, which may follow the name of a source (``SOURCE/TYPE``); None: it is not known."""
@@ -104,8 +140,9 @@ def known_task(category: str | None) -> str | None:
 
 
 def answer_type(category: str | None, default: AnswerType) -> AnswerType:
-    """The answer type of a task type."""
-    return _TYPE_OF.get(known_task(category) or "", default)
+    """The answer type of a task type, of a scenario of Auto-J or of a category of LLMEval."""
+    name = (category or "").rpartition("/")[2]
+    return _RELEASED_TYPES.get(name) or _TYPE_OF.get(known_task(category) or "", default)
 
 
 def dimensions(style: str, kind: AnswerType) -> tuple[str, ...]:
@@ -138,6 +175,11 @@ class _CritiquePrompt(PromptConfig):
     )
     reference: bool = setting(True, "show the reference answer of rows that have one")
     plain: bool = setting(False, "shown as plain text, as the released weights read it; false: as a user's message")
+    parser: Literal["strict", "release"] = setting(
+        "strict",
+        "how replies are read. strict: one score, one verdict, and not cut off; release: as its code, the first score, "
+        "and the first of its three verdicts that occurs anywhere",
+    )
 
 
 @dataclass(frozen=True)
@@ -194,10 +236,13 @@ class CritiquePoint:
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
         """The overall score: the one in a dictionary or, where there is none, after its name.
 
-        The release takes the first and, where it finds none, 5; here several different ones are ambiguous.
+        Several different ones are ambiguous. With ``parser: release`` the first counts, whatever its size (of ``12``
+        the ``1``); where it finds none the release takes 5, and here there is no score.
 
         :param truncated: the reply hit its token limit; it then has a score only if it ended in its dictionary
         """
+        if self.config.parser == "release":
+            return self._first_score(text, truncated)
         if truncated and not text.rstrip().endswith("}"):
             return ScoreReading(None, "truncated")
         name = re.escape(LABELS[self.config.style].overall)
@@ -207,6 +252,13 @@ class CritiquePoint:
             if found.invalid != "missing":
                 break
         return found
+
+    def _first_score(self, text: str, truncated: bool) -> ScoreReading:
+        name = LABELS[self.config.style].overall
+        for before in (f"'{name}': ", f"{name}: ", f"{name}："):
+            if found := re.search(before + _RELEASED_NUMBER, text):
+                return ScoreReading(float(found[1]), None)
+        return ScoreReading(None, "truncated" if truncated else "missing")
 
 
 @dataclass(frozen=True)
@@ -254,17 +306,23 @@ class CritiquePair:
         return _message(text + fill(LABELS[config.style].answers, first=first, second=second), config.plain)
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The verdict in a reply's dictionary.
+        """The verdict in a reply's dictionary; several different ones are ambiguous.
+
+        With ``parser: release`` that of the first answer counts wherever it stands, then that of the second, then
+        neither.
 
         :param truncated: the reply hit its token limit; it then has a verdict only if it ended in its dictionary
         """
+        positions: tuple[Verdict, ...] = ("A", "B", "tie")
+        if self.config.parser == "release":
+            said = [verdict for place, verdict in enumerate(positions) if self.ending(place) in text]
+            return Reading(said[0], None) if said else Reading(None, "truncated" if truncated else "missing")
         if truncated and not text.rstrip().endswith("}"):
             return Reading(None, "truncated")
         labels = LABELS[self.config.style]
         found = set(re.findall(rf"['\"]{labels.comparison}['\"]\s*[:：]\s*['\"]([^'\"]*)['\"]", text))
         if len(found) != 1:
             return Reading(None, "ambiguous" if found else "missing")
-        positions: tuple[Verdict, ...] = ("A", "B", "tie")
         known = dict(zip(labels.verdicts, positions, strict=True))
         verdict = known.get(found.pop())
         return Reading(verdict, None) if verdict else Reading(None, "out of range")

@@ -61,8 +61,8 @@ def read_scores(
 
     - ``any``: numbers between white space and commas (``8 7``, ``8, 7``, ``8.5,7``), all from ``low`` to ``high``; a
       first line that is blank is passed over
-    - ``release``: as the released parser: the very first line, commas become spaces, then exactly ``count`` floats
-      between single spaces, so ``8, 7`` is not read; no range
+    - ``release``: as the released code: of the stripped text the first line, commas become spaces, then exactly
+      ``count`` floats between single spaces, so ``8, 7`` is not read; no range
 
     Reasons: ``missing`` (no text), ``truncated`` (cut inside the score line), ``not scores`` (other words on the line),
     ``wrong number of scores``, ``out of range``.
@@ -70,11 +70,10 @@ def read_scores(
     :param count: answers that were shown
     :param truncated: the reply hit its token limit; reasons that are cut do no harm to scores that stand before them
     """
-    reply = text if rule == "release" else text.lstrip()
-    line, newline, _ = reply.partition("\n")
-    if not line.strip():
+    line = text.strip().partition("\n")[0]
+    if not line:
         return ScoresReading(None, "truncated" if truncated else "missing")
-    if truncated and not newline:
+    if truncated and "\n" not in text.lstrip():
         return ScoresReading(None, "truncated")
     words = line.replace(",", " ").split(" ") if rule == "release" else line.replace(",", " ").split()
     found = [_released(word) if rule == "release" else _number(word) for word in words]
@@ -137,7 +136,8 @@ class _Wording(PromptConfig):
     fast: bool = setting(False, "end the reply after the score line")
     multi_turn: bool = setting(False, "answers are whole conversations; the judge is told to look at every turn")
     parser: Literal["any", "release"] = setting(
-        "any", "how scores are read. any: separated by white space and commas, within the scale; release: as its parser"
+        "any",
+        "how scores are read. any: separated by white space and commas, within the scale; release: as its code does",
     )
     plain: bool = setting(False, "ask in plain text, as the released weights read it; otherwise as a chat")
     opening: str | None = setting(None, "first sentence of the prompt; null: ours")

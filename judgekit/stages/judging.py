@@ -33,6 +33,7 @@ class BenchmarkRows(Stage):
     """
 
     label = "benchmark/{benchmark}"
+    version = 2
     benchmark: str
     source: BenchmarkConfig
     files: tuple[Digest, ...] = ()

@@ -82,7 +82,9 @@ def test_a_benchmark_adds_its_own_aggregation(tmp_path: Path, capsys: pytest.Cap
 
 def test_choices_are_those_of_the_code() -> None:
     assert set(arguments.MERGE_RULES) == set(get_args(MergeRule))
-    assert list(arguments.Aggregated()) == ["rewardbench", "rm_bench"]
+    assert list(arguments.Aggregated()) == [
+        "autoj", "finegrained_rlhf", "judgelm", "judgelm_reference", "rewardbench", "rm_bench",
+    ]  # fmt: skip
 
 
 def test_mistakes_name_the_file_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

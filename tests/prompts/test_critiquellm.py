@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from judgekit.errors import ConfigError
+from judgekit.evaluation.benchmarks.autoj import GROUP_OF
 from judgekit.judges import find_judge
 from judgekit.prompts.base import PairProtocol, PointProtocol, Reading, ScoreReading, pair_protocol
 from judgekit.prompts.chat import encode_prompt
@@ -27,6 +30,8 @@ PAIR = ResponsePair("p", "为什么{first}？", "甲{second}", "乙", "A", refer
 ROW = Response("r", "为什么{response}？", "甲", reference="丙", subset="文本写作")
 ZH_PAIR = CritiquePair(CritiquePairPrompt(style="zh", plain=True))
 ZH_POINT = CritiquePoint(CritiquePointPrompt(style="zh", plain=True))
+RELEASED_PAIR = CritiquePair(CritiquePairPrompt(style="zh", plain=True, parser="release"))
+RELEASED_POINT = CritiquePoint(CritiquePointPrompt(style="zh", plain=True, parser="release"))
 EN_PAIR, EN_POINT = CritiquePair(CritiquePairPrompt()), CritiquePoint(CritiquePointPrompt())
 BRIEF_PAIR = CritiquePair(CritiquePairPrompt(style="brief", reference=False))
 BRIEF_POINT = CritiquePoint(CritiquePointPrompt(style="brief"))
@@ -75,6 +80,63 @@ def test_answer_types_follow_task_types() -> None:
     assert answer_type("own/Role Play", "advice") == "writing" and answer_type("综合问答", "factual") == "advice"
     assert answer_type("anything", "advice") == answer_type(None, "advice") == "advice"
     assert {len(names) for names in TASK_TYPES.values()} == {10}
+
+
+RELEASED_TAGS = {
+    # inference/config/category2type_autoj.json: every scenario with another tag than most
+    "建议型回答": "asking_how_to_question seeking_advice recommendation",
+    "逻辑推理型回答": (
+        "code_simplification math_reasoning solving_exam_question_with_math counterfactual code_correction_rewriting "
+        "explaining_code solving_exam_question_without_math code_to_code_translation "
+        # inference/config/category2type_llmeval.json
+        "Reading_Comprehension Reasoning Math_Solving Classification Code"
+    ),
+    "事实与解释型回答": (
+        "language_polishing text_simplification keywords_extraction explaining_general brainstorming ranking "
+        "value_judgement verifying_fact text_to_text_translation analyzing_general information_extraction "
+        "classification_identification reading_comprehension data_analysis topic_modeling open_question "
+        "Factual_questions Rewrite Retrieval Role_playing"
+    ),
+    "生成型回答": (
+        "post_summarization code_generation roleplay planning others chitchat paraphrasing text_correction "
+        "writing_email title_generation question_generation instructional_rewriting "
+        "Open_questions Translation Story_Generation Poetry Summary Outline_Generation Paragraph_Generation "
+        "Conversation"
+    ),
+}
+
+
+def test_scenarios_and_categories_have_the_tags_of_the_releases_tables() -> None:
+    """15 + 16 + 3 of Auto-J's 58 scenarios by name, and the number of all; LLMEval's 17 categories."""
+    for tag, names in RELEASED_TAGS.items():
+        for name in names.split():
+            for default in ("advice", "reasoning"):
+                config = CritiquePairPrompt(style="zh", plain=True, answer_type=default)  # type: ignore[arg-type]
+                shown = CritiquePair(config).judge_prompt(replace(PAIR, subset=name), "ab")[0]["content"]
+                assert shown.startswith(f"[{tag}]\n"), name
+    counts = Counter(answer_type(name, "unknown") for name in GROUP_OF)
+    assert counts == {"factual": 16, "reasoning": 8, "writing": 31, "advice": 3}
+
+
+def test_the_release_takes_the_first_score_and_the_first_verdict_of_its_list() -> None:
+    """``extract_number`` and ``extract_label`` of the release's ``evaluation/``."""
+    scores = {
+        "{'综合得分': 4} {'综合得分': 5}": 4.0, "综合得分: 3\n{'综合得分': 4}": 4.0, "综合得分：9。综合得分: 8": 8.0,
+        "{'综合得分': 10}": 10.0, "{'综合得分': 7.5}": 7.5, "{'综合得分': 12}": 1.0, "{'综合得分': 0}": 0.0,
+        '{"综合得分": 6}': None, "{'综合得分':6}": None, "{'综合得分': 八}": None, "": None,
+    }  # fmt: skip
+    assert {text: RELEASED_POINT.read_score(text, False).score for text in scores} == scores
+    assert RELEASED_POINT.read_score("综合得分: 7，因为", True).score == 7.0, "it does not know what was cut off"
+    assert RELEASED_POINT.read_score("很好", True).invalid == "truncated"
+    first, second, neither = RELEASED_PAIR.verdict_tokens
+    assert (first, neither) == ("{'综合比较结果': '助手1'}", "{'综合比较结果': '质量相当'}")
+    verdicts = {
+        second + first: "A", neither + second: "B", neither: "tie", f"{second}。": "B",
+        '{"综合比较结果": "助手1"}': None, "{'综合比较结果': '助手3'}": None, "助手1": None,
+    }  # fmt: skip
+    assert {text: RELEASED_PAIR.read(text, False).verdict for text in verdicts} == verdicts
+    assert RELEASED_PAIR.read(first + "因", True).verdict == "A"
+    assert RELEASED_PAIR.read("{'综合", True).invalid == "truncated"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +203,7 @@ def test_a_benchmark_tells_the_task_type_but_not_the_human_score() -> None:
     assert "4" not in text
 
 
-@pytest.mark.parametrize(("prompt", "asked"), [(None, ZH_PAIR), ("critiquellm_point_plain", ZH_POINT)])
+@pytest.mark.parametrize(("prompt", "asked"), [(None, RELEASED_PAIR), ("critiquellm_point_plain", RELEASED_POINT)])
 def test_the_released_judge_brings_its_format(prompt: str | None, asked: object, tmp_path: Path) -> None:
     overrides = ["judge=critiquellm_6b", "benchmark=alignbench", f"benchmark.alignbench.path={tmp_path}"]
     config = Composer(name="eval", kind=EvalConfig).job([*overrides, *([f"prompt={prompt}"] if prompt else [])]).config

@@ -109,7 +109,12 @@ TABLE = [
     ("Scores: 8 7", False, "not scores", "not scores"),
     ("8/10 7/10", False, "not scores", "not scores"),
     ("8 7 \nwhy", False, "A", "not scores"),
-    ("\n8 7", False, "A", "missing"),
+    # The release strips the whole text before it parses it (gen_model_judgement.py), but not the first line.
+    ("\n8 7", False, "A", "A"),
+    (" 8 7\nwhy", False, "A", "A"),
+    ("8 7 ", False, "A", "A"),
+    (" 3 9\n", True, "B", "B"),
+    ("\n8  7", False, "A", "not scores"),
     ("", False, "missing", "missing"),
     ("", True, "truncated", "truncated"),
     ("1e1 ٣", False, "not scores", "A"),
@@ -175,6 +180,7 @@ def test_the_released_judges_bring_their_protocol() -> None:
         assert isinstance(config, EvalConfig)
         found = find_judge(config.judge, config.sampler)
         assert found.name == f"judgelm_{size}" and isinstance(found.prompt, JudgeLMPrompt) and found.prompt.plain
+        assert found.prompt.parser == "release"
         assert found.model is not None and found.model.hub_id == f"BAAI/JudgeLM-{size.upper()}-v1.0"
         assert (config.judge.tokens, found.model.max_length) == (512, 2048)
     with pytest.raises(ModelError, match=r"needs model.revision=COMMIT"):

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from judgekit.errors import ConfigError
-from judgekit.prompts.autoj import AutoJ, AutoJPrompt
-from judgekit.prompts.base import PairProtocol, Reading
+from judgekit.prompts.autoj import AutoJ, AutoJPrompt, AutoJSingle, AutoJSinglePrompt
+from judgekit.prompts.base import PairProtocol, PointProtocol, Reading
 from judgekit.prompts.chat import encode_prompt, encode_reply
 from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts, split_input
-from judgekit.rows import ResponsePair
+from judgekit.rows import Response, ResponsePair
 from tests.prompts.test_chat import make_llama_tokenizer
 
 JUDGE = PandaLM(PandaLMPrompt(chat=False, task="Task.", task_input="Task with input."))
@@ -107,7 +107,40 @@ def test_auto_j(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {text: judge.read(text, False).verdict for text in readings} == readings
     assert judge.read("So, Response 1", True).invalid == "truncated"
+    template.write_text(template.read_text() + "\n")
+    assert judge.judge_prompt(PAIR, "ab")[0]["content"].endswith(" 2: [PAD]four [/INST]"), "a file's last line end"
     template.write_text("Q: {prompt} 1: {response}")
     with pytest.raises(ConfigError, match="no slot {response_another}"):
         judge.judge_prompt(PAIR, "ab")
     assert isinstance(judge, PairProtocol) and isinstance(JUDGE, PairProtocol)
+
+
+def test_auto_j_rates_single_responses(tmp_path: Path) -> None:
+    """``build_autoj_input(protocol="single")`` and ``extract_single_rating`` of the release's ``codes/usage/``."""
+    template = tmp_path / "single.txt"
+    template.write_text("Grade.\n[Query]: {prompt}\n[Response]: {response}\nEnd.\n")
+    judge = AutoJSingle(AutoJSinglePrompt(template=str(template)))
+    row = Response("r", "1 + {response}?", "{prompt} 2", reference="3")
+    assert judge.score_prompt(row) == (
+        {
+            "role": "text",
+            "content": "[INST] Grade.\n[Query]: 1 + {response}?\n[Response]: {prompt} 2\nEnd. [/INST]",
+        },
+    )
+    ours = AutoJSingle(AutoJSinglePrompt()).score_prompt(row)[0]["content"]
+    assert "[BEGIN DATA]\n***\n[Query]: 1 + {response}?\n***\n[Response]: {prompt} 2\n***\n[END DATA]\n\n" in ours
+    assert ours.startswith("[INST] ") and ours.endswith('"Rating: [[5]]". [/INST]')
+    ratings = {
+        "Good. Rating: [[7]]": 7.0, "Rating: [[3]]. No: Rating: [[ 4.5 ]] it is": 4.5, "rating: [[7]]": "missing",
+        "Rating: 7": "missing", "Rating: [[7": "missing", "Rating: [[seven]]": "not a score",
+        "Rating: [[0]]": "out of range", "Rating: [[11]]": "out of range", "Rating: [[5/10]]": "not a score",
+    }  # fmt: skip
+    found = {text: judge.read_score(text, False) for text in ratings}
+    assert {text: one.score if one.score is not None else one.invalid for text, one in found.items()} == ratings
+    assert (
+        judge.read_score("Rating: [[8]] be", True).score == 8.0 and judge.read_score("So", True).invalid == "truncated"
+    )
+    template.write_text("{prompt}")
+    with pytest.raises(ConfigError, match="no slot {response}"):
+        judge.score_prompt(row)
+    assert isinstance(judge, PointProtocol) and judge.scale == (1.0, 10.0) and not isinstance(judge, PairProtocol)

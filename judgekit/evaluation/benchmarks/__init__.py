@@ -5,6 +5,7 @@ Each benchmark has a small file here that says how one published row becomes pai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -45,10 +46,7 @@ def load_scored(name: str, config: BenchmarkConfig) -> list[ScoredResponse] | No
     source = _source("scored", name, config)
     if not has_source(config):
         return None
-    rows = source.read(name, config)
-    # Criteria of one response follow each other, so that an even distance could meet a single criterion.
-    places = {subset: place for place, subset in enumerate(dict.fromkeys(row.subset for row in rows))}
-    return _spread(sorted(rows, key=lambda row: places[row.subset]), config.limit)
+    return _spread(source.read(name, config), config.limit)
 
 
 def benchmark_files(name: str, config: BenchmarkConfig) -> list[Path]:
@@ -73,7 +71,17 @@ def _source(what: Literal["pairs", "scored"], name: str, config: BenchmarkConfig
 
 
 def _spread(rows: Sequence[Kind], limit: int | None) -> list[Kind]:
-    """At most ``limit`` rows at even distances, so that every subset keeps about its share."""
+    """At most ``limit`` rows, so that every subset, and every place in a group, keeps about its share.
+
+    A group's rows follow each other in one order: answer pairs of a question, criteria of a response. Even distances
+    in the file could meet one place only, so they are taken through all first places, all second ones, and so on.
+    """
     if limit is None or limit >= len(rows):
         return list(rows)
-    return [rows[(2 * index + 1) * len(rows) // (2 * limit)] for index in range(limit)]
+    seen: Counter[str] = Counter()
+    places = []
+    for row in rows:
+        places.append(seen[row.group] if row.group is not None else 0)
+        seen[row.group or ""] += 1
+    order = sorted(range(len(rows)), key=lambda index: places[index])
+    return [rows[index] for index in sorted(order[(2 * i + 1) * len(rows) // (2 * limit)] for i in range(limit))]

@@ -16,9 +16,10 @@ from judgekit.rows import ResponsePair, ScoredResponse
 WORST, BEST = 1.0, 5.0
 
 
-def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
+def compared(record: Record, benchmark: str) -> Iterator[ResponsePair]:
+    """A pair in CritiqueLLM's format."""
     yield ResponsePair(
-        id=f"alignbench/{record.name('id')}",
+        id=f"{benchmark}/{record.name('id')}",
         instruction=record.asked("question"),
         response_a=record.text("response_1"),
         response_b=record.text("response_2"),
@@ -44,10 +45,9 @@ def _scored(record: Record, folder: str) -> Iterator[ScoredResponse]:
     )
 
 
+COMPARED = ("id", "category", "question", "reference", "response_1", "response_2", "label")
 LOADER = Loader(
-    _pair,
-    ("id", "category", "question", "reference", "response_1", "response_2", "label"),
-    "pairwise/alignbench_reference_based*.jsonl",
+    lambda record, folder: compared(record, "alignbench"), COMPARED, "pairwise/alignbench_reference_based*.jsonl"
 )
 SCORES = Loader(
     _scored,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from judgekit.data.records import Record
-from judgekit.data.tables import read_hub, read_table
+from judgekit.data.tables import hub_folder, read_hub, read_table
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.papers import Paper
 from judgekit.registry import Register
@@ -88,6 +88,8 @@ class Loader(Generic[Kind]):
     :param pattern: pattern of the names of its files, where a folder is given
     :param inside: the folder of a released repository that holds them; other folders may hold copies
     :param reader: (line, row) of one file
+    :param beside: names of other files that ``reader`` reads where they lie beside the file of rows; from the hub such
+        a benchmark comes as files, since no split holds all of it
     """
 
     convert: Callable[[Record, str], Iterable[Kind]]
@@ -95,6 +97,7 @@ class Loader(Generic[Kind]):
     pattern: str
     inside: str = ""
     reader: Reader = read_table
+    beside: tuple[str, ...] = ()
 
     def read(self, name: str, config: BenchmarkConfig) -> list[Kind]:
         """All rows of a benchmark that has a path or a hub id.
@@ -112,13 +115,20 @@ class Loader(Generic[Kind]):
                         message = f"'{row.id}' is there twice; give one copy of the benchmark, and every row its own id"
                         raise DataError(message, file=file, line=line)
                     found[row.id] = row
+        if not found:
+            raise DataError(f"holds nothing to be judged. {remedy}", file=config.path or str(config.hub_id))
         return list(found.values())
 
     def files(self, name: str, path: Path) -> list[Path]:
-        """The file given, or the benchmark's files in the folder given, in order of their names.
+        """The file given, or the benchmark's files in the folder given, in order of their names; then those beside.
 
         :raises DataError: when there are none
         """
+        found = self._of_rows(name, path)
+        found += [file.with_name(other) for file in found for other in self.beside]
+        return list(dict.fromkeys(file for file in found if file.is_file()))
+
+    def _of_rows(self, name: str, path: Path) -> list[Path]:
         if not path.exists():
             raise DataError(f"does not exist; correct benchmark.{name}.path, or set it to null", file=path)
         if path.is_file():
@@ -136,13 +146,16 @@ class Loader(Generic[Kind]):
         """Each file (or hub data set) with the name of its folder (or split) and its rows."""
         if config.path is not None:
             path = Path(config.path)
-            root = self._root(path)
-            for file in self.files(name, path):
-                inner = "." if file == path else file.parent.relative_to(root).as_posix()
-                folder = file.resolve().parent.name if inner == "." else inner
-                yield file, folder, self.reader(file, self.fields)
-            return
-        if config.hub_id is None or config.revision is None:
+        elif config.hub_id is None or config.revision is None:
             message = "a benchmark from the hub needs hub_id and revision"
             raise ConfigError([Problem(f"benchmark.{name}.revision", message, "Add both, or a path")])
-        yield config.hub_id, config.split, read_hub(config.hub_id, config.revision, config.split, self.fields)
+        elif self.beside:
+            path = hub_folder(config.hub_id, config.revision, (self.pattern, *self.beside))
+        else:
+            yield config.hub_id, config.split, read_hub(config.hub_id, config.revision, config.split, self.fields)
+            return
+        root = self._root(path)
+        for file in self._of_rows(name, path):
+            inner = "." if file == path else file.parent.relative_to(root).as_posix()
+            folder = file.resolve().parent.name if inner == "." else inner
+            yield file, folder, self.reader(file, self.fields)

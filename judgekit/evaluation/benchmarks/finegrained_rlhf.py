@@ -6,13 +6,18 @@ is the question with the passages the answers were to be drawn from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from judgekit.data.records import Record
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
+
+if TYPE_CHECKING:
+    from judgekit.evaluation.sections import Numbers
+    from judgekit.verdict_rows import VerdictRow
 
 ANSWERS = 4
 COMPARED = tuple(combinations(range(1, ANSWERS + 1), 2))
@@ -46,10 +51,27 @@ def _passages(record: Record) -> str:
     return "\n\n".join("\n".join(one) for one in passages)
 
 
+def preferred(
+    pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow], *, resamples: int = 1000, seed: int = 0
+) -> Numbers:
+    """``preferred``: accuracy where people prefer an answer, a tie or an unreadable reply being wrong.
+
+    The release trains and measures its preference model on these pairs alone (``run_pref_rm.py``).
+    """
+    from judgekit.evaluation.sections import accuracies, written
+
+    ranked = {pair.id: pair for pair in pairs if pair.label in ("A", "B")}
+    known = [row for row in verdicts if row.id in ranked]
+    found = accuracies(list(ranked.values()), known, lambda pair: "preferred", 0.0, resamples, seed)
+    return written({"preferred": found.get("preferred")})
+
+
 LOADER = Loader(
     _pairs,
     ("question", "passages", "gold", *(f"prediction {number}" for number in range(1, ANSWERS + 1)), "preference"),
     "dev_feedback.json",
     inside="tasks/qa_feedback/data",
 )
-BENCHMARKS.add("finegrained_rlhf", Benchmark(LOADER, paper=Paper("Fine-Grained RLHF", "2306.01693")))
+BENCHMARKS.add(
+    "finegrained_rlhf", Benchmark(LOADER, aggregate=preferred, paper=Paper("Fine-Grained RLHF", "2306.01693"))
+)

@@ -1,86 +1,132 @@
 """JudgeLM's validation set (Zhu et al. 2023, arXiv 2310.17631): the gold label is the better of two GPT-4 scores.
 
-The scores are read from the first line of GPT-4's review in the file released beside the pairs, or where there is no
-such file from the row itself: its ``score``, or else its ``text``. A row whose scores cannot be read has no label and
-is left out of the metrics, as in the release.
+The release keeps pairs, references and GPT-4's reviews in files of their own: ``judgelm`` asks without references and
+is measured against the reviews without them, ``judgelm_reference`` with both. A pair's own ``score`` holds statistics
+of its generation and is no judgment. A review whose scores the release cannot read gives no label, and its pair is left
+out of the metrics (``eval_model_judgement.py``).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judgekit.data.records import Record
 from judgekit.data.tables import read_table
+from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, Benchmark, Loader
 from judgekit.papers import Paper
 from judgekit.rows import ResponsePair, Verdict
 
+if TYPE_CHECKING:
+    from judgekit.evaluation.sections import Numbers
+    from judgekit.verdict_rows import VerdictRow
+
+PAIRS = "judgelm_val_5k.jsonl"
+REVIEWS = "judgelm_val_5k_gpt4.jsonl"
+REVIEWS_WITH_REFERENCE = "judgelm_val_5k_gpt4_with_reference.jsonl"
+REFERENCES = "judgelm_val_5k_references.jsonl"
 FAILED = -1.0
 """The release's score of a judgment it could not read."""
 
 
-GOLD = "judgelm_val_5k_gpt4.jsonl"
-"""GPT-4's reviews, beside the file of pairs."""
-
-
-def _rows(file: Path, fields: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a file; the gold review stands in for a row's own scores where there is one."""
-    beside = file.with_name(GOLD)
-    gold = {}
-    if beside.is_file() and beside != file:
-        for line, values in read_table(beside, ("question_id", "text")):
-            gold[values.get("question_id")] = Record(beside, line, values).text("text")
-    for line, values in read_table(file, fields):
-        if values.get("question_id") in gold:
-            values = {name: value for name, value in values.items() if name != "score"}
-            values["text"] = gold[values["question_id"]]
+def _rows(
+    file: Path, fields: Collection[str], *, reviews: str, references: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of the file of pairs, each with its ``review`` and, where they are wanted, its ``reference``."""
+    said = list(_beside(file, reviews, "text"))
+    known = list(_beside(file, references, "reference")) if references is not None else []
+    for place, (line, values) in enumerate(read_table(file, fields)):
+        values["review"] = _same(file, line, values, said, place, reviews).text("text")
+        if references is not None:
+            values["reference"] = _answer(_same(file, line, values, known, place, references))
         yield line, values
 
 
+def _beside(file: Path, name: str, field: str) -> Iterator[Record]:
+    path = file.with_name(name)
+    if not path.is_file():
+        raise DataError(f"lacks {name} beside it; put all files of the release into one folder", file=file)
+    for line, values in read_table(path, ("question_id", field)):
+        yield Record(path, line, values, remedy=f"Is this {name} of the release?")
+
+
+def _same(file: Path, line: int, values: dict[str, Any], rows: list[Record], place: int, name: str) -> Record:
+    """The row of another file for a row of the file of pairs: the release takes them in order.
+
+    :raises DataError: the other file has none in this place, or that of another question
+    """
+    asked = values.get("question_id")
+    if place < len(rows) and (asked is None or rows[place].values.get("question_id", asked) == asked):
+        return rows[place]
+    message = f"{name} has no row of question {asked} in the same place; give the files as they were released"
+    raise DataError(message, file=file, line=line, field="question_id")
+
+
+def _answer(record: Record) -> str:
+    """The reference answer, an object's ``text``."""
+    value = record.value("reference")
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise record.error("reference", "must be an object with a text; correct it")
+    return str(value["text"])
+
+
 def _pair(record: Record, folder: str) -> Iterator[ResponsePair]:
+    reference = record.maybe("reference")
     yield ResponsePair(
-        id=f"judgelm/{record.name('question_id')}",
+        id=f"judgelm{'' if reference is None else '_reference'}/{record.name('question_id')}",
         instruction=record.asked("question_body"),
         response_a=record.text("answer1_body"),
         response_b=record.text("answer2_body"),
-        label=_label(_scores(record)),
+        label=gold_label(record.text("review")),
+        reference=reference,
         model_a=record.maybe("answer1_model_id"),
         model_b=record.maybe("answer2_model_id"),
     )
 
 
-def _scores(record: Record) -> list[float]:
-    """Two scores, or nothing where they cannot be read."""
-    if "score" in record.values:
-        found = record.items("score", 2)
-        if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in found):
-            raise record.error("score", "must hold two numbers; correct it or remove the row")
-        return [float(one) for one in found]
-    words = record.text("text").partition("\n")[0].replace(",", " ").split()
+def gold_label(review: str) -> Verdict | None:
+    """The label of a review, by the release's parser of labels, which strips nothing: ``8 7`` and a space has none."""
+    words = review.split("\n")[0].replace(",", " ").split(" ")
     try:
-        found = [float(word) for word in words]
+        first, second = map(float, words)
     except ValueError:
-        return []
-    return found if len(found) == 2 else []
-
-
-def _label(scores: list[float]) -> Verdict | None:
-    if not scores or FAILED in scores or not all(map(math.isfinite, scores)):
         return None
-    first, second = scores
-    return "tie" if first == second else "A" if first > second else "B"
+    if FAILED in (first, second):
+        return None
+    return "A" if first - second > 0 else "B" if second - first > 0 else "tie"
 
 
-LOADER = Loader(
-    _pair,
-    (
-        "question_id", "question_body", "answer1_body", "answer2_body", "answer1_model_id", "answer2_model_id",
-        "score", "text",
-    ),
-    "judgelm_val_5k.jsonl",
-    reader=_rows,
-)  # fmt: skip
-BENCHMARKS.add("judgelm", Benchmark(LOADER, paper=Paper("JudgeLM", "2310.17631")))
+def judgelm(
+    pairs: Sequence[ResponsePair], verdicts: Sequence[VerdictRow], *, resamples: int = 1000, seed: int = 0
+) -> Numbers:
+    """The numbers of the paper's table, an unreadable reply counting as a tie, as in the release's evaluation.
+
+    ``agreement``, ``precision``, ``recall`` and ``f1`` (macro) are those of the original order; ``consistency``,
+    ``bias_first``, ``bias_second`` and ``delta_bias`` of both.
+    """
+    from judgekit.evaluation.verdict_metrics import score
+
+    original = [row for row in verdicts if row.order == "ab"]
+    told: dict[str, Any] = {}
+    for rows, names in (
+        (original, {"agreement": "accuracy_ab"} | {name: f"{name}_macro" for name in ("precision", "recall", "f1")}),
+        (verdicts, {name: name for name in ("consistency", "bias_first", "bias_second", "delta_bias")}),
+    ):
+        found = score(pairs, rows, resamples=resamples, seed=seed, invalid_as="tie").overall
+        told |= {new + end: found.get(old + end) for new, old in names.items() for end in ("", "_ci95")}
+    return told
+
+
+def _add(name: str, reviews: str, references: str | None = None) -> None:
+    fields = ("question_id", "question_body", "answer1_body", "answer2_body", "answer1_model_id", "answer2_model_id")
+    beside = (reviews,) if references is None else (reviews, references)
+    reader = partial(_rows, reviews=reviews, references=references)
+    loader = Loader(_pair, fields, PAIRS, reader=reader, beside=beside)
+    BENCHMARKS.add(name, Benchmark(loader, aggregate=judgelm, paper=Paper("JudgeLM", "2310.17631")))
+
+
+_add("judgelm", REVIEWS)
+_add("judgelm_reference", REVIEWS_WITH_REFERENCE, REFERENCES)

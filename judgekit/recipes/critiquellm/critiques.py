@@ -7,7 +7,7 @@ stage keeps only what passes the rules of ``critique_rules``; what does not is c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
@@ -43,8 +43,8 @@ class CritiqueStage(Stage):
 
     @property
     def scored(self) -> CritiquePoint:
-        """How its critiques of single responses are read."""
-        return CritiquePoint(point_prompt(self.prompt))
+        """How its critiques of single responses are read: strictly, however the judge's own replies are."""
+        return CritiquePoint(point_prompt(replace(self.prompt, parser="strict")))
 
     @property
     def cost(self) -> Planned:
@@ -56,7 +56,7 @@ class CritiqueStage(Stage):
         return self.pairs.rows(split, ResponsePair)
 
     def _compare(self, workspace: Workspace, questions: Sequence[Question], title: str, referenced: bool) -> None:
-        compared = CritiquePair(self.prompt)
+        compared = CritiquePair(replace(self.prompt, parser="strict"))
         names = {pair.id: self.words.dimensions(pair.subset) for pair in self.read_pairs("d1")}
 
         def fault(name: str, text: str, truncated: bool) -> str | None:
@@ -196,7 +196,11 @@ class AgreedComparisons(Stage):
 def point_prompt(prompt: CritiquePairPrompt) -> CritiquePointPrompt:
     """The protocol for single responses that goes with one for pairs."""
     return CritiquePointPrompt(
-        style=prompt.style, answer_type=prompt.answer_type, reference=prompt.reference, plain=prompt.plain
+        style=prompt.style,
+        answer_type=prompt.answer_type,
+        reference=prompt.reference,
+        plain=prompt.plain,
+        parser=prompt.parser,
     )
 
 

@@ -29,7 +29,10 @@ REFERENCED = "reference"
 
 @dataclass(frozen=True, kw_only=True)
 class ReleasedReviews(Stage):
-    """The paper's own pairs and reviews, in the files of ``Reviewed``; none are held out."""
+    """The paper's own pairs and reviews, in the files of ``Reviewed``; none are held out.
+
+    Read by the rule ``any`` however replies are read: the release parses no review it trains on.
+    """
 
     label = "released_reviews"
     digest: Digest
@@ -37,11 +40,10 @@ class ReleasedReviews(Stage):
     low: float = read("prompt.low")
     high: float = read("prompt.high")
     margin: float = read("prompt.margin")
-    parser: str = read("prompt.parser")
 
     def build(self, workspace: Workspace) -> None:
         """Read them."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in ("low", "high", "margin", "parser")}
+        values: dict[str, Any] = {name: getattr(self, name) for name in ("low", "high", "margin")}
         rows = read_reviewed(Path(self.path), JudgeLM(JudgeLMPrompt(**values)), workspace.drop)
         _write(workspace, [row.pair for row in rows], {row.pair.id: row.plain for row in rows}, {
             row.pair.id: row.referenced for row in rows if row.referenced is not None
@@ -115,6 +117,7 @@ class Reviews(TaughtJudgments):
     """
 
     label = "reviews/{kind}"
+    version = 2
     kind: str
     tasks: Made[Any]
     prompt: JudgeLMPrompt

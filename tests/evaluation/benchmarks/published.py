@@ -42,6 +42,35 @@ JUDGE_BENCH = {
     "instances": [],
 }
 
+STATISTICS = {"logprobs": -7.0179795026779175, "rougeL": 0.1, "bleu": 0.02}
+"""What the ``score`` of a pair of JudgeLM's validation set holds of each answer: no judgment."""
+JUDGELM_PAIR = {
+    "question_id": 5, "score": [STATISTICS, STATISTICS], "question_body": "q", "answer1_body": "a",
+    "answer2_body": "b", "answer1_model_id": "m", "answer2_model_id": "n",
+    "answer1_metadata": {"decoding_method": "top_p_sampling"},
+    "answer2_metadata": {"decoding_method": "top_p_sampling"},
+}  # fmt: skip
+
+
+def review(text: str, question: int = 5) -> dict[str, Any]:
+    """A row of GPT-4's reviews of JudgeLM's validation set."""
+    return {
+        "review_id": "HZKJa", "question_id": question, "answer1_id": "", "answer2_id": "", "reviewer_id": 1,
+        "metadata": {}, "text": text, "score": [-1, -1],
+    }  # fmt: skip
+
+
+BESIDE: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "judgelm": {"judgelm_val_5k_gpt4.jsonl": [review("7 8.5\nAssistant 2 ...")]},
+    "judgelm_reference": {
+        "judgelm_val_5k_gpt4_with_reference.jsonl": [review("9 8.5\nAssistant 1 ...")],
+        "judgelm_val_5k_references.jsonl": [
+            {"question_id": 5, "reference": {"decoding_method": "None", "model": "g", "text": "g"}}
+        ],
+    },
+}
+"""Further files of a release, by kind and name."""
+
 ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "llmbar": (
         "Dataset/LLMBar/Natural/dataset.json",
@@ -93,10 +122,11 @@ ROWS: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "data/test/testdata_pairwise.jsonl",
         [{"scenario": "brainstorming", "label": 2, "prompt": "q", "response 1": "a", "response 2": "b"}],
     ),
-    "judgelm": (
-        "judgelm_val_5k.jsonl",
-        [{"question_id": 5, "question_body": "q", "answer1_body": "a", "answer2_body": "b", "answer1_model_id": "m",
-          "answer2_model_id": "n", "score": [7.0, 8.5]}],
+    "judgelm": ("judgelm_val_5k.jsonl", [JUDGELM_PAIR]),
+    "judgelm_reference": ("judgelm_val_5k.jsonl", [JUDGELM_PAIR]),
+    "llmeval": (
+        "data/evaluation/pairwise/llmeval.jsonl",
+        [{"id": 0, "category": "Math_Solving", "question": "q", "response_1": "a", "response_2": "b", "label": 0}],
     ),
     "alignbench": (
         "pairwise/alignbench_reference_based_sample.jsonl",
@@ -139,6 +169,8 @@ def write_published(folder: Path, kind: str, rows: list[dict[str, Any]], scored:
     lines = file.suffix == ".jsonl"
     text = "".join(json.dumps(row) + "\n" for row in rows) if lines else json.dumps(content)
     file.write_text(text, encoding="utf-8")
+    for name, others in BESIDE.get(kind, {}).items():
+        file.with_name(name).write_text("".join(json.dumps(row) + "\n" for row in others), encoding="utf-8")
     return file
 
 

@@ -12,7 +12,16 @@ from judgekit.errors import ConfigError, DataError
 from judgekit.evaluation.benchmarks import benchmark_files, load_benchmark, load_scored
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig, Loader
 from judgekit.rows import ResponsePair, ScoredResponse
-from tests.evaluation.benchmarks.published import ROWS, SCORED_ROWS, reply, rows_of, write_published
+from tests.evaluation.benchmarks.published import (
+    BESIDE,
+    JUDGE_BENCH,
+    ROWS,
+    SCORED_ROWS,
+    reply,
+    review,
+    rows_of,
+    write_published,
+)
 
 
 def config(kind: str, path: Path | None = None, **values: Any) -> BenchmarkConfig:
@@ -83,6 +92,10 @@ EXPECTED: dict[str, list[ResponsePair]] = {
     ],
     "autoj": [pair("autoj/0", "q", "a", "b", "tie", subset="brainstorming")],
     "judgelm": [pair("judgelm/5", "q", "a", "b", "B", model_a="m", model_b="n")],
+    "judgelm_reference": [
+        pair("judgelm_reference/5", "q", "a", "b", "A", reference="g", model_a="m", model_b="n")
+    ],
+    "llmeval": [pair("llmeval/0", "q", "a", "b", "A", subset="Math_Solving")],
     "alignbench": [pair("alignbench/0", "q", "a", "b", "B", reference="g", subset="数学计算")],
 }  # fmt: skip
 
@@ -100,8 +113,8 @@ EXPECTED_SCORES: dict[str, list[ScoredResponse]] = {
         ScoredResponse("alignbench/3", "q", "r", 4.0, 1.0, 5.0, "q", "m", reference="g", subset="基本能力")
     ],
     "roscoe": [
-        ScoredResponse("roscoe/1/Fluency", "Question: 1+1?", "Step 1 - 2", 4.5, 1.0, 5.0, "Question: 1+1?",
-                       criterion="Is it fluent?", subset="Fluency")
+        ScoredResponse("roscoe/gsm8k/1/Fluency", "Question: 1+1?", "Step 1 - 2", 4.5, 1.0, 5.0, "Question: 1+1?",
+                       criterion="Is it fluent?", subset="gsm8k/Fluency")
     ],
     "newsroom": [
         ScoredResponse("newsroom/1/Fluency", "Summarise this article.\n\nLong text.", "short .", 11 / 3, 1.0, 5.0,
@@ -118,7 +131,9 @@ def test_every_benchmark_is_covered() -> None:
 @pytest.mark.parametrize("kind", PAIRS)
 def test_published_rows_become_pairs(tmp_path: Path, kind: str) -> None:
     assert load(tmp_path, kind) == EXPECTED[kind]
-    assert benchmark_files(kind, config(kind, tmp_path)) == [tmp_path / ROWS[kind][0]]
+    file = tmp_path / ROWS[kind][0]
+    beside = [file.with_name(name) for name in BESIDE.get(kind, {})]
+    assert benchmark_files(kind, config(kind, tmp_path)) == [file, *beside], "what is read is in the key"
 
 
 @pytest.mark.parametrize("kind", SCORED)
@@ -132,7 +147,7 @@ def test_a_file_is_as_good_as_its_folder(tmp_path: Path, kind: str) -> None:
     assert load_benchmark(kind, config(kind, tmp_path / ROWS[kind][0]), []) == found
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PAIRS if kind not in ("evalbiasbench", "judgelm")])
+@pytest.mark.parametrize("kind", [kind for kind in PAIRS if kind != "evalbiasbench" and kind not in BESIDE])
 def test_the_hub_gives_the_same_rows(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
@@ -190,8 +205,9 @@ FAULTS = [
     ("mt_bench", 1, {"conversation_b": [{"role": "user", "content": "q"}]}, "conversation_b", "hold 2 questions"),
     ("mt_bench", 0, {"conversation_a": ["q"]}, "conversation_a", 'must hold {"role"'),
     ("autoj", 0, {"label": 3}, "label", "it must be 0, 1 or 2"),
-    ("judgelm", 0, {"score": [1]}, "score", "must be a list of 2"),
-    ("judgelm", 0, {"score": ["7", "8"]}, "score", "must hold two numbers"),
+    ("judgelm", 0, {"question_id": 6}, "question_id", "has no row of question 6 in the same place"),
+    ("judgelm_reference", 0, {"question_id": 6}, "question_id", "gpt4_with_reference.jsonl has no row of question 6"),
+    ("llmeval", 0, {"label": -1}, "label", "it must be 0, 1 or 2"),
     ("alignbench", 0, {"question": ""}, "question", "is blank"),
 ]  # fmt: skip
 
@@ -213,7 +229,8 @@ def test_faults_name_file_line_and_field(
 def test_missing_fields_are_named_with_a_remedy(tmp_path: Path, kind: str, field: str) -> None:
     optional = {"gold", "response_model", "chosen_model", "rejected_model", "reference", "answer1_model_id",
                 "answer2_model_id"}  # fmt: skip
-    unread = {"message_tree_id", "judge", "human_score_1", "human_score_2"}
+    unread = {"message_tree_id", "judge", "human_score_1", "human_score_2", "answer1_metadata", "answer2_metadata"}
+    unread |= {"score"} if kind in BESIDE else set()
     rows = rows_of(kind)
     del rows[0][field]
     if field in optional | unread:
@@ -221,7 +238,7 @@ def test_missing_fields_are_named_with_a_remedy(tmp_path: Path, kind: str, field
         return
     with pytest.raises(DataError, match=f"missing; .* Is this a {kind} file") as caught:
         load(tmp_path, kind, rows)
-    assert caught.value.field == ("text" if (kind, field) == ("judgelm", "score") else field)
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("kind", ["alignbench", "roscoe", "newsroom"])
@@ -241,7 +258,7 @@ def test_faults_of_scored_rows_are_named(tmp_path: Path, kind: str) -> None:
 
 NOT_JUDGE_BENCH = [
     "[]",
-    '{"annotations": [], "instances": []}',
+    '{"annotations": {}, "instances": []}',
     '{"annotations": [{"category": "graded"}], "instances": []}',
 ]
 
@@ -271,20 +288,74 @@ def test_two_copies_of_a_benchmark_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "label"),
     [
-        ("8 6\nbecause", "A"), ("6.5, 8\n", "B"), ("7 7", "tie"), ("-1 -1", None), ("error", None), ("8 6 5", None),
-        ("nan 3", None), ("", None),
+        # parse_score of the release on the text as it is, then its filter of [-1, -1] (eval_model_judgement.py)
+        ("8 6\nbecause", "A"), ("6.5,8\n", "B"), ("7 7", "tie"), ("1e1 9\r\nwhy", "A"), ("nan 3", "tie"),
+        ("6.5, 8\n", None), (" 8 7", None), ("8 7 ", None), ("\n8 7", None), ("8\t7", None), ("8 6 5", None),
+        ("-1 -1", None), ("-1 8", None), ("error", None), ("", None),
     ],
 )  # fmt: skip
-def test_judgelm_reads_gpt4s_reviews(tmp_path: Path, text: str, label: str | None) -> None:
-    rows = rows_of("judgelm")
-    del rows[0]["score"]
-    (found,) = load(tmp_path, "judgelm", [rows[0] | {"text": text}])
-    assert found.label == label
-    # The file of reviews wins over what the row itself holds.
-    review = json.dumps({"question_id": 5, "text": text})
-    (tmp_path / "judgelm_val_5k_gpt4.jsonl").write_text(review, encoding="utf-8")
-    (found,) = load(tmp_path, "judgelm", rows_of("judgelm"))
-    assert found.label == label
+@pytest.mark.parametrize("kind", BESIDE)
+def test_judgelms_labels_are_those_of_the_releases_filter(
+    tmp_path: Path, kind: str, text: str, label: str | None
+) -> None:
+    (name, *_) = BESIDE[kind]
+    write_published(tmp_path, kind, rows_of(kind))
+    (tmp_path / name).write_text(json.dumps(review(text)), encoding="utf-8")
+    found = load_benchmark(kind, config(kind, tmp_path), [])
+    assert found is not None and [one.label for one in found] == [label]
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_judgelms_files_belong_together(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_published(tmp_path, kind, rows_of(kind))
+    asked: list[Any] = []
+
+    def fetch(hub_id: str, **values: Any) -> str:
+        asked.append((hub_id, values["repo_type"], values["revision"], set(values["allow_patterns"])))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    hub = config(kind, hub_id="BAAI/JudgeLM-100K", revision="618a71c")
+    assert load_benchmark(kind, hub, []) == EXPECTED[kind], "no split holds pairs and labels: the files are fetched"
+    names = {f"*{name}" for name in ("judgelm_val_5k.jsonl", *BESIDE[kind])}
+    assert asked == [("BAAI/JudgeLM-100K", "dataset", "618a71c", names)]
+    assert load_benchmark(kind, config(kind, hub_id=str(tmp_path), revision="618a71c"), []) == EXPECTED[kind]
+
+    for name in BESIDE[kind]:
+        whole = (tmp_path / name).read_text(encoding="utf-8")
+        (tmp_path / name).unlink()
+        with pytest.raises(DataError, match=f"lacks {name} beside it"):
+            load_benchmark(kind, config(kind, file), [])
+        (tmp_path / name).write_text(whole, encoding="utf-8")
+
+
+def test_an_unreachable_hub_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(hub_id: str, **values: Any) -> str:
+        raise OSError("no network\nat all")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    with pytest.raises(DataError, match="revision 618a71c cannot be fetched: no network. Check the id") as caught:
+        load_benchmark("judgelm", config("judgelm", hub_id="a/b", revision="618a71c"), [])
+    assert caught.value.file == "a/b"
+
+
+def test_roscoes_files_lie_in_one_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As released: four data sets, each with judgments of the whole (graded) and of single steps (yes or no)."""
+    steps = {"annotations": [JUDGE_BENCH["annotations"][1]], "instances": [{"id": 1, "instance": "JUDGE: Step 1"}]}
+    for name in ("cosmos", "drop", "esnli", "gsm8k"):
+        whole = JUDGE_BENCH | {"instances": rows_of("roscoe", True)}
+        (tmp_path / f"roscoe-{name}-overall.json").write_text(json.dumps(whole), encoding="utf-8")
+        (tmp_path / f"roscoe-{name}-stepwise.json").write_text(json.dumps(steps), encoding="utf-8")
+    found = load_scored("roscoe", config("roscoe", tmp_path))
+    assert found is not None
+    assert [(row.id, row.subset) for row in found] == [
+        ("roscoe/cosmos/1/Fluency", "cosmos/Fluency"), ("roscoe/drop/1/Fluency", "drop/Fluency"),
+        ("roscoe/esnli/1/Fluency", "esnli/Fluency"), ("roscoe/gsm8k/1/Fluency", "gsm8k/Fluency"),
+    ]  # fmt: skip
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 4 and all("-stepwise.json: left out, it has no graded annotations" in one for one in said)
+    with pytest.raises(DataError, match="holds nothing to be judged"):
+        load_scored("roscoe", config("roscoe", tmp_path / "roscoe-drop-stepwise.json"))
 
 
 def test_kinds_say_what_they_hold(tmp_path: Path) -> None:

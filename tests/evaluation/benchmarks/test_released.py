@@ -98,8 +98,8 @@ def test_rm_bench_rows_keep_their_styles(shared_data: SharedData) -> None:
 
 def test_pointwise_benchmarks(shared_data: SharedData) -> None:
     roscoe = scored_of("roscoe", shared_data("judge_bench_20"))
-    assert Counter(row.subset for row in roscoe) == {"Overall Quality": 200, "Coherency": 200}
-    scores = Counter(row.score for row in roscoe if row.subset == "Overall Quality")
+    assert Counter(row.subset for row in roscoe) == {"gsm8k/Overall Quality": 200, "gsm8k/Coherency": 200}
+    scores = Counter(row.score for row in roscoe if row.subset == "gsm8k/Overall Quality")
     assert scores == {5: 104, 2: 51, 1: 38, 4: 5, 3: 2}
     newsroom = scored_of("newsroom", shared_data("judge_bench_20"))
     assert Counter(row.subset for row in newsroom) == dict.fromkeys(
