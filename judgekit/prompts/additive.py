@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill
+from judgekit.prompts.replies import Quotations
 from judgekit.prompts.scores import NUMBER, one_score, stated
 from judgekit.rows import Message, Response
 from judgekit.schema.fields import setting
@@ -70,14 +71,15 @@ class Additive:
         return f"{plan}\n{execution.strip()}\nScore: {score:g}"
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
-        """The one score a reply states after the word score.
+        """The one score a reply states outside quotations, after the word score.
 
         :param truncated: the reply hit its token limit; it then has no score, because the score comes last
         """
         if truncated:
             return ScoreReading(None, "truncated")
         low, high = self.scale
-        heads = list(_SCORE.finditer(text))
+        quotations = Quotations(text)
+        heads = [head for head in _SCORE.finditer(text) if not quotations.hold(head.start(), head.end() + 1)]
         ends = [*(head.start() for head in heads), len(text)][1:]
         said = (text[head.end() : end].partition("\n") for head, end in zip(heads, ends, strict=False))
         return one_score((stated(line, high, after) for line, _, after in said), low, high)

@@ -106,7 +106,7 @@ class EvalPlanner:
 
     verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
     verdict_lead: ClassVar[str] = f"\n{FINAL_VERDICT}\n"
-    verdict_stops: ClassVar[tuple[str, ...]] = (FINAL_VERDICT, "[[")
+    verdict_stops: ClassVar[tuple[str, ...]] = (FINAL_VERDICT, *VERDICT_TOKENS)
     plan_stop: ClassVar[str] = PLAN_END
 
     def plan_prompt(self, instruction: str) -> tuple[Message, ...]:
@@ -152,8 +152,8 @@ class EvalPlanner:
         """
         if truncated:
             return Reading(None, "truncated")
-        _, executed, closing = text.partition(EXECUTION_END)
-        body = closing if executed else text
+        reasoned, executed, closing = text.partition(EXECUTION_END)
+        body = closing if executed and FINAL_VERDICT not in reasoned else text
         starts = [found.end() for found in re.finditer(re.escape(FINAL_VERDICT), body)]
         if not starts:
             return decide(body)

@@ -71,8 +71,8 @@ class Pairwise:
 
     @property
     def verdict_stops(self) -> tuple[str, ...]:
-        """Where the explanation ends."""
-        return ("[[",) if self.config.reasoning else ()
+        """Where the explanation ends: at a whole verdict, since ``[[`` also begins matrices and conditions."""
+        return self.verdict_tokens if self.config.reasoning else ()
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order."""
@@ -92,9 +92,11 @@ class Pairwise:
     def read(self, text: str, truncated: bool) -> Reading:
         """The one verdict an answer decides for, or with ``parser=release`` as the release reads it.
 
-        :param truncated: the reply hit its token limit; one that was still explaining decided nothing
+        :param truncated: the reply hit its token limit; one that does not begin with its verdict decided nothing
         """
         if self.config.parser == "release":
             named = next((name for name in POSITIONS if f"[[{name}]]" in text), None)
             return Reading(POSITIONS[named], None) if named else Reading(None, "missing")
-        return decide(text, truncated and self.config.reasoning, ties=self.config.ties)
+        if truncated and (self.config.reasoning or not text.lstrip(" \n*").startswith("[[")):
+            return Reading(None, "truncated")
+        return decide(text, ties=self.config.ties)

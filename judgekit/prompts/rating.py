@@ -12,6 +12,7 @@ from typing import Literal
 
 from judgekit.errors import Problem
 from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill, no_room
+from judgekit.prompts.replies import Quotations
 from judgekit.prompts.scores import NUMBER, one_score, stated
 from judgekit.rows import Message, Response
 from judgekit.schema.fields import setting
@@ -85,7 +86,7 @@ class Rating:
         return ({"role": "system", "content": system}, {"role": "user", "content": text})
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
-        """The one score a reply states, in double brackets or, where there are none, after the word rating.
+        """The one score a reply states outside quotations: in double brackets, or else after the word rating.
 
         A reply cut off while it still explains has none.
 
@@ -94,8 +95,9 @@ class Rating:
         if truncated and self.config.reasoning:
             return ScoreReading(None, "truncated")
         low, high = self.scale
+        quotations = Quotations(text)
         for pattern in (_BRACKETS, _WORDS):
-            heads = pattern.finditer(text)
+            heads = [head for head in pattern.finditer(text) if not quotations.hold(head.start(), head.start(1) + 1)]
             said = (stated("".join(head.groups("")), high, text[head.end() :]) for head in heads)
             found = one_score(said, low, high)
             if found.invalid != "missing":

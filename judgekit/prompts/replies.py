@@ -27,8 +27,8 @@ def plain(text: str) -> str:
 
 
 _QUOTED = re.compile(
-    r"```.*?(?:```|\Z)"  # a fence
-    r"|~~~.*?(?:~~~|\Z)"
+    r"```.*?```"  # a fence
+    r"|~~~.*?~~~"
     r"|`[^`\n]+`"
     r"|(?m:^[ \t]{0,3}>[^\n]*)"  # a block quotation
     r"|\"(?:[^\"\n]|\n(?!\s*\n))*\""
@@ -69,9 +69,9 @@ _CALLED = re.compile(r"(?:assistant|answer|response|option)\s+", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Decisions:
-    """The verdicts a text names in its double brackets.
+    r"""The verdicts a text names in its double brackets.
 
-    - ``[[A]]`` in any case, with spaces, bold or full-width brackets, ``[[Assistant A]]``, and ``\\boxed{A}``
+    - ``[[A]]`` in any case, with spaces, bold or full-width brackets, ``[[Assistant A]]``, and ``\boxed{A}``
     - ``[[A/B]]`` names both
     - where there is none of these, a bold or bracketed name that is the whole last line: ``Verdict: **A**``
 
@@ -91,9 +91,7 @@ class Decisions:
     def decided(self) -> frozenset[Verdict]:
         """Those outside quotations."""
         quotations = Quotations(self._text)
-        return frozenset().union(
-            *(verdicts for start, end, verdicts in self._found if not quotations.hold(start, end))
-        )
+        return frozenset().union(*(verdicts for start, end, verdicts in self._found if not quotations.hold(start, end)))
 
     @cached_property
     def _text(self) -> str:

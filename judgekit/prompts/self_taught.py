@@ -77,7 +77,7 @@ class SelfTaught:
 
     verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
     verdict_lead: ClassVar[str] = "\n"
-    verdict_stops: ClassVar[tuple[str, ...]] = ("[[",)
+    verdict_stops: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt of sampling, training and evaluation alike."""
@@ -90,12 +90,12 @@ class SelfTaught:
         return f"{plan}\n{execution.strip()}{self.verdict_lead}[[{position}]]"
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The one verdict an answer decides for, or with ``parser=release`` as the release reads it.
+        """The one verdict an answer decides for, ``[[C]]`` being a tie, or with ``parser=release`` as the release does.
 
         :param truncated: the reply hit its token limit; it then decided nothing, because the verdict comes last
         """
         if self.config.parser == "strict":
-            return decide(text, truncated)
+            return decide(text, truncated, ties=True)
         found = set(_VERDICT.findall(text))
         if {"A", "B"} <= found:
             return Reading(None, "ambiguous")
