@@ -82,7 +82,8 @@ NEEDS_CHOICES = {
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=autoj", "prompt=autoj_released", "prompt=autoj_single", "prompt=critiquellm_point", "prompt=critiquellm_point_plain",
+    "prompt=autoj", "prompt=autoj_released", "prompt=autoj_single", "prompt=critiquellm_point",
+    "prompt=critiquellm_point_plain",
     "prompt=judgelm_single", "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief",
     "prompt=rating",
 }  # fmt: skip
