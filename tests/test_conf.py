@@ -82,7 +82,8 @@ NEEDS_CHOICES = {
 """Choices that do not go with the others' defaults, and what goes with them."""
 
 OF_EVALUATIONS = {
-    "prompt=autoj", "prompt=autoj_single", "prompt=critiquellm_point", "prompt=critiquellm_point_plain",
+    "prompt=autoj", "prompt=autoj_released", "prompt=autoj_single", "prompt=critiquellm_point",
+    "prompt=critiquellm_point_plain",
     "prompt=judgelm_single", "prompt=pairwise", "prompt=pandalm_teacher", "prompt=pandalm_teacher_brief",
     "prompt=rating",
 }  # fmt: skip
@@ -111,9 +112,10 @@ def composer() -> Composer:
 def data_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Paths of the sources that are not shipped, as overrides by source."""
     folder = tmp_path_factory.mktemp("data")
-    (folder / "wildchat.jsonl").touch()
-    file = folder / "wildchat.jsonl"
-    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file, "oasst": file}
+    file, trees = folder / "wildchat.jsonl", folder / "trees.jsonl"
+    file.touch()
+    trees.write_text('{"prompt": {"lang": "de"}}\n{"prompt": {"lang": "en"}}\n')
+    paths = {"wildchat": file, "math": folder, "alpaca": file, "queries": file, "oasst": trees}
     return {name: f"data.sources.{name}.path={path}" for name, path in paths.items()}
 
 
@@ -160,6 +162,22 @@ def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer)
     assert [problem.key for problem in error.value.problems] == ["sampler.name"]
 
 
+def test_trees_in_another_language_are_refused_before_anything_runs(composer: Composer, tmp_path: Path) -> None:
+    path = tmp_path / "trees.jsonl"
+    path.write_text('{"prompt": {"lang": "de"}}\n' * 3 + '{"prompt": {"lang": "es"}}\n')
+    overrides = ["experiment=paper/meta_rewarding", f"data.sources.oasst.path={path}"]
+    with pytest.raises(ConfigError, match=r"has no tree in 'en' \(3 in de, 1 in es\)") as error:
+        composer.job(overrides)
+    assert [problem.key for problem in error.value.problems] == ["data.sources.oasst.language"]
+    for language in ("es", "null"):
+        assert composer.job([*overrides, f"data.sources.oasst.language={language}"])
+    path.write_text('{"prompt": {"text": "Why?"}}\n')
+    with pytest.raises(ConfigError, match="line 1, field 'prompt': names no language"):
+        composer.job(overrides)
+    with pytest.raises(ConfigError, match="rows of a starter source name no language"):
+        composer.job(["data.sources.starter.language=en"])
+
+
 @pytest.mark.parametrize("recipe", ["evalplanner", "meta_rewarding", "pandalm", "self_rewarding", "self_taught"])
 def test_a_choice_that_needs_files_says_which(composer: Composer, recipe: str) -> None:
     choice = f"experiment=paper/{recipe}"
@@ -194,6 +212,7 @@ def test_every_field_can_be_overridden(choice: str, composer: Composer, data_pat
     wanted = leaves(RunConfig(sampler=sampler, prompt=prompt, recipe=recipe))
     chosen = {
         "data.sources",
+        "data.per_source",
         "teacher.sampler",
         "teacher.model",
         "teacher.prompt",

@@ -90,6 +90,18 @@ def best_and_worst(record: Record, seed: int) -> Iterator[ResponsePair]:
         )
 
 
+def language(record: Record) -> str:
+    """The language of a tree's prompt, as Open Assistant names it (``en``, ``de``, ``pt-BR``).
+
+    :raises DataError: it names none
+    """
+    prompt = record.value("prompt")
+    found = prompt.get("lang") if isinstance(prompt, dict) else None
+    if not isinstance(found, str):
+        raise record.error("prompt", "names no language (lang); add it, or take all trees with language=null")
+    return found
+
+
 def _checked(record: Record, message: Any) -> Message:
     good = isinstance(message, dict) and all(isinstance(message.get(name), str) for name in ("message_id", "text"))
     if good and message.get("role") in SPEAKERS and type(message.get("rank")) in (int, NoneType):

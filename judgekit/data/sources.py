@@ -7,7 +7,8 @@ altered: what the file holds is what the judge reads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,11 +79,14 @@ def read_pairs(
     return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
 
 
-def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[ResponsePair]:
+def load_source(
+    config: SourceConfig, seed: int, drop: Callable[[str], None] = lambda reason: None
+) -> list[Instruction] | list[ResponsePair]:
     """The rows of one source: response pairs when the source holds them (``pairs: given``), else instructions.
 
     ``config.count`` rows are drawn by (seed, id) and keep their order.
 
+    :param drop: called with the reason for every row that is left out
     :raises ConfigError: when the configuration asks for what the source cannot give
     :raises DataError: for bad rows, naming file, line and field
     """
@@ -91,7 +95,7 @@ def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[Res
     if config.kind == "starter":
         return _take(starter_instructions(), config, seed)
     if config.kind == "oasst":
-        return _take(_trees(config, seed), config, seed)
+        return _take(_trees(config, seed, drop), config, seed)
     if config.kind in SOLVED_FIELDS:
         return _take(_solved(config), config, seed)
     name, columns = _name(config), config.columns
@@ -231,7 +235,8 @@ def _solved(config: SourceConfig) -> list[Instruction]:
 def load_rankings(config: SourceConfig, pairs: Collection[ResponsePair]) -> list[ScoredResponse]:
     """The ranked responses behind some of a source's pairs, by the pairs' groups.
 
-    Where the source holds no rankings they are the two responses of every labelled pair.
+    Where the source holds no rankings they are the two responses of every labelled pair, each a group of its own:
+    nobody compared responses of different pairs.
 
     :raises DataError: for bad rows, naming file, line and field
     """
@@ -245,17 +250,41 @@ def load_rankings(config: SourceConfig, pairs: Collection[ResponsePair]) -> list
 def _as_ranking(pair: ResponsePair) -> list[ScoredResponse]:
     points = {"A": (1.0, 0.0), "B": (0.0, 1.0), "tie": (0.5, 0.5)}[str(pair.label)]
     return [
-        ScoredResponse(f"{pair.id}/{side}", pair.instruction, text, score, None, None, str(pair.group))
+        ScoredResponse(f"{pair.id}/{side}", pair.instruction, text, score, None, None, pair.id)
         for side, text, score in zip("ab", (pair.response_a, pair.response_b), points, strict=True)
     ]
 
 
-def _trees(config: SourceConfig, seed: int) -> list[ResponsePair]:
-    """The best and the worst reply to the first prompt of every conversation tree."""
-    found: dict[str, ResponsePair] = {}
+def trees(config: SourceConfig, drop: Callable[[str], None] = lambda reason: None) -> Iterator[Record]:
+    """The conversation trees in the language wanted.
+
+    :raises ConfigError: there is none
+    """
+    others: Counter[str] = Counter()
+    found = False
     for line, values in _rows(config, oasst.FIELDS):
         record = Record(_name(config), line, values, remedy="Is this an oasst file?")
-        for pair in oasst.best_and_worst(record, seed):
+        language = None if config.language is None else oasst.language(record)
+        if language == config.language:
+            found = True
+            yield record
+        else:
+            others[str(language)] += 1
+            drop("tree in another language")
+    if others and not found:
+        held = ", ".join(f"{count} in {name}" for name, count in others.most_common())
+        message = f"{_name(config)} has no tree in {config.language!r} ({held})"
+        raise ConfigError([Problem("language", message, "Name another language or file; null takes all trees")])
+
+
+def _trees(config: SourceConfig, seed: int, drop: Callable[[str], None]) -> list[ResponsePair]:
+    """The best and the worst reply to the first prompt of every conversation tree."""
+    found: dict[str, ResponsePair] = {}
+    for record in trees(config, drop):
+        pairs = list(oasst.best_and_worst(record, seed))
+        if not pairs:
+            drop("tree whose first prompt has no replies ranked apart")
+        for pair in pairs:
             if pair.id in found:
                 raise record.error("prompt", f"message '{pair.id}' is there twice; give one copy of every tree")
             found[pair.id] = pair

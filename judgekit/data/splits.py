@@ -19,55 +19,60 @@ def normalised(text: str) -> str:
 
 def split_instructions(
     sources: Mapping[str, Sequence[Instruction]],
-    sizes: Mapping[str, int],
+    sizes: Mapping[str, int | None],
     seed: int,
     warm_categories: Collection[str] | None = None,
     train_sources: Collection[str] | None = None,
+    per_source: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, list[Instruction]]:
-    """Divide instructions into splits, each source in proportion to its share.
+    """Divide instructions into splits, each source in proportion to its share where nothing else is said.
 
     Instructions with the same text count as one. ``warm`` takes only instructions with a checker. Where an
     instruction goes is drawn by its id, so that a row more or less in a source leaves nearly all others in place.
+    A split that finds too few instructions takes those there are.
 
-    :param sizes: instructions wanted by split, over all sources
+    :param sizes: instructions wanted by split, over all sources; None: all that are left
     :param warm_categories: categories ``warm`` takes from; None: all
     :param train_sources: sources ``d1`` and ``d2`` take from; None: all
-    :raises ConfigError: when the sources hold too few
+    :param per_source: instructions wanted by split and source, where that is fixed
+    :raises ConfigError: when nothing is left for a split that wants some
     """
     pools = {
-        name: sorted(rows, key=lambda row: draw_bits(seed, "split", row.id))
-        for name, rows in _distinct(sources).items()
+        name: sorted(rows, key=lambda row: draw_bits(seed, "split", row.id)) for name, rows in distinct(sources).items()
     }
     total = {name: len(pool) for name, pool in pools.items()}
     splits: dict[str, list[Instruction]] = {}
     for split in SPLITS:
-        wanted = sizes.get(split, 0)
+        wanted, fixed = sizes.get(split, 0), (per_source or {}).get(split, {})
         usable = {
             name: [row for row in pool if _usable(row, split, warm_categories)]
             for name, pool in pools.items()
             if split not in ("d1", "d2") or train_sources is None or name in train_sources
         }
-        weights = {name: total[name] for name, members in usable.items() if members}
+        weights = {name: total[name] for name, members in usable.items() if members and name not in fixed}
+        available = {name: len(usable[name]) for name in weights}
+        left = sum(available.values()) if wanted is None else max(0, wanted - sum(fixed.values()))
         chosen: list[Instruction] = []
-        for name, count in _shares(wanted, weights, {name: len(usable[name]) for name in weights}).items():
-            taken = usable[name][:count]
+        for name, count in {**fixed, **_shares(left, weights, available)}.items():
+            taken = usable.get(name, [])[:count]
             chosen += taken
             ids = {row.id for row in taken}
             pools[name] = [row for row in pools[name] if row.id not in ids]
-        if len(chosen) < wanted:
+        if not chosen and wanted != 0:
             remedy = (
                 "Lower recipe.warm_start.examples or name more recipe.warm_start.categories"
                 if split == "warm"
                 else "Lower data.held_out, data.validation, data.first_round or data.second_round, or add a source "
                 "(to data.train_sources, where that names some)"
             )
-            have = f"the sources hold {sum(total.values())} distinct instructions, {len(chosen)} of them left for"
-            raise ConfigError([Problem("data", f"{have} split '{split}' ({wanted} wanted)", remedy)])
+            have = f"the sources hold {sum(total.values())} distinct instructions, none of them left for"
+            size = "all" if wanted is None else wanted
+            raise ConfigError([Problem("data", f"{have} split '{split}' ({size} wanted)", remedy)])
         splits[split] = sorted(chosen, key=lambda row: draw_bits(seed, "split order", row.id))
     return splits
 
 
-def _distinct(sources: Mapping[str, Sequence[Instruction]]) -> dict[str, list[Instruction]]:
+def distinct(sources: Mapping[str, Sequence[Instruction]]) -> dict[str, list[Instruction]]:
     """The first instruction of every text."""
     first: dict[str, tuple[str, Instruction]] = {}
     for name, rows in sources.items():

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill
+from judgekit.prompts.replies import Quotations
+from judgekit.prompts.scores import NUMBER, one_score, stated
 from judgekit.rows import Message, Response
 from judgekit.schema.fields import setting
 
@@ -39,11 +41,7 @@ TASK = {
 }
 QUESTION = "User: {instruction}\n<response>{response}</response>"
 
-_SCORE = re.compile(
-    r"\bscore\b[^\w+-]{0,6}(?P<number>[-+]?\d[\d.,]*)(?:\s*/\s*(?P<of>\d+))?(?P<range>\s*(?:-|–|to|or)\s*\d)?",
-    re.IGNORECASE,
-)
-_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+_SCORE = re.compile(rf"\bscore\b[^\w+-]{{0,6}}(?={NUMBER})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -73,29 +71,15 @@ class Additive:
         return f"{plan}\n{execution.strip()}\nScore: {score:g}"
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
-        """The one score a reply names after the word score.
+        """The one score a reply states outside quotations, after the word score.
 
         :param truncated: the reply hit its token limit; it then has no score, because the score comes last
         """
         if truncated:
             return ScoreReading(None, "truncated")
-        found = {self._value(match) for match in _SCORE.finditer(text)}
-        if not found:
-            return ScoreReading(None, "missing")
-        if len(found) > 1:
-            return ScoreReading(None, "ambiguous")
-        (value,) = found
-        return ScoreReading(None, value) if isinstance(value, str) else ScoreReading(value, None)
-
-    def _value(self, match: re.Match[str]) -> float | str:
-        """The score of one mention, or why it is none."""
-        written = match["number"].rstrip(".,")
-        if match["range"]:
-            return "ambiguous"
-        if not _NUMBER.fullmatch(written):
-            return "not a number"
-        score = float(written)
         low, high = self.scale
-        if not low <= score <= high or (match["of"] is not None and float(match["of"]) != high):
-            return "out of range"
-        return score
+        quotations = Quotations(text)
+        heads = [head for head in _SCORE.finditer(text) if not quotations.hold(head.start(), head.end() + 1)]
+        ends = [*(head.start() for head in heads), len(text)][1:]
+        said = (text[head.end() : end].partition("\n") for head, end in zip(heads, ends, strict=False))
+        return one_score((stated(line, high, after) for line, _, after in said), low, high)

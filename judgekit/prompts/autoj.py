@@ -7,6 +7,7 @@ replaced by the release's own templates.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,6 +15,7 @@ from typing import ClassVar, Literal
 from judgekit.errors import ConfigError, Problem
 from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.replies import Quotations, decided
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -32,6 +34,8 @@ SINGLE = (
     'this form: "Rating: [[number]]", for example "Rating: [[5]]".'
 )
 RATING = "Rating: [["
+_DECIDED = re.compile(r"final decision is[ \t]*:?[ \t]*(?=([^\n]{0,80}))", re.IGNORECASE)
+_DECISION = re.compile(r"[*_\[(]*((?:response[ \t]+[12]|tie))(?![\w'])[*_\])]*(?!\s*(?:/|or\b|and\b)).*", re.IGNORECASE)
 _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
@@ -42,6 +46,11 @@ class AutoJPrompt(PromptConfig):
     name: Literal["autoj"] = setting("autoj", "protocol")
     template: str | None = setting(
         None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
+    )
+    parser: Literal["strict", "release"] = setting(
+        "strict",
+        "how replies are read. strict: one whole decision outside quotations, none in a reply that was cut; release: "
+        "what the text after the last 'final decision is' begins with",
     )
 
 
@@ -62,15 +71,26 @@ class AutoJ:
         return _asked(self.config.template, TEMPLATE, prompt=pair.instruction, response=first, response_another=second)
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """What follows the last ``final decision is``.
+        """The one decision outside quotations, or with ``parser=release`` what follows the last ``final decision is``.
 
-        :param truncated: the reply hit its token limit; the decision may stand before that
+        :param truncated: the reply hit its token limit; it then decided nothing, because the decision comes last
         """
-        _, decision, said = text.rpartition(DECISION)
+        if self.config.parser == "strict":
+            if truncated:
+                return Reading(None, "truncated")
+            quotations = Quotations(text)
+            said = {
+                found[1] for found in _DECIDED.finditer(text) if not quotations.hold(found.start(), found.end() + 1)
+            }
+            names = {_DECISION.fullmatch(one.strip()) for one in said}
+            if None in names:
+                return Reading(None, "unknown decision")
+            return decided({_SAID[" ".join(name[1].lower().split())] for name in names if name}, ties=True)
+        _, decision, rest = text.rpartition(DECISION)
         if not decision:
             return Reading(None, "truncated" if truncated else "missing")
-        found = (verdict for name, verdict in _SAID.items() if said.strip().lower().startswith(name))
-        verdict = next(found, None)
+        told = (verdict for name, verdict in _SAID.items() if rest.strip().lower().startswith(name))
+        verdict = next(told, None)
         return Reading(verdict, None) if verdict else Reading(None, "unknown decision")
 
 

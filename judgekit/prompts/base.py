@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from judgekit.errors import ConfigError, Problem
+from judgekit.prompts.thoughts import of_answer
 from judgekit.registry import Named, Sections
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 
@@ -201,11 +202,24 @@ class PromptConfig(Named):
         return type(self).speaks(self)
 
 
+_READERS: dict[str, Callable[[None, str], Any]] = {
+    "read": Reading,
+    "read_score": ScoreReading,
+    "read_many": ScoresReading,
+}
+
+
 class _Prompts(Sections[PromptConfig]):
     def protocol(self, config: type[PromptConfig]) -> Callable[[type[P]], type[P]]:
-        """Decorator of a protocol, which is made of the configuration: registers that."""
+        """Decorator of a protocol, which is made of the configuration: registers that.
+
+        Its readers are given answers, without the thoughts that come before them.
+        """
 
         def register(protocol: type[P]) -> type[P]:
+            for name, unread in _READERS.items():
+                if name in vars(protocol):
+                    setattr(protocol, name, of_answer(unread)(vars(protocol)[name]))
             config.speaks = protocol
             self.register(config)
             return protocol

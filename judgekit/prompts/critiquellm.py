@@ -14,6 +14,7 @@ from typing import Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.scores import one_score, stated
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -129,7 +130,6 @@ _RELEASED_TYPES: Mapping[str, AnswerType] = {
 """Answer type by the release's tables for Auto-J's scenarios and LLMEval's categories, which one letter case tells
 apart: ``reading_comprehension`` is factual, ``Reading_Comprehension`` reasoning."""
 
-_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 _RELEASED_NUMBER = r"((?:0|10)(?:\.0*)?|[0-9](?:\.\d*)?)"
 
 
@@ -246,12 +246,12 @@ class CritiquePoint:
         if truncated and not text.rstrip().endswith("}"):
             return ScoreReading(None, "truncated")
         name = re.escape(LABELS[self.config.style].overall)
-        quoted = re.findall(rf"['\"]{name}['\"]\s*[:：]\s*{_NUMBER}", text)
-        found = {float(number) for number in quoted or re.findall(rf"{name}\s*[:：]\s*{_NUMBER}", text)}
-        if len(found) != 1:
-            return ScoreReading(None, "ambiguous" if found else "missing")
-        (score,) = found
-        return ScoreReading(score, None) if SCALE[0] <= score <= SCALE[1] else ScoreReading(None, "out of range")
+        for pattern in (rf"['\"]{name}['\"]\s*[:：]\s*([^,，}}\n]*)", rf"{name}\s*[:：]\s*([^\n]*)"):
+            said = (stated(head[1], SCALE[1], text[head.end() :]) for head in re.finditer(pattern, text))
+            found = one_score(said, *SCALE)
+            if found.invalid != "missing":
+                break
+        return found
 
     def _first_score(self, text: str, truncated: bool) -> ScoreReading:
         name = LABELS[self.config.style].overall

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.prompts.base import PROMPTS, VERDICT, Ending, PromptConfig, Reading, fill, shown
+from judgekit.prompts.replies import Decisions, Quotations, decide, decided
+from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message, Order, ResponsePair
 from judgekit.schema.fields import setting
 
@@ -104,7 +106,7 @@ class EvalPlanner:
 
     verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
     verdict_lead: ClassVar[str] = f"\n{FINAL_VERDICT}\n"
-    verdict_stops: ClassVar[tuple[str, ...]] = (FINAL_VERDICT, "[[")
+    verdict_stops: ClassVar[tuple[str, ...]] = (FINAL_VERDICT, *VERDICT_TOKENS)
     plan_stop: ClassVar[str] = PLAN_END
 
     def plan_prompt(self, instruction: str) -> tuple[Message, ...]:
@@ -142,33 +144,44 @@ class EvalPlanner:
         return f"{FINAL_VERDICT}\n[[{position}]]"
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The verdict of a reply: the last section decides, earlier mentions do not count.
+        """The verdict of an answer's final sections; of one without them, the decision after its execution.
 
-        :param truncated: the reply hit its token limit
+        Two sections that differ are ambiguous, quotations of them included. Plan and execution decide nothing.
+
+        :param truncated: the reply hit its token limit; it then decided nothing, because the verdict comes last
         """
-        section = text.rpartition(FINAL_VERDICT)[2] if FINAL_VERDICT in text else text.rpartition(EXECUTION_END)[2]
-        found = set(re.findall(VERDICT, section))
-        if truncated and FINAL_VERDICT not in text and EXECUTION_END not in text:
-            # Cut off while still reasoning: whatever it names so far is not its decision.
+        if truncated:
             return Reading(None, "truncated")
-        if len(found) == 1:
-            return Reading("A" if found == {"A"} else "B", None)
-        if found:
+        reasoned, executed, closing = text.partition(EXECUTION_END)
+        body = closing if executed and FINAL_VERDICT not in reasoned else text
+        starts = [found.end() for found in re.finditer(re.escape(FINAL_VERDICT), body)]
+        if not starts:
+            return decide(body)
+        ends = [start - len(FINAL_VERDICT) for start in starts[1:]] + [len(body)]
+        sections = [Decisions(body[start:end]) for start, end in zip(starts, ends, strict=True)]
+        if len({verdict for section in sections for verdict in section.mentioned}) > 1:
             return Reading(None, "ambiguous")
-        return Reading(None, "truncated" if truncated else "missing")
+        quotations = Quotations(body)
+        own = [
+            section
+            for start, section in zip(starts, sections, strict=True)
+            if not quotations.hold(start - len(FINAL_VERDICT), start)
+        ]
+        return decided({verdict for section in own for verdict in section.decided})
 
     def split(self, text: str) -> tuple[str | None, str]:
         """Plan and execution inside a reply; the plan is None when its tags are missing.
 
         Replies to the execution prompt have no tags: the whole text, without a closing verdict, is the execution.
         """
-        body, plan = text, None
-        if PLAN_END in text:
-            head, _, body = text.partition(PLAN_END)
+        body, plan = split_thought(text).answer, None
+        if PLAN_END in body:
+            head, _, body = body.partition(PLAN_END)
             plan = head.rpartition(PLAN_START)[2].strip() or None
         body = body.partition(EXECUTION_START)[2] if EXECUTION_START in body else body
         execution = body.partition(EXECUTION_END)[0].partition(FINAL_VERDICT)[0]
-        return plan, re.sub(r"\s*\[\[[AB]\]\]\s*$", "", execution).strip()
+        execution = execution.strip()
+        return plan, execution[: -len("[[A]]")].rstrip() if execution.endswith(VERDICT_TOKENS) else execution
 
     def _messages(self, text: str) -> tuple[Message, ...]:
         return ({"role": "system", "content": SYSTEM[self.config.style]}, {"role": "user", "content": text})

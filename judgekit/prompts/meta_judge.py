@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 from judgekit.prompts.additive import RUBRIC
 from judgekit.prompts.base import Reading, fill, shown
+from judgekit.prompts.thoughts import of_answer
 from judgekit.rows import Message, Order, ResponsePair
 from judgekit.schema.fields import setting
 
@@ -68,6 +69,7 @@ class MetaJudge:
         """A worked comparison as this protocol writes it."""
         return f"{plan}\n{execution.strip()}{self.verdict_lead}Winner: Judgement {position}"
 
+    @of_answer(Reading)
     def read(self, text: str, truncated: bool) -> Reading:
         """The one judgment that the lines with a winner name.
 

@@ -5,11 +5,11 @@ Slots and output format are those of MT-Bench's judge (arXiv 2306.05685, appendi
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
+from judgekit.prompts.replies import decide
 from judgekit.rows import Message, Order, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -44,6 +44,11 @@ class PairwisePrompt(PromptConfig):
     name: Literal["pairwise"] = setting("pairwise", "protocol")
     reasoning: bool = setting(True, "the judge explains first; false: it is asked for the verdict alone")
     ties: bool = setting(False, "[[C]] is a verdict too: a tie")
+    parser: Literal["strict", "release"] = setting(
+        "strict",
+        "how replies are read. strict: one decision outside quotations, none in a reply that was cut; release: the "
+        "first of [[A]], [[B]], [[C]] that stands anywhere, as FastChat",
+    )
     reference: bool = setting(True, "show the reference answer of pairs that have one")
 
 
@@ -66,8 +71,8 @@ class Pairwise:
 
     @property
     def verdict_stops(self) -> tuple[str, ...]:
-        """Where the explanation ends."""
-        return ("[[",) if self.config.reasoning else ()
+        """Where the explanation ends: at a whole verdict, since ``[[`` also begins matrices and conditions."""
+        return self.verdict_tokens if self.config.reasoning else ()
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order."""
@@ -85,20 +90,13 @@ class Pairwise:
         return ({"role": "system", "content": system}, {"role": "user", "content": text})
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The one verdict a reply names.
+        """The one verdict an answer decides for, or with ``parser=release`` as the release reads it.
 
-        A reply cut off while it still explains has none: what it names so far is not its decision.
-
-        :param truncated: the reply hit its token limit
+        :param truncated: the reply hit its token limit; one that does not begin with its verdict decided nothing
         """
-        if truncated and self.config.reasoning:
+        if self.config.parser == "release":
+            named = next((name for name in POSITIONS if f"[[{name}]]" in text), None)
+            return Reading(POSITIONS[named], None) if named else Reading(None, "missing")
+        if truncated and (self.config.reasoning or not text.lstrip(" \n*").startswith("[[")):
             return Reading(None, "truncated")
-        found = {POSITIONS[name] for name in re.findall(r"\[\[([ABC])\]\]", text)}
-        if not found:
-            return Reading(None, "truncated" if truncated else "missing")
-        if len(found) > 1:
-            return Reading(None, "ambiguous")
-        (verdict,) = found
-        if verdict == "tie" and not self.config.ties:
-            return Reading(None, "out of range")
-        return Reading(verdict, None)
+        return decide(text, ties=self.config.ties)

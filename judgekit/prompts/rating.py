@@ -12,6 +12,8 @@ from typing import Literal
 
 from judgekit.errors import Problem
 from judgekit.prompts.base import PROMPTS, PromptConfig, ScoreReading, fill, no_room
+from judgekit.prompts.replies import Quotations
+from judgekit.prompts.scores import NUMBER, one_score, stated
 from judgekit.rows import Message, Response
 from judgekit.schema.fields import setting
 
@@ -32,9 +34,8 @@ QUESTION = "[Question]\n{instruction}\n\n"
 REFERENCE_ANSWER = "[The Start of Reference Answer]\n{reference}\n[The End of Reference Answer]\n\n"
 ANSWER = "[The Start of Assistant's Answer]\n{response}\n[The End of Assistant's Answer]"
 
-_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
-_BRACKETS = re.compile(rf"\[\[\s*{_NUMBER}\s*\]\]")
-_WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}{_NUMBER}", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[\[([^\[\]]*)\]\](\s*(?:/|out of)\s*\d+)?")
+_WORDS = re.compile(rf"\brating[^\w+-]{{0,4}}(?={NUMBER})([^\n]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Rating:
         return ({"role": "system", "content": system}, {"role": "user", "content": text})
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
-        """The one score a reply names, in double brackets or, where there are none, after the word rating.
+        """The one score a reply states outside quotations: in double brackets, or else after the word rating.
 
         A reply cut off while it still explains has none.
 
@@ -93,12 +94,12 @@ class Rating:
         """
         if truncated and self.config.reasoning:
             return ScoreReading(None, "truncated")
-        found = {float(number) for number in _BRACKETS.findall(text) or _WORDS.findall(text)}
-        if not found:
-            return ScoreReading(None, "truncated" if truncated else "missing")
-        if len(found) > 1:
-            return ScoreReading(None, "ambiguous")
-        (score,) = found
-        if not self.config.low <= score <= self.config.high:
-            return ScoreReading(None, "out of range")
-        return ScoreReading(score, None)
+        low, high = self.scale
+        quotations = Quotations(text)
+        for pattern in (_BRACKETS, _WORDS):
+            heads = [head for head in pattern.finditer(text) if not quotations.hold(head.start(), head.start(1) + 1)]
+            said = (stated("".join(head.groups("")), high, text[head.end() :]) for head in heads)
+            found = one_score(said, low, high)
+            if found.invalid != "missing":
+                return found
+        return ScoreReading(None, "truncated" if truncated else "missing")

@@ -1,7 +1,6 @@
 """The Self-Taught Evaluator protocol: a judge reasons about two answers and ends with ``[[A]]`` or ``[[B]]``.
 
-Slots, tags and output format are those of arXiv 2408.02666 and its release; the wording is ours. The release reads the
-whole reply: one that names both ``[[A]]`` and ``[[B]]`` has no verdict, and ``[[C]]`` is a tie.
+Slots, tags and output format are those of arXiv 2408.02666 and its release; the wording is ours.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.prompts.base import PROMPTS, VERDICT, Ending, PromptConfig, Reading, fill, shown
+from judgekit.prompts.replies import decide
 from judgekit.rows import Message, Order, ResponsePair
 from judgekit.schema.fields import setting
 
@@ -43,7 +43,6 @@ ANSWERS = (
 )
 
 _VERDICT = re.compile(r"\[\[([ABC])\]\]")
-_CLOSED = re.compile(r"\[\[[ABC]\]\]\W*\Z")
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,11 @@ class SelfTaughtPrompt(PromptConfig):
         "full",
         "wording; slots and output format are the same. full: explain and decide; criteria: look for errors, name "
         "criteria, check each, decide, as the released eval_plan prompt; brief: for small models",
+    )
+    parser: Literal["strict", "release"] = setting(
+        "strict",
+        "how replies are read. strict: one decision outside quotations, none in a reply that was cut; release: [[A]] "
+        "or [[B]] anywhere but not both, [[C]] alone a tie",
     )
 
     ending: ClassVar[Ending] = Ending(
@@ -73,7 +77,7 @@ class SelfTaught:
 
     verdict_tokens: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
     verdict_lead: ClassVar[str] = "\n"
-    verdict_stops: ClassVar[tuple[str, ...]] = ("[[",)
+    verdict_stops: ClassVar[tuple[str, ...]] = VERDICT_TOKENS
 
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt of sampling, training and evaluation alike."""
@@ -86,17 +90,16 @@ class SelfTaught:
         return f"{plan}\n{execution.strip()}{self.verdict_lead}[[{position}]]"
 
     def read(self, text: str, truncated: bool) -> Reading:
-        """The verdict of a reply; ``[[C]]`` counts only where neither A nor B is named.
+        """The one verdict an answer decides for, ``[[C]]`` being a tie, or with ``parser=release`` as the release does.
 
-        :param truncated: the reply hit its token limit; it then has a verdict only if it already ended in it
+        :param truncated: the reply hit its token limit; it then decided nothing, because the verdict comes last
         """
+        if self.config.parser == "strict":
+            return decide(text, truncated, ties=True)
         found = set(_VERDICT.findall(text))
         if {"A", "B"} <= found:
             return Reading(None, "ambiguous")
-        if truncated and not _CLOSED.search(text):
-            return Reading(None, "truncated")
-        if "A" in found:
-            return Reading("A", None)
-        if "B" in found:
-            return Reading("B", None)
+        named = found - {"C"}
+        if named:
+            return Reading("A" if named == {"A"} else "B", None)
         return Reading("tie", None) if found else Reading(None, "missing")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from judgekit.prompts.chat import PLAIN, ChatTokenizer, check_text, encode_prompt
+from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message
 from judgekit.sampling.base import Finish, Generation, Prices, Progress, Refusal, Request, Sampler, SamplingParams
 from judgekit.sampling.cache import GenerationCache
@@ -162,7 +163,8 @@ def ask_for_verdict(
     for request in requests:
         for sample in request.samples:
             reply = reasoned.generations.get((request.id, sample))
-            if reply is not None and reply.finish != "length":
+            # Inside a thought that names the format nothing is decided yet.
+            if reply is not None and reply.finish != "length" and split_thought(reply.text).closed:
                 prefill = request.prefill + reply.text.rstrip() + lead
                 name = f"{request.id}#{sample}"
                 follow_ups.append(replace(_choosing(request, choices, prefill), id=name, samples=(sample,)))
@@ -172,7 +174,7 @@ def ask_for_verdict(
         choice = chosen.generations.get((f"{name}#{sample}", sample))
         if (reason := chosen.refused.get(f"{name}#{sample}")) is not None:
             refused[name] = reason
-        elif choice is None:  # cut at its limit
+        elif choice is None:  # cut at its limit, or still thinking
             decided[name, sample] = Decided(reply.text, "length")
         else:
             text = reply.text.rstrip() + lead + choice.text

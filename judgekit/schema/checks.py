@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from judgekit.errors import Problem
+from judgekit.data.sources import trees
+from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.prompts.base import PairProtocol, PromptConfig
 from judgekit.registry import Named
@@ -129,6 +131,9 @@ def _sources(config: RunConfig) -> list[Problem]:
     return [p for name, source in config.data.sources.items() for p in _source(f"data.sources.{name}", source)]
 
 
+_SIZED = ("first_round", "second_round", "validation", "held_out")
+
+
 @reads("data.sources", "data.train_sources")
 def _train_sources(config: RunConfig) -> list[Problem]:
     chosen = config.data.train_sources
@@ -142,6 +147,25 @@ def _train_sources(config: RunConfig) -> list[Problem]:
     return [Problem("data.train_sources", message, hint)]
 
 
+@reads("data.sources", "data.train_sources", "data.per_source", *(f"data.{split}" for split in _SIZED))
+def _per_source(config: RunConfig) -> list[Problem]:
+    """Sizes of sources that are not there, or that do not add up to the size of their split."""
+    data, problems = config.data, []
+    for name in sorted(set(data.per_source) - set(data.sources)):
+        hint = f"Valid: {', '.join(data.sources)}"
+        problems.append(Problem(f"data.per_source.{name}", f"{name!r} is not one of the sources", hint))
+    for split in _SIZED:
+        sizes = {name: size for name, one in data.per_source.items() if (size := getattr(one, split)) is not None}
+        names = set(data.sources)
+        if split.endswith("_round") and data.train_sources is not None:
+            names &= set(data.train_sources)
+        wanted, given = getattr(data, split), sum(sizes.values())
+        if sizes and wanted is not None and (given > wanted or (given < wanted and names <= set(sizes))):
+            message = f"{' + '.join(map(str, sizes.values()))} = {given} by source (data.per_source), not {wanted}"
+            problems.append(Problem(f"data.{split}", message, f"Use {given}, or other sizes by source"))
+    return problems
+
+
 def _source(key: str, source: SourceConfig) -> list[Problem]:
     problems = []
     if source.kind in _FILE_KINDS and source.path is None:
@@ -151,10 +175,26 @@ def _source(key: str, source: SourceConfig) -> list[Problem]:
             problems.append(Problem(f"{key}.hub_id", "a source of kind hub names a data set", f"Add {key}.hub_id="))
         else:
             problems += _commit(f"{key}.revision", source.revision, source.hub_id)
+    if source.language is not None and source.kind != "oasst":
+        message = f"rows of a {source.kind} source name no language"
+        problems.append(Problem(f"{key}.language", message, "Use null, and give a file in that language"))
+    elif source.language is not None and source.path is not None and Path(source.path).is_file():
+        problems += _speaks(key, source)
     if source.pairs not in _PAIRINGS[source.kind]:
         message = f"pairs of a {source.kind} source cannot be made as {source.pairs!r}"
         problems.append(Problem(f"{key}.pairs", message, f"Valid: {', '.join(_PAIRINGS[source.kind])}"))
     return problems
+
+
+def _speaks(key: str, source: SourceConfig) -> list[Problem]:
+    """Whether a file of trees has one in the language wanted; it is read up to the first."""
+    try:
+        next(trees(source), None)
+    except ConfigError as error:
+        return [problem.under(key) for problem in error.problems]
+    except DataError as error:
+        return [Problem(f"{key}.path", str(error))]
+    return []
 
 
 @reads("bias")

@@ -30,9 +30,20 @@ class SourceConfig:
     revision: str | None = setting(None, "data set commit; required with hub_id")
     split: str = setting("train", "split of a hub source")
     columns: dict[str, str] = setting({}, "names of the source's columns: {our field: their column}")
+    language: str | None = setting(None, "oasst: use trees whose prompt is in this language (its lang); null: all")
     license: str | None = setting(
         None, "licence of the source, for cards of models and data; null: unknown", unkeyed="a label"
     )
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """Instructions of one source by split."""
+
+    first_round: int | None = setting(None, "of D1; null: the source's share of what other sources leave", ge=0)
+    second_round: int | None = setting(None, "of D2; null: likewise", ge=0)
+    validation: int | None = setting(None, "for choosing checkpoints; null: likewise", ge=0)
+    held_out: int | None = setting(None, "for evaluation; null: likewise", ge=0)
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,15 @@ class DataConfig:
     train_sources: tuple[str, ...] | None = setting(
         None, "sources that D1 and D2 take instructions from, while the other splits take from all; null: all"
     )
-    first_round: int = setting(64, "D1: instructions for SFT and the first DPO round", ge=1)
-    second_round: int = setting(64, "D2: instructions for the second DPO round", ge=0)
+    per_source: dict[str, SplitSizes] = setting(
+        {}, "sizes of splits by source, part of the sizes below; sources without one divide the rest by their size"
+    )
+    first_round: int | None = setting(
+        64, "D1: instructions for SFT and the first DPO round; null: all that are left. Too few are counted", ge=1
+    )
+    second_round: int | None = setting(
+        64, "D2: instructions for the second DPO round; null: all that are left. Too few are counted", ge=0
+    )
     validation: int = setting(16, "instructions kept for choosing checkpoints", ge=0)
     held_out: int = setting(80, "instructions kept for evaluation, never trained on", ge=0)
     solutions: int = setting(4, "k: solutions sampled per verifiable problem", ge=2)

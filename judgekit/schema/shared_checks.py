@@ -14,8 +14,9 @@ from judgekit.schema.warm_start import WarmStartConfig
 
 
 def too_few(config: RunConfig, splits: tuple[str, ...], warm: WarmStartConfig) -> list[Problem]:
-    """Whether the sources give fewer instructions than a recipe's splits and warm start want."""
-    parts = [*(getattr(config.data, split) for split in splits), warm.examples if warm.enabled else 0]
+    """Whether the sources give fewer instructions than a recipe's splits and warm start want; null wants one."""
+    sizes = [getattr(config.data, split) for split in splits]
+    parts = [*(1 if size is None else size for size in sizes), warm.examples if warm.enabled else 0]
     given = [source.count for source in config.data.sources.values()]
     counts = [count for count in given if count is not None]
     if not counts or len(counts) < len(given) or sum(parts) <= sum(counts):

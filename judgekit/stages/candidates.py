@@ -21,7 +21,7 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.stages.controls import RowControls, row_controls
-from judgekit.stages.data import PROMPT_TOKENS
+from judgekit.stages.data import PROMPT_TOKENS, one_each
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read, unkeyed
@@ -65,7 +65,7 @@ class CandidatePairs(Stage):
 
         :raises StageError: there is no pair
         """
-        known = self.instructions.rows(self.split, ResponsePair)
+        known = one_each(self.instructions.rows(self.split, ResponsePair))
         written: dict[str, dict[str, str]] = {}
         for candidate, answers in self.answers.items():
             for answer in answers.rows("answers", Response):
@@ -103,7 +103,7 @@ class CandidateAnswers(Stage):
         params = SamplingParams(self.temperature, self.top_p, self.tokens, seed=self.seed)
         if self.temperature == 0:
             params = SamplingParams(0.0, 1.0, self.tokens)
-        rows = {row.id: row for row in self.instructions.rows(self.split, ResponsePair)}
+        rows = {row.id: row for row in one_each(self.instructions.rows(self.split, ResponsePair))}
         requests = [TextRequest(key, ask_candidate(self.chat, row.instruction), params) for key, row in rows.items()]
         replies = self.model.ask(requests, workspace, f"answers of {self.candidate}").generations
         found = []

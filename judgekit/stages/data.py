@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from judgekit.data.checking import Checker
 from judgekit.data.pairs import Question, build_pairs, without_responses
 from judgekit.data.sources import load_source
-from judgekit.data.splits import split_instructions
-from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
+from judgekit.data.splits import distinct, normalised, split_instructions
+from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.schema.data import DataConfig, SourceConfig
+from judgekit.schema.data import DataConfig, SourceConfig, SplitSizes
 from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
@@ -24,6 +25,10 @@ from judgekit.store import Workspace
 
 PROMPT_TOKENS = 300
 """Rough length of a prompt for planning: short pairs need half of it, long ones several times as much."""
+LACKING = " lacking"
+"""Ends the name of the count of instructions that a split lacks."""
+UNKNOWN_INSTRUCTIONS = 1000
+"""Instructions assumed of a source that is only read when the run comes to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class Instructions(Stage):
     """All instructions of the sources (``instructions.jsonl``), and the pairs that come with some (``given.jsonl``)."""
 
     label = "instructions"
+    version = 2
     files: tuple[Digest, ...]
     sources: dict[str, SourceConfig] = read("data.sources")
     seed: int = read("seed")
@@ -39,12 +45,17 @@ class Instructions(Stage):
         """Read the sources."""
         rows: list[Instruction] = []
         given: list[ResponsePair] = []
+        groups: dict[str, str] = {}
         for name, source in self.sources.items():
-            found = load_source(source, self.seed)
+            found = load_source(source, self.seed, partial(_drop_from, workspace, name))
             for row in found:
                 if isinstance(row, ResponsePair):
-                    given.append(_named(row, name))
-                rows.append(_instruction_of(row, name))
+                    # Pairs of one instruction stay together, whether or not the rows say that they belong together.
+                    group = row.group or groups.setdefault(normalised(row.instruction), row.id)
+                    given.append(replace(row, subset=name, group=group))
+                    rows.append(Instruction(group, row.instruction, name, f"{name}/given"))
+                else:
+                    rows.append(replace(row, category=f"{name}/{row.category}"))
             workspace.count(**{name: len(found)})
         write_rows(workspace.path / "instructions.jsonl", rows)
         write_rows(workspace.path / "given.jsonl", given)
@@ -113,7 +124,7 @@ class Pairs(Stage):
     def cost(self) -> Planned:
         """Solutions of verifiable problems, or two responses an instruction."""
         count = sum(
-            (source.count or 0) * (self.solutions if source.pairs == "verified" else 2)
+            planned_rows(source) * (self.solutions if source.pairs == "verified" else 2)
             for source in self.sources.values()
             if is_sampled(source)
         )
@@ -140,32 +151,52 @@ def _named(pair: ResponsePair, source: str) -> ResponsePair:
     return replace(pair, subset=source, group=pair.group or pair.id)
 
 
-def _instruction_of(row: Instruction | ResponsePair, source: str) -> Instruction:
-    """An instruction under its source's name; pairs that are given stand for their instruction."""
-    if isinstance(row, Instruction):
-        return Instruction(**asdict(row) | {"category": f"{source}/{row.category}"})
-    return Instruction(row.group or row.id, row.instruction, source, f"{source}/given")
+def one_each(pairs: Sequence[ResponsePair]) -> list[ResponsePair]:
+    """The first pair of every instruction, for those who want the instruction alone."""
+    return list({pair.group or pair.id: pair for pair in reversed(pairs)}.values())[::-1]
+
+
+def planned_rows(source: SourceConfig) -> int:
+    """Rows of a source, as far as is known while planning: its count, or the lines of its file."""
+    if source.count is not None:
+        return source.count
+    if source.path is None or not source.path.endswith(".jsonl") or not Path(source.path).is_file():
+        return UNKNOWN_INSTRUCTIONS
+    with Path(source.path).open("rb") as file:
+        return sum(1 for _ in file)
+
+
+def planned_size(data: DataConfig, split: Literal["first_round", "second_round"]) -> int:
+    """Instructions of D1 or D2, as far as is known while planning."""
+    size: int | None = getattr(data, split)
+    if size is not None:
+        return size
+    before = data.held_out + data.validation + (data.first_round or 0) * (split == "second_round")
+    return max(1, sum(map(planned_rows, data.sources.values())) - before)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Splits(Stage):
     """Pairs by split (``held_out``, ``validation``, ``warm``, ``d1``, ``d2``), with the instructions of ``warm``.
 
+    All pairs of an instruction are in its split. A split with fewer instructions than wanted counts what it lacks.
+
     :param warm: instructions set apart for a warm start, of ``warm_categories`` (None: all)
-    :param second_round: instructions of D2
+    :param second_round: instructions of D2; None: all that are left
     """
 
     label = "splits"
-    version = 3
+    version = 4
     instructions: Made[Any]
     pairs: Made[Pairs]
     warm: int
     warm_categories: tuple[str, ...] | None
-    second_round: int
+    second_round: int | None
     names: tuple[str, ...]
     held_out: int = read("data.held_out")
     validation: int = read("data.validation")
-    first_round: int = read("data.first_round")
+    first_round: int | None = read("data.first_round")
+    per_source: dict[str, SplitSizes] = read("data.per_source")
     train_sources: tuple[str, ...] | None = read("data.train_sources")
     seed: int = read("seed")
 
@@ -175,15 +206,41 @@ class Splits(Stage):
             "held_out": self.held_out, "validation": self.validation, "warm": self.warm, "d1": self.first_round,
             "d2": self.second_round,
         }  # fmt: skip
-        by_id = {pair.group: pair for pair in self.pairs.rows("pairs", ResponsePair)}
-        rows = [row for row in self.instructions.rows("instructions", Instruction) if row.id in by_id]
-        by_source = {name: [row for row in rows if row.category.startswith(f"{name}/")] for name in self.names}
-        found = split_instructions(by_source, sizes, self.seed, self.warm_categories, self.train_sources)
+        pairs: dict[str, list[ResponsePair]] = {}
+        for pair in self.pairs.rows("pairs", ResponsePair):
+            pairs.setdefault(str(pair.group), []).append(pair)
+        known: dict[str, Instruction] = {}
+        for row in self.instructions.rows("instructions", Instruction):
+            if row.id in pairs:
+                known.setdefault(row.id, row)
+        by_source = distinct(
+            {name: [row for row in known.values() if row.category.startswith(f"{name}/")] for name in self.names}
+        )
+        repeated = set(known) - {row.id for rows in by_source.values() for row in rows}
+        if repeated:
+            workspace.drop("pair of an instruction that is there twice", sum(len(pairs[name]) for name in repeated))
+        found = split_instructions(
+            by_source, sizes, self.seed, self.warm_categories, self.train_sources, self._fixed(second_round=sizes["d2"])
+        )
         for split, members in found.items():
-            write_rows(workspace.path / f"{split}.jsonl", [by_id[row.id] for row in members])
+            rows = [pair for row in members for pair in pairs[row.id]]
+            write_rows(workspace.path / f"{split}.jsonl", rows)
             workspace.count(**{split: len(members)})
-        warm_ids = {pair.group for pair in read_rows(workspace.path / "warm.jsonl", ResponsePair)}
-        write_rows(workspace.path / "warm_instructions.jsonl", [row for row in rows if row.id in warm_ids])
+            if len(rows) > len(members):
+                workspace.count(**{f"{split} pairs": len(rows)})
+            lack = (sizes[split] or 0) - len(members)
+            if lack > 0:
+                workspace.count(**{f"{split}{LACKING}": lack})
+        write_rows(workspace.path / "warm_instructions.jsonl", found["warm"])
+
+    def _fixed(self, second_round: int | None) -> dict[str, dict[str, int]]:
+        """Sizes by split and source; none where the recipe does not use a split."""
+        fields = {"held_out": "held_out", "validation": "validation", "d1": "first_round", "d2": "second_round"}
+        return {
+            split: {name: size for name, one in self.per_source.items() if (size := getattr(one, field)) is not None}
+            for split, field in fields.items()
+            if split != "d2" or second_round != 0
+        }
 
 
 def make_splits(
@@ -208,7 +265,7 @@ def make_splits(
         instructions = choose(instructions)
     asked = any(is_sampled(source) for source in data.sources.values())
     pairs = lab.make(Pairs(instructions=instructions, model=lab.model(lab.seed) if asked else None))
-    return lab.make(
+    splits = lab.make(
         Splits(
             instructions=instructions,
             pairs=pairs,
@@ -218,6 +275,10 @@ def make_splits(
             names=tuple(data.sources),
         )
     )
+    for name, count in splits.done.info.rows.items() if not lab.planning else ():
+        if name.endswith(LACKING):
+            lab.record.note(f"Split {name.removesuffix(LACKING)} has {count} instructions fewer than were wanted.")
+    return splits
 
 
 def orders(both: bool) -> tuple[Order, ...]:

@@ -97,6 +97,7 @@ class Verdicts(Stage):
     """
 
     label = "verdicts/{judge}/{benchmark}"
+    version = 2
     judge: str
     benchmark: str
     model: Model
@@ -155,6 +156,7 @@ class Scores(Stage):
     """
 
     label = "scores/{judge}/{benchmark}"
+    version = 2
     judge: str
     benchmark: str
     model: Model

@@ -25,6 +25,7 @@ class SampledJudgments(Stage):
     """
 
     label = "judgments/{iteration}"
+    version = 2
     iteration: str
     splits: Made[Any]
     model: Model

@@ -226,6 +226,7 @@ class TaughtJudgments(Stage):
     :param prompt: the protocol it is asked with
     """
 
+    version = 2
     teacher: Teacher
     prompt: PromptConfig
     orders: tuple[Order, ...]

@@ -122,9 +122,9 @@ def test_replies_have_the_same_tags_in_both_wordings(style: Style) -> None:
         ("[Final Verdict] [[A]], I repeat [[A]]", "A", None),
         ("The better one is [[B]]", "B", None),
         ("[End of Plan Execution]\n[[A]]", "A", None),
-        # the last section wins, what was said before does not count
+        # what was said before the final section does not count
         ("[[A]] or [[B]]? We shall see.\n[Final Verdict]\n[[B]]", "B", None),
-        ("[Final Verdict]\n[[A]]\nWait.\n[Final Verdict]\n[[B]]", "B", None),
+        ("[Final Verdict]\n[[A]]\nWait.\n[Final Verdict]\n[[B]]", None, "ambiguous"),
         ("The answer quotes '[[A]]'.\n[End of Plan Execution]\n[[B]]", "B", None),
         ("First [[A]].\n[Final Verdict]\nneither", None, "missing"),
         # both, none, other forms
@@ -132,8 +132,8 @@ def test_replies_have_the_same_tags_in_both_wordings(style: Style) -> None:
         ("Both [[A]] and [[B]] are fine", None, "ambiguous"),
         ("", None, "missing"),
         ("[Final Verdict]\nAssistant A", None, "missing"),
-        ("[Final Verdict]\n[[C]] [A] [[a]] [[A] ]", None, "missing"),
-        ("[Final Verdict]\n[[A|B]]", None, "missing"),
+        ("[Final Verdict]\n[[C]] [A] [[D]] [[A x]]", None, "out of range"),
+        ("[Final Verdict]\n[[A|B]]", None, "ambiguous"),
     ],
 )
 def test_rules_of_reading(reply: str, verdict: Literal["A", "B"] | None, invalid: evalplanner.Invalid | None) -> None:
@@ -144,10 +144,6 @@ def test_rules_of_reading(reply: str, verdict: Literal["A", "B"] | None, invalid
 def test_a_reply_cut_before_its_verdict_is_truncated(reply: str) -> None:
     assert protocol().read(reply, truncated=True) == Reading(None, "truncated")
     assert protocol().read(reply, truncated=False) == Reading(None, "missing")
-
-
-def test_a_reply_cut_after_its_verdict_still_has_one() -> None:
-    assert protocol().read("[Final Verdict]\n[[A]] as I", truncated=True) == Reading("A", None)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,10 @@ def test_a_tie_is_offered_where_it_is_allowed_only() -> None:
         ("Equal. [[C]]", False, "out of range", "tie", "out of range"),
         ("[[A]] or [[B]]", False, "ambiguous", "ambiguous", "ambiguous"),
         ("[[A]] or [[C]]", False, "ambiguous", "ambiguous", "ambiguous"),
-        ("[A] is better, [[D]], [[a]]", False, "missing", "missing", "missing"),
+        ("[A] is better, [[D]], [[A x]]", False, "missing", "missing", "missing"),
         ("", False, "missing", "missing", "missing"),
-        ("One could say [[A]], but", True, "truncated", "truncated", "A"),
+        ("One could say [[A]], but", True, "truncated", "truncated", "truncated"),
+        ("[[A]], because", True, "truncated", "truncated", "A"),
         ("Let me", True, "truncated", "truncated", "truncated"),
     ],
 )

@@ -102,11 +102,13 @@ def test_auto_j(tmp_path: Path) -> None:
     assert "[Response 2]: [PAD]four\n***\n[END DATA]" in AutoJ(AutoJPrompt()).judge_prompt(PAIR, "ab")[0]["content"]
     readings = {
         "x. So, the final decision is Response 1. Good.": "A", "the final decision is response 2": "B",
-        "final decision is Response 1, no: the final decision is Tie.": "tie", "So, Response 1": None,
+        "final decision is Response 1, no: the final decision is Tie.": None, "So, Response 1": None,
         "the final decision is neither": None,
     }  # fmt: skip
     assert {text: judge.read(text, False).verdict for text in readings} == readings
     assert judge.read("So, Response 1", True).invalid == "truncated"
+    released = AutoJ(AutoJPrompt(parser="release"))
+    assert released.read("final decision is Response 1, no: the final decision is Tie.", True).verdict == "tie"
     template.write_text(template.read_text() + "\n")
     assert judge.judge_prompt(PAIR, "ab")[0]["content"].endswith(" 2: [PAD]four [/INST]"), "a file's last line end"
     template.write_text("Q: {prompt} 1: {response}")

@@ -57,12 +57,12 @@ def test_the_wordings_state_the_form_of_the_verdict() -> None:
         ("[[B]]\nbecause it answers the question", "B", None),
         ("[[B]], I repeat: [[B]]", "B", None),
         ("Neither. [[C]]", "tie", None),
-        ("Nearly [[C]], but [[A]]", "A", None),
+        ("Nearly [[C]], but [[A]]", None, "ambiguous"),
         ("Is it [[A]]? No, [[B]]", None, "ambiguous"),
         ("[[A]] [[B]] [[C]]", None, "ambiguous"),
         ("", None, "missing"),
         ("Assistant A", None, "missing"),
-        ("[A] [[a]] [[A] ] [[A|B]] [[D]]", None, "missing"),
+        ("[A] [[D]] [[A x]] and so on", None, "missing"),
     ],
 )
 def test_rules_of_reading(reply: str, verdict: Literal["A", "B", "tie"] | None, invalid: str | None) -> None:
@@ -74,11 +74,6 @@ def test_a_reply_cut_before_its_verdict_is_truncated(reply: str) -> None:
     assert protocol().read(reply, truncated=True) == Reading(None, "truncated")
 
 
-def test_a_reply_cut_right_after_its_verdict_still_has_one() -> None:
-    assert protocol().read("A is right.\n[[A]].\n", truncated=True) == Reading("A", None)
-    assert protocol().read("[[A]] or [[B]]", truncated=True) == Reading(None, "ambiguous")
-
-
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("position", ["A", "B"])
 def test_a_worked_judgment_is_read_as_what_it_was_written_for(style: Style, position: Literal["A", "B"]) -> None:
@@ -88,5 +83,5 @@ def test_a_worked_judgment_is_read_as_what_it_was_written_for(style: Style, posi
     assert asked.read(text, truncated=False) == Reading(position, None)
     assert text.endswith(asked.verdict_lead + f"[[{position}]]")
     # what constrained decoding writes: reasoning up to where it stops, the lead, an allowed verdict
-    reasoning = text.partition(asked.verdict_stops[0])[0].rstrip()
+    reasoning = text.partition(next(stop for stop in asked.verdict_stops if stop in text))[0].rstrip()
     assert reasoning + asked.verdict_lead + asked.verdict_tokens["AB".index(position)] == text

@@ -58,6 +58,10 @@ def test_a_sound_configuration_has_no_problem() -> None:
         ({"data.sources": {"x": {"kind": "maths", "count": 20}}}, "data"),
         ({"data.second_round": 0}, "recipe.rounds"),
         ({"data.train_sources": ["elsewhere"]}, "data.train_sources"),
+        ({"data.first_round": None}, "data.first_round"),
+        ({"data.per_source": {"elsewhere": {"validation": 1}}}, "data.per_source.elsewhere"),
+        ({"data.per_source": {"formats": {"first_round": 65}}}, "data.first_round"),
+        ({"data.per_source": {"formats": {"validation": 15}}}, "data.validation"),
         ({"data.train_sources": []}, "data.train_sources"),
         ({"recipe.learn": "verdict"}, "recipe.second_plans"),
         ({"recipe.executions": 1}, "recipe.executions"),
@@ -146,6 +150,7 @@ def test_a_warm_start_needs_a_protocol_that_writes_worked_judgments(monkeypatch:
     [
         {"loss.name": "sft", "recipe.executions": 1, "data.second_round": 0, "sampler.temperature": 0},
         {"recipe.rounds": 1, "data.second_round": 0},
+        {"data.second_round": None, "data.per_source": {"formats": {"first_round": 64, "second_round": 5}}},
         {"recipe.validate": False, "data.validation": 0},
         {"data.sources": {"x": {"kind": "maths", "count": 224}}},
         {"trainer.adapter": "full", "trainer.lora_targets": "", "trainer.strategy": "fsdp"},

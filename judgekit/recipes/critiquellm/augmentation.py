@@ -116,6 +116,7 @@ class RatedQueries(Stage):
     """The same queries with their difficulty in ``extra``; those without one are dropped (``queries.jsonl``)."""
 
     label = "queries/difficulty"
+    version = 2
     distinct: Made[DistinctQueries]
     teacher: Teacher
     style: str = read("prompt.style")

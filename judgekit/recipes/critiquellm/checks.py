@@ -103,7 +103,7 @@ def _stand_in(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
 def _counts(config: RunConfig, recipe: CritiqueLLMConfig) -> list[Problem]:
     """Whether the sources give fewer instructions than are wanted; how many new queries there will be is not known."""
     data, warm = config.data, recipe.stand_in.examples if recipe.stand_in.enabled else 0
-    wanted = data.first_round + data.validation + data.held_out + warm
+    wanted = (data.first_round or 1) + data.validation + data.held_out + warm
     given = [source.count for source in data.sources.values()]
     counts = [count for count in given if count is not None]
     if recipe.augmentation.enabled or not counts or len(counts) < len(given) or wanted <= sum(counts):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from judgekit.prompts.critiquellm import LABELS, SCALE, CritiquePair, CritiquePoint
+from judgekit.prompts.scores import stated
 
 MOST_MOVED = 1
 """Points a score may move when a critique is rewritten without its reference (R2RF)."""
@@ -62,9 +63,10 @@ def read_critique(text: str, protocol: CritiquePoint, names: Sequence[str]) -> C
     body, ending = split_ending(text)
     scores = {}
     for name in names:
-        found = re.search(rf"['\"]{re.escape(name)}['\"]\s*[:：]\s*{_NUMBER}", ending)
-        if found:
-            scores[name] = float(found[1])
+        found = re.search(rf"['\"]{re.escape(name)}['\"]\s*[:：]\s*([^,，}}\n]*)", ending)
+        score = stated(found[1], SCALE[1]) if found else None
+        if isinstance(score, float):
+            scores[name] = score
     return Critique(_sections(body, names), scores, protocol.read_score(text, False).score)
 
 

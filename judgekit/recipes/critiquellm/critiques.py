@@ -30,6 +30,7 @@ class CritiqueStage(Stage):
     :param pairs: stage that holds them by split, with references
     """
 
+    version = 2
     teacher: Teacher
     pairs: Made[Any]
     prompt: CritiquePairPrompt = read("prompt")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.prompts.base import fill
+from judgekit.prompts.scores import one_score, stated
 from judgekit.rows import Message
 
 DIFFICULTIES = (1, 2, 3)
@@ -75,10 +76,9 @@ def difficulty_prompt(style: str, query: str) -> tuple[Message, ...]:
 def read_difficulty(style: str, text: str) -> tuple[int | None, str | None]:
     """The difficulty a reply names, or why it names none."""
     name = _WORDINGS[style].difficulty
-    found = {int(number) for number in re.findall(rf"{name}\W*?(\d+)", text, re.IGNORECASE)}
-    if not found and text.strip().isdecimal():
-        found = {int(text.strip())}
-    if len(found) != 1:
-        return None, "ambiguous" if found else "missing"
-    (level,) = found
-    return (level, None) if level in DIFFICULTIES else (None, "out of range")
+    lines = re.findall(rf"{name}\W*?(?=\d)([^\n]*)", text, re.IGNORECASE) or [text.strip()]
+    low, *_, high = DIFFICULTIES
+    found = one_score((stated(line, high) for line in lines), low, high)
+    if found.score is None or found.score in DIFFICULTIES:
+        return (None if found.score is None else int(found.score)), found.invalid
+    return None, "out of range"

@@ -24,7 +24,7 @@ from judgekit.recipes.critiquellm.critiques import (
 )
 from judgekit.recipes.critiquellm.stages import CritiqueRows, PearsonWithTeacher, References, WorkedCritiques
 from judgekit.stages.candidates import CandidatePairs, candidate_pairs
-from judgekit.stages.data import make_splits
+from judgekit.stages.data import make_splits, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge
@@ -51,8 +51,9 @@ def critiquellm(lab: Lab) -> Outcome:
     measured = Measured(lab, pairs)
     measured.add(seed)
 
-    asked: dict[str, Any] = {"teacher": teacher, "pairs": pairs, "expected": data.first_round}
-    both = asked | {"expected": 2 * data.first_round}
+    expected = planned_size(data, "first_round")
+    asked: dict[str, Any] = {"teacher": teacher, "pairs": pairs, "expected": expected}
+    both = asked | {"expected": 2 * expected}
     point_ref = lab.make(Points(split="d1", **both))
     pair_ref = lab.make(Comparisons(path="pair_ref", points=point_ref, referenced=True, **asked))
     first = lab.make(FreeComparisons(comparisons=pair_ref, **asked))
@@ -76,7 +77,8 @@ def critiquellm(lab: Lab) -> Outcome:
 def add_references(lab: Lab, teacher: Teacher, queries: Made[Any], splits: Made[Any]) -> Made[References]:
     """The splits once more, with answers of the candidates, where there are any, and references."""
     recipe, data = lab.recipe(CritiqueLLMConfig), lab.config.data
-    sizes = {"d1": data.first_round, "validation": data.validation if recipe.validate else 0}
+    expected = planned_size(data, "first_round")
+    sizes = {"d1": expected, "validation": data.validation if recipe.validate else 0}
     answered: dict[str, Made[CandidatePairs]] = {
         split: candidate_pairs(lab, splits, split, size, recipe.candidates, None, recipe.pairs_per_instruction)
         for split, size in sizes.items()
@@ -86,7 +88,7 @@ def add_references(lab: Lab, teacher: Teacher, queries: Made[Any], splits: Made[
     return lab.make(
         References(
             queries=queries, splits=splits, answered=answered, teacher=teacher if asks else None,
-            expected=data.first_round + data.validation,
+            expected=expected + data.validation,
         )
     )  # fmt: skip
 

@@ -43,9 +43,14 @@ def _chain_lengths(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem
     return too_long(config, "sampler.plan_tokens", "sampler.execution_tokens")
 
 
-@of_recipe(EvalPlannerConfig, "loss.name", "recipe.rounds", "data.second_round")
+@of_recipe(EvalPlannerConfig, "loss.name", "recipe.rounds", "data.first_round", "data.second_round")
 def _second_round(config: RunConfig, recipe: EvalPlannerConfig) -> list[Problem]:
-    if config.loss.name == "sft" or recipe.rounds == 1 or config.data.second_round > 0:
+    if config.loss.name == "sft" or recipe.rounds == 1:
+        return []
+    if config.data.first_round is None:
+        message = "null gives D1 all instructions, and round 2 needs some"
+        return [Problem("data.first_round", message, "Give D1 a size, or use recipe.rounds=1")]
+    if config.data.second_round != 0:
         return []
     message = "round 2 needs instructions, and data.second_round is 0"
     return [Problem("recipe.rounds", message, "Use recipe.rounds=1 or raise data.second_round")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.recipes.evalplanner.stages import Chains, Demonstrations, Preferences, WorkedChains
-from judgekit.stages.data import make_splits
+from judgekit.stages.data import make_splits, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.training import ConsistentAccuracy, train_judge
@@ -32,7 +32,7 @@ def evalplanner(lab: Lab) -> Outcome:
     chains = lab.make(
         Chains(
             split="d1", splits=splits, model=lab.model(judge), plan_mode=recipe.first_plans,
-            execution_mode=recipe.first_execution, expected=data.first_round,
+            execution_mode=recipe.first_execution, expected=planned_size(data, "first_round"),
         )
     )  # fmt: skip
     demonstrations = lab.make(Demonstrations(split="d1", splits=splits, chains=chains))
@@ -46,7 +46,7 @@ def evalplanner(lab: Lab) -> Outcome:
         chains = lab.make(
             Chains(
                 split="d2", splits=splits, model=lab.model(judge), plan_mode=recipe.second_plans,
-                execution_mode=recipe.second_execution, expected=data.second_round,
+                execution_mode=recipe.second_execution, expected=planned_size(data, "second_round"),
             )
         )  # fmt: skip
         preferences = lab.make(Preferences(split="d2", splits=splits, chains=chains))

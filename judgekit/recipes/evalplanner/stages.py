@@ -53,6 +53,7 @@ class Chains(Stage):
     """
 
     label = "chains/{split}"
+    version = 2
     split: str
     splits: Made[Any]
     model: Model

@@ -24,7 +24,7 @@ from judgekit.recipes.judgelm.stages import (
     Tasks,
 )
 from judgekit.stages.candidates import candidate_pairs
-from judgekit.stages.data import make_splits
+from judgekit.stages.data import make_splits, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge
@@ -103,4 +103,4 @@ def teach_reviews(lab: Lab, teacher: Teacher, kind: str, tasks: Made[Any]) -> Ma
 def seen_by_teacher(lab: Lab) -> int:
     """Pairs that the teacher sees, at most."""
     data = lab.config.data
-    return data.first_round + data.validation + data.held_out
+    return planned_size(data, "first_round") + data.validation + data.held_out

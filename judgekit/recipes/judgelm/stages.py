@@ -16,6 +16,7 @@ from judgekit.recipes.judgelm.augmentation import Reviewed as ReviewedPair
 from judgekit.recipes.judgelm.released_rows import read_reviewed
 from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, write_rows
 from judgekit.stages.candidates import CandidatePairs
+from judgekit.stages.data import one_each
 from judgekit.stages.stage import Digest, Made, Planned, Stage, read, unkeyed
 from judgekit.stages.teaching import Question, TaughtJudgments, Teacher, answer_fault, teacher_cost
 from judgekit.store import Workspace
@@ -86,7 +87,7 @@ class Tasks(Stage):
         if self.answered is not None:
             by_group = {pair.group: pair for pair in self.answered.rows("pairs", ResponsePair)}
             for name, rows in pairs.items():
-                known = [row for row in rows if row.group in by_group]
+                known = [row for row in one_each(rows) if row.group in by_group]
                 pairs[name] = [replace(by_group[row.group], reference=row.reference) for row in known]
         written: dict[str, str] = {}
         if self.teacher is not None:

@@ -51,6 +51,7 @@ class Comparisons(Stage):
     """The meta-judge on every pair of judgments of a response, in both orders (``comparisons.jsonl``)."""
 
     label = "comparisons/{iteration}"
+    version = 2
     iteration: str
     responses: Made[Responses]
     judgments: Made[PointJudgments]

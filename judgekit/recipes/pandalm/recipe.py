@@ -13,7 +13,7 @@ from judgekit.prompts.pandalm import PandaLMPrompt
 from judgekit.recipes.pandalm.config import PandaLMConfig
 from judgekit.recipes.pandalm.stages import Demonstrations, TeacherJudgments, WorkedReviews
 from judgekit.stages.candidates import candidate_pairs
-from judgekit.stages.data import make_splits, orders
+from judgekit.stages.data import make_splits, orders, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge, Judging
@@ -24,7 +24,7 @@ from judgekit.stages.training import ConsistentAccuracy, train_judge
 
 def pandalm(lab: Lab) -> Outcome:
     """The whole recipe."""
-    recipe, count = lab.recipe(PandaLMConfig), lab.config.data.first_round
+    recipe, count = lab.recipe(PandaLMConfig), planned_size(lab.config.data, "first_round")
     splits = make_splits(lab, warm_examples(recipe), recipe.warm_start.categories, second_round=False)
     validation = ConsistentAccuracy(splits) if recipe.validate else None
     measured = Measured(lab, splits)

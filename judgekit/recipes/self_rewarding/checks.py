@@ -82,6 +82,15 @@ def _schedule(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     return found
 
 
+@of_recipe(RewardingConfig, "recipe.seed_data", "data.first_round")
+def _seed_data(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
+    wanted, most = recipe.seed_data, config.data.first_round
+    if not (wanted.ift and wanted.eft) or wanted.ift_count is None or most is None or wanted.ift_count < most:
+        return []
+    message = f"instruction tuning takes all {most} instructions of D1, and evaluation tuning needs others"
+    return [Problem("recipe.seed_data.ift_count", message, f"Use less than {most}, or raise data.first_round")]
+
+
 @of_recipe(RewardingConfig, "recipe.prompts")
 def _prompts(config: RunConfig, recipe: RewardingConfig) -> list[Problem]:
     prompts = recipe.prompts

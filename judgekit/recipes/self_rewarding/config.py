@@ -64,8 +64,12 @@ class SeedDataConfig:
     """SFT before the first iteration, on responses that people ranked."""
 
     ift: bool = setting(True, "instruction tuning: prompts with the response ranked first")
-    ift_count: int | None = setting(None, "such demonstrations, at most; null: all of D1", ge=1)
-    eft: bool = setting(True, "evaluation tuning: judgments that order ranked responses as people do")
+    ift_count: int | None = setting(
+        None, "instructions of D1 that they are of; null: half of D1, or all of it where eft is false", ge=1
+    )
+    eft: bool = setting(
+        True, "evaluation tuning: judgments that order ranked responses to D1's other instructions as people do"
+    )
     eft_count: int | None = setting(None, "such judgments, at most; null: all that agree", ge=1)
     judgments: int = setting(1, "judgments of each ranked response, tried until their scores agree with people", ge=1)
     max_score_share: float = setting(

@@ -13,7 +13,7 @@ from judgekit.recipes.self_rewarding.self_instruct import new_prompt, read_new_p
 from judgekit.rows import Instruction, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.stages.data import PROMPT_TOKENS
+from judgekit.stages.data import PROMPT_TOKENS, one_each
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Made, Planned, Stage, read
 from judgekit.store import Workspace
@@ -49,7 +49,7 @@ class NewPrompts(Stage):
 
         :raises StageError: nothing could be used
         """
-        known = {name: self.splits.rows(name, ResponsePair) for name in ("d1", "held_out", "validation")}
+        known = {name: one_each(self.splits.rows(name, ResponsePair)) for name in ("d1", "held_out", "validation")}
         seeds = [row.instruction for row in known["d1"]]
         novelty = Novelty(self.max_rouge, [row.instruction for rows in known.values() for row in rows])
         params = SamplingParams(self.temperature, self.top_p, self.tokens, seed=self.seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from judgekit.data.sources import load_rankings
+from judgekit.data.splits import normalised
 from judgekit.errors import StageError
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.randomness import draw_bits
@@ -15,7 +16,7 @@ from judgekit.recipes.self_rewarding.human_rankings import agreeing, by_group, f
 from judgekit.recipes.self_rewarding.stages import PointJudging, judge_responses
 from judgekit.rows import Demonstration, PointJudgment, Response, ResponsePair, ScoredResponse, write_rows
 from judgekit.schema.data import SourceConfig
-from judgekit.stages.data import PROMPT_TOKENS
+from judgekit.stages.data import PROMPT_TOKENS, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read, unkeyed
@@ -28,6 +29,7 @@ class Rankings(Stage):
     """The ranked responses behind D1's pairs and the held-out ones (``d1.jsonl``, ``held_out.jsonl``)."""
 
     label = "rankings"
+    version = 2
     splits: Made[Any]
     files: tuple[Digest, ...]
     sources: dict[str, SourceConfig] = read("data.sources")
@@ -73,9 +75,8 @@ def tune_on_seed_data(
         if wanted.eft:
             writer = train_judge(lab, "ift", "sft", parts[0], seed, recipe.sft, validation)
     if wanted.eft:
-        judgments = lab.make(
-            SeedJudgments(rankings=rankings, model=lab.model(writer), expected=lab.config.data.first_round)
-        )
+        expected = planned_size(lab.config.data, "first_round")
+        judgments = lab.make(SeedJudgments(rankings=rankings, model=lab.model(writer), expected=expected))
         parts.append(lab.make(EvaluationTuning(rankings=rankings, judgments=judgments)))
     if not parts:
         return seed
@@ -83,21 +84,46 @@ def tune_on_seed_data(
     return train_judge(lab, name, "sft", rows, seed, recipe.sft, validation)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Which instructions of D1 are for IFT and which for EFT: the paper's EFT set shares none with its IFT set (§3.1).
+
+    Otherwise the judge would score responses it was trained to give.
+    """
+
+    ift: bool = read("recipe.seed_data.ift")
+    eft: bool = read("recipe.seed_data.eft")
+    count: int | None = read("recipe.seed_data.ift_count")
+    seed: int = read("seed")
+
+    def find(self, rankings: Made[Rankings]) -> tuple[list[ScoredResponse], list[ScoredResponse]]:
+        """The ranked responses for IFT, and those for EFT."""
+        rows = rankings.rows("d1", ScoredResponse)
+        texts = {normalised(row.instruction) for row in rows}
+        share = (len(texts) + 1) // 2 if self.eft else len(texts)
+        count = 0 if not self.ift else share if self.count is None else self.count
+        chosen = set(sorted(texts, key=lambda text: draw_bits(self.seed, text, "ift"))[:count])
+        inside = [normalised(row.instruction) in chosen for row in rows]
+        return [row for row, held in zip(rows, inside, strict=True) if held], [
+            row for row, held in zip(rows, inside, strict=True) if not held
+        ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class InstructionTuning(Stage):
     """Prompts with the response ranked first (``rows.jsonl``)."""
 
     label = "demonstrations/ift"
+    version = 2
     rankings: Made[Rankings]
-    count: int | None = read("recipe.seed_data.ift_count")
-    seed: int = read("seed")
+    parts: Parts = Parts()
 
     def build(self, workspace: Workspace) -> None:
         """Take them."""
-        rows = first_ranked(self.rankings.rows("d1", ScoredResponse), self.seed)
-        if self.count is not None and len(rows) > self.count:
-            workspace.drop("over recipe.seed_data.ift_count", len(rows) - self.count)
-            rows = sorted(rows, key=lambda row: draw_bits(self.seed, row.group, "ift"))[: self.count]
+        taken, left = self.parts.find(self.rankings)
+        if not self.parts.eft and left:
+            workspace.drop("over recipe.seed_data.ift_count", len(by_group(left)))
+        rows = first_ranked(taken, self.parts.seed)
         found = [Demonstration(row.id, answer_prompt(row.instruction), row.response) for row in rows]
         write_rows(workspace.path / "rows.jsonl", found)
         workspace.count(demonstrations=len(found))
@@ -105,18 +131,28 @@ class InstructionTuning(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedJudgments(Stage):
-    """Judgments of ranked responses (``judgments.jsonl``)."""
+    """Judgments of ranked responses to the instructions that IFT leaves (``judgments.jsonl``)."""
 
     label = "seed_judgments"
+    version = 2
     rankings: Made[Rankings]
     model: Model
+    parts: Parts = Parts()
     count: int = read("recipe.seed_data.judgments")
     judging: PointJudging = PointJudging()
     expected: int = unkeyed("for the plan", 0)
 
     def build(self, workspace: Workspace) -> None:
-        """Ask the judge."""
-        asked = [row.shown for row in self.rankings.rows("d1", ScoredResponse)]
+        """Ask the judge.
+
+        :raises StageError: IFT leaves nothing
+        """
+        asked = [row.shown for row in self.parts.find(self.rankings)[1]]
+        if not asked:
+            raise StageError(
+                "Instruction tuning takes all instructions of D1, and evaluation tuning needs others. Lower "
+                "recipe.seed_data.ift_count, raise data.first_round, or use recipe.seed_data.eft=false."
+            )
         found = judge_responses(self.model, asked, self.judging, self.count, workspace, "seed judgments")
         write_rows(workspace.path / "judgments.jsonl", found)
 
@@ -132,8 +168,10 @@ class EvaluationTuning(Stage):
     """Judgments of ranked responses that order them as people do (``rows.jsonl``)."""
 
     label = "demonstrations/eft"
+    version = 2
     rankings: Made[Rankings]
     judgments: Made[SeedJudgments]
+    parts: Parts = Parts()
     share: float = read("recipe.seed_data.max_score_share")
     count: int | None = read("recipe.seed_data.eft_count")
     judging: PointJudging = PointJudging()
@@ -144,7 +182,7 @@ class EvaluationTuning(Stage):
 
         :raises StageError: none agrees
         """
-        ranked = self.rankings.rows("d1", ScoredResponse)
+        ranked = self.parts.find(self.rankings)[1]
         kept, dropped = agreeing(ranked, self.judgments.rows("judgments", PointJudgment))
         for reason, count in dropped.items():
             workspace.drop(reason, count)

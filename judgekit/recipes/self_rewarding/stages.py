@@ -17,7 +17,7 @@ from judgekit.recipes.self_rewarding.config import IterationConfig, RewardingCon
 from judgekit.recipes.self_rewarding.new_prompts import NewPrompts
 from judgekit.rows import Candidate, Instruction, PointJudgment, Preference, Response, ResponsePair, write_rows
 from judgekit.sampling.text import TextRequest
-from judgekit.stages.data import PROMPT_TOKENS
+from judgekit.stages.data import PROMPT_TOKENS, one_each, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Drawing, Judge, Model
 from judgekit.stages.stage import Made, Planned, Stage, at, read, unkeyed
@@ -56,7 +56,7 @@ class GivenPrompts(Stage):
 
     def build(self, workspace: Workspace) -> None:
         """Take them."""
-        pairs = self.splits.rows("d1", ResponsePair)
+        pairs = one_each(self.splits.rows("d1", ResponsePair))
         rows = [Instruction(str(row.group), row.instruction, str(row.subset), str(row.subset)) for row in pairs]
         write_rows(workspace.path / "prompts.jsonl", rows)
         workspace.count(prompts=len(rows))
@@ -136,6 +136,7 @@ class PointJudgments(Stage):
     """N judgments of every response, valid or not (``judgments.jsonl``)."""
 
     label = "point_judgments/{iteration}"
+    version = 2
     iteration: str
     responses: Made[Responses]
     model: Model
@@ -246,7 +247,7 @@ class Iteration:
     def prompts(self) -> int:
         """Prompts it has, as far as is known while planning."""
         prompts = self.lab.recipe(RewardingConfig).prompts
-        pool = self.lab.config.data.first_round if prompts.source == "data" else prompts.count
+        pool = planned_size(self.lab.config.data, "first_round") if prompts.source == "data" else prompts.count
         return min(pool, prompts.per_iteration or pool)
 
     def sample_responses(self, pool: Made[Any], actor: Judge) -> Made[Responses]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from judgekit.prompts.base import fill
+from judgekit.prompts.scores import one_score, stated
 from judgekit.rows import Message
 
 COMPLEXITY = (1, 5)
@@ -23,7 +24,7 @@ ASK = (
 )
 
 _CATEGORY = re.compile(r"^\W*category\W*:\W*(.*?)\W*$", re.IGNORECASE | re.MULTILINE)
-_COMPLEXITY = re.compile(r"^\W*complexity\W*:[ \t*_<\"'(]*([^\s>*_\"')]*)", re.IGNORECASE | re.MULTILINE)
+_COMPLEXITY = re.compile(r"^\W*complexity\W*:([^\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Classification:
     """What kind of instruction it is and how complex, or why that is not known.
 
     :param invalid: ``category missing``, ``category ambiguous``, ``unknown category``, ``complexity missing``,
-        ``complexity ambiguous``, ``complexity out of range``; None when both are known
+        ``complexity ambiguous``, ``complexity not a number``, ``complexity out of range``; None when both are known
     """
 
     category: str | None
@@ -49,18 +50,14 @@ def read_classification(text: str, categories: Sequence[str]) -> Classification:
     """Category, as it is written in ``categories`` whatever the case, and complexity of a reply."""
     known = {name.casefold(): name for name in categories}
     named = {" ".join(name.casefold().split()) for name in _CATEGORY.findall(text)}
-    numbers = set(_COMPLEXITY.findall(text))
     if len(named) != 1:
         return Classification(None, None, "category ambiguous" if named else "category missing")
     category = known.get(named.pop())
     if category is None:
         return Classification(None, None, "unknown category")
-    if len(numbers) != 1:
-        return Classification(None, None, "complexity ambiguous" if numbers else "complexity missing")
-    number = re.match(r"(\d+)(?:/5)?[.,;)]?$", numbers.pop())
-    if number is None:
-        return Classification(None, None, "complexity missing")
-    complexity = int(number.group(1))
-    if not COMPLEXITY[0] <= complexity <= COMPLEXITY[1]:
-        return Classification(None, None, "complexity out of range")
-    return Classification(category, complexity)
+    found = one_score((stated(line, COMPLEXITY[1]) for line in _COMPLEXITY.findall(text)), *COMPLEXITY)
+    if found.score is None:
+        return Classification(None, None, f"complexity {found.invalid}")
+    if not found.score.is_integer():
+        return Classification(None, None, "complexity not a number")
+    return Classification(category, int(found.score))

@@ -2,7 +2,8 @@
 
 Select instructions and build a worse response to each, once. Then iterate: the judge so far samples N judgments of
 every pair, those that disagree with the construction are rejected, and the *seed* is fine-tuned on what is kept. As in
-the released models, preference training on right against wrong judgments may follow (``loss=dpo``).
+the released models, preference training on right against wrong judgments that the fine-tuned judge samples may follow
+(``loss=dpo``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from judgekit.recipes.self_taught.config import SelfTaughtConfig
 from judgekit.recipes.self_taught.selection import select_instructions
 from judgekit.recipes.self_taught.stages import Demonstrations, Negatives, Preferences
-from judgekit.stages.data import make_splits
+from judgekit.stages.data import make_splits, planned_size
 from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.selecting import SampledJudgments
@@ -29,7 +30,7 @@ def self_taught(lab: Lab) -> Outcome:
     splits = make_splits(lab, warm, start.categories, second_round=False, choose=choose)
     accuracy = ConsistentAccuracy(splits)
     validation = accuracy if recipe.validate else None
-    measured, expected = Measured(lab, splits), lab.config.data.first_round
+    measured, expected = Measured(lab, splits), planned_size(lab.config.data, "first_round")
 
     seed = measured.add(lab.seed)
     if start.enabled:
@@ -49,11 +50,14 @@ def self_taught(lab: Lab) -> Outcome:
         kept = lab.make(Demonstrations(iteration=name, splits=splits, judgments=judgments))
         trained = measured.add(train_judge(lab, name, "sft", kept, seed, recipe.sft, validation))
         if lab.config.loss.name != "sft" and (recipe.preference_rounds == "every" or number == recipe.iterations):
+            # The release pairs judgments of the SFT model it starts DPO from, not of the judge before it.
+            name = f"dpo{number}"
+            drawn |= {"iteration": name, "model": lab.model(trained)}
+            judgments = lab.make(SampledJudgments(**drawn, expected=expected))
             more = recipe.negative_temperature is not None
             negatives = lab.make(Negatives(**drawn, expected=expected)) if more else None
             pairs = lab.make(Preferences(iteration=name, splits=splits, judgments=judgments, negatives=negatives))
-            trained = train_judge(lab, f"dpo{number}", "dpo", pairs, trained, recipe.dpo, validation)
-            measured.add(trained)
+            trained = measured.add(train_judge(lab, name, "dpo", pairs, trained, recipe.dpo, validation))
         judge = trained
     if recipe.votes:
         measured.add(judge.voting(recipe.votes))

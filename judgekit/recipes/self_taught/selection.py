@@ -11,7 +11,7 @@ from judgekit.recipes.self_taught.instruction_choice import choose
 from judgekit.rows import Instruction, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
-from judgekit.stages.data import PROMPT_TOKENS
+from judgekit.stages.data import PROMPT_TOKENS, planned_rows
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Made, Planned, Stage, read, unkeyed
@@ -23,6 +23,7 @@ class Classes(Stage):
     """Category and complexity of every instruction, in ``extra`` of its row; greedy (``classes.jsonl``)."""
 
     label = "classes"
+    version = 2
     instructions: Made[Any]
     model: Model
     categories: tuple[str, ...] = read("recipe.selection.categories")
@@ -86,6 +87,6 @@ class SelectedInstructions(Stage):
 
 def select_instructions(lab: Lab, instructions: Made[Any]) -> Made[SelectedInstructions]:
     """The selected rows of an ``instructions`` stage, in the same files."""
-    expected = sum(source.count or 0 for source in lab.config.data.sources.values())
+    expected = sum(map(planned_rows, lab.config.data.sources.values()))
     classes = lab.make(Classes(instructions=instructions, model=lab.model(lab.seed), expected=expected))
     return lab.make(SelectedInstructions(instructions=instructions, classes=classes))

@@ -41,6 +41,10 @@ def test_lists_are_read(text: str, truncated: bool, items: list[str]) -> None:
         ("en", "Difficulty: 4", (None, "out of range")),
         ("en", "Difficulty: 1, or difficulty 2", (None, "ambiguous")),
         ("en", "It is hard.", (None, "missing")),
+        ("en", "Difficulty: 1 + 1 = 2", (2, None)),
+        ("en", "Difficulty: 2/3", (2, None)),
+        ("en", "Difficulty: 1-2", (None, "ambiguous")),
+        ("en", "Difficulty: 1.5", (None, "out of range")),
     ],
 )
 def test_difficulties_are_read(style: str, text: str, expected: tuple[int | None, str | None]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from judgekit.data.splits import split_instructions
-from judgekit.errors import ConfigError
+from judgekit.errors import ConfigError, StageError
 from judgekit.losses.dpo import DpoLoss
 from judgekit.planning import plan
 from judgekit.prompts.additive import AdditivePrompt
@@ -31,10 +30,10 @@ from tests.training.tiny import make_model
 
 SEED = 3
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
-TOPICS = ["rivers", "bread", "chess", "stars", "wool", "maps"]
+TOPICS = ["rivers", "bread", "chess", "stars", "wool", "maps", "salt", "bees", "glass", "paper"]
 REPLIES = {"good": 0, "fair": 1, "bad": 2}
 
-# Scores of the good, fair and bad reply to each of D1's four prompts, in the first and in the second try.
+# Scores of the good, fair and bad reply to each of the four prompts that IFT leaves, in the first and the second try.
 TRIES = [("531", "531"), ("331", "541"), ("135", "333"), ("5-1", "-31")]
 
 NEW = [
@@ -75,7 +74,7 @@ def config(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         prompts=PromptsConfig(
             source="self_instruct", count=2, seed_examples=2, new_examples=1, round_size=4, max_requests=8, tokens=64
         ),
-        seed_data=SeedDataConfig(judgments=2, max_score_share=0.4),
+        seed_data=SeedDataConfig(judgments=2, max_score_share=0.4, ift_count=4),
         sft=STEP,
         dpo=STEP,
     )
@@ -89,7 +88,7 @@ def config(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         ),
         data=DataConfig(
             sources={"oasst": SourceConfig(kind="oasst", pairs="given", path=str(trees))},
-            first_round=4, second_round=0, validation=0, held_out=2, response_tokens=32,
+            first_round=8, second_round=0, validation=0, held_out=2, response_tokens=32,
         ),
         prompt=AdditivePrompt(style="brief"),
         recipe=recipe,
@@ -100,16 +99,9 @@ def config(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     )  # fmt: skip
 
 
-def d1_places() -> dict[str, int]:
-    rows = [Instruction(f"oasst/t{n}", question(n), "oasst", "oasst/given") for n in range(len(TOPICS))]
-    sizes = {"held_out": 2, "validation": 0, "warm": 0, "d1": 4, "d2": 0}
-    splits = split_instructions({"oasst": rows}, sizes, SEED)
-    return {row.id.removeprefix("oasst/"): place for place, row in enumerate(splits["d1"])}
-
-
 class Script:
     def __init__(self) -> None:
-        self.places, self.asked = d1_places(), list[tuple[str, str]]()
+        self.places, self.asked = dict[str, int](), list[tuple[str, str]]()
 
     def __call__(self, weights: Weights) -> ScriptedSampler:
         name = weights.adapter.parent.parent.name if weights.adapter is not None else "seed"
@@ -127,7 +119,7 @@ class Script:
                 return NEW[sample] if sample < len(NEW) else "Name a few good films about trains."
             return f"Answer {sample} to {name}"
         tree, _, reply = name.removeprefix("oasst/").partition("-")
-        score = TRIES[self.places[tree]][sample][REPLIES[reply]]
+        score = TRIES[self.places.setdefault(tree, len(self.places))][sample][REPLIES[reply]]
         return f"Judgment {sample} of {name}.\n" + (f"Score: {score}" if score != "-" else "None.")
 
 
@@ -146,9 +138,9 @@ Run = tuple[Path, Script, dict[str, Any]]
 
 def test_seed_data_equal_the_tables(run: Run) -> None:
     found = stages(run[0])
-    assert found["pairs"]["rows"] == {} and found["splits"]["rows"]["d1"] == 4
+    assert found["pairs"]["rows"] == {} and found["splits"]["rows"]["d1"] == 8
     assert found["rankings"]["rows"] == {
-        "d1 groups": 4, "d1 responses": 12, "held_out groups": 2, "held_out responses": 6,
+        "d1 groups": 8, "d1 responses": 24, "held_out groups": 2, "held_out responses": 6,
     }  # fmt: skip
     assert found["demonstrations/ift"]["rows"] == {"demonstrations": 4}
     assert found["seed_judgments"]["rows"] == {"responses": 12, "judgments": 24, "valid": 22}
@@ -166,6 +158,26 @@ def test_seed_data_equal_the_tables(run: Run) -> None:
     assert all(row.target.startswith("good answer") for row in rows)
     judged = read_rows(Path(found["demonstrations/eft"]["path"]) / "rows.jsonl", Demonstration)
     assert {row.target.split()[1] for row in judged} == {"0", "1"}
+
+
+def test_no_prompt_is_for_both_instruction_and_evaluation_tuning(run: Run) -> None:
+    """The judge is not trained on scores of responses to prompts whose best response it was trained to give."""
+    found, script = stages(run[0]), run[1]
+    rows = read_rows(Path(found["demonstrations/ift"]["path"]) / "rows.jsonl", Demonstration)
+    shown = {row.id.removeprefix("oasst/").partition("-")[0] for row in rows}
+    assert len(shown) == len(script.places) == 4 and not shown & set(script.places)
+    judged = read_rows(Path(found["demonstrations/eft"]["path"]) / "rows.jsonl", Demonstration)
+    assert {row.id.removeprefix("oasst/").partition("-")[0] for row in judged} < set(script.places)
+
+
+def test_seed_data_that_leave_nothing_to_evaluate_are_refused(config: RunConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="takes all 64 instructions of D1, and evaluation tuning needs others"):
+        Composer().job(["recipe=self_rewarding", "recipe.seed_data.ift_count=64"])
+    wanted = replace(config.recipe, seed_data=SeedDataConfig(ift_count=8))  # type: ignore[type-var]
+    data = replace(config.data, first_round=None)
+    changed = replace(config, data=data, recipe=wanted, store=str(tmp_path / "store"))
+    with pytest.raises(StageError, match="takes all instructions of D1, and evaluation tuning needs others"):
+        run_recipe(changed, tmp_path / "out", Script())
 
 
 def test_the_baseline_writes_the_judgments(run: Run) -> None:

@@ -36,8 +36,10 @@ def test_what_is_read(reply: str, category: str, complexity: int) -> None:
         ("Category: coding\nComplexity: 2\nComplexity: 3", "complexity ambiguous"),
         ("Category: coding\nComplexity: 0", "complexity out of range"),
         ("Category: coding\nComplexity: 6", "complexity out of range"),
-        ("Category: coding\nComplexity: 3.5", "complexity missing"),
-        ("Category: coding\nComplexity: -1", "complexity missing"),
+        ("Category: coding\nComplexity: 3.5", "complexity not a number"),
+        ("Category: coding\nComplexity: -1", "complexity out of range"),
+        ("Category: coding\nComplexity: 1 + 1", "complexity not a number"),
+        ("Category: coding\nComplexity: 2 to 3", "complexity ambiguous"),
     ],
 )
 def test_nothing_unparsable_becomes_a_class(reply: str, reason: str) -> None:

@@ -41,10 +41,12 @@ SEED = 5
 SIZES = {"held_out": 2, "validation": 0, "warm": 2, "d1": 4, "d2": 0}
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
 
-# Judgments of the D1 examples by iteration and order: R right, W wrong, T tie, M no verdict, B both verdicts.
+# Judgments of the D1 examples by who samples them (1: the warm seed, 2 and 3: judges of the iterations) and order:
+# R right, W wrong, T tie, M no verdict, B both verdicts.
 SCRIPT: dict[int, list[dict[str, str]]] = {
     1: [{"ab": "RRW", "ba": "RWT"}, {"ab": "WWW", "ba": "RRR"}, {"ab": "MTB", "ba": "RWM"}, {"ab": "RRR", "ba": "WWM"}],
     2: [{"ab": "RRR", "ba": "RRW"}, {"ab": "RWW", "ba": "RRR"}, {"ab": "RRT", "ba": "RRM"}, {"ab": "RRR", "ba": "RRB"}],
+    3: [{"ab": "RRW", "ba": "RRR"}, {"ab": "RRR", "ba": "WRR"}, {"ab": "RRT", "ba": "RRR"}, {"ab": "WRM", "ba": "RWT"}],
 }
 HOTTER = [
     {"ab": "RRR", "ba": "RRR"},
@@ -52,7 +54,7 @@ HOTTER = [
     {"ab": "RRR", "ba": "RRR"},
     {"ab": "TRR", "ba": "RRR"},
 ]
-"""The further judgments at a higher temperature, in the last iteration."""
+"""The further judgments of the last iteration's judge at a higher temperature."""
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +118,10 @@ class Script:
             return "Looks good.\n[[A]]"
         if pair not in self.places:  # votes on held-out pairs: two of three are right
             return self.write("RRW"[sample], pair, order, sample)
-        iteration = {"warm": 1, "iter1": 2, "dpo1": 2}[judge]
+        asked = {"warm": 1, "iter1": 2, "dpo1": 2, "iter2": 3}[judge]
         hotter = request.params.temperature > 0.7
         assert hotter == (sample >= 100_000)
-        table = HOTTER if hotter else SCRIPT[iteration]
+        table = HOTTER if hotter else SCRIPT[asked]
         return self.write(table[self.places[pair]][order][sample % 100_000], pair, order, sample)
 
     def write(self, kind: str, pair: str, order: str, sample: int) -> str:
@@ -159,14 +161,16 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["demonstrations/iter1"]["dropped"] == {"prompt without a correct judgment": 3}
     assert found["demonstrations/iter2"]["rows"] == {"demonstrations": 8}
     assert found["demonstrations/iter2"]["dropped"] == {}
-    # RRR ab, RRW ba: 2 | RWW ab with W and M hotter: 4, RRR | RRT: 2, RRM: 2 | RRR ab with T hotter: 3, RRB: 2
-    assert found["negatives/iter2"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 23, "correct": 21}
-    assert found["preferences/iter2"]["rows"] == {"preferences": 2 + 2 + 2 + 2 + 2 + 2}
-    assert found["preferences/iter2"]["dropped"] == {
-        "pair over recipe.num_pairs": 2 + 1,
+    # DPO pairs are the judgments of the judge that SFT made: 1 M, and 17 R
+    assert found["judgments/dpo2"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 23, "correct": 17}
+    # RRW ab: 2, RRR ba | RRR ab with W and M hotter: 6, WRR ba: 2 | RRT: 2, RRR | WRM ab with T hotter: 3, RWT: 2
+    assert found["negatives/dpo2"]["rows"] == {"pairs": 4, "judgments": 24, "valid": 23, "correct": 21}
+    assert found["preferences/dpo2"]["rows"] == {"preferences": 2 + 2 + 2 + 2 + 2 + 2}
+    assert found["preferences/dpo2"]["dropped"] == {
+        "pair over recipe.num_pairs": 4 + 1,
         "prompt without an incorrect judgment": 2,
     }
-    assert "preferences/iter1" not in found and "negatives/iter1" not in found
+    assert not [name for name in found if "dpo1" in name]
 
 
 def test_training_rows_are_judgments_on_the_plain_prompt(run: Run) -> None:
@@ -179,7 +183,7 @@ def test_training_rows_are_judgments_on_the_plain_prompt(run: Run) -> None:
         assert row.target == script.write("R", pair, order, int(sample))
         assert SCRIPT[1][script.places[pair]][order][int(sample)] == "R"
         assert "[The Start of Assistant A's Answer]" in row.prompt[-1]["content"]
-    for preference in read_rows(Path(found["preferences/iter2"]["path"]) / "rows.jsonl", Preference):
+    for preference in read_rows(Path(found["preferences/dpo2"]["path"]) / "rows.jsonl", Preference):
         assert preference.chosen.startswith("Judgment R") and not preference.rejected.startswith("Judgment R")
 
 
@@ -189,13 +193,14 @@ def test_every_iteration_trains_the_same_judge_anew(run: Run) -> None:
     found = stages(run[1])
     inputs = {
         name: json.loads((Path(found[name]["path"]) / STAGE_FILE).read_text())["inputs"]
-        for name in ("train/iter1", "train/iter2", "train/dpo2", "judgments/iter2")
+        for name in ("train/iter1", "train/iter2", "train/dpo2", "judgments/iter2", "judgments/dpo2", "negatives/dpo2")
     }
     warm = found["train/warm"]["digest"]
     assert inputs["train/iter1"] == [found["demonstrations/iter1"]["digest"], warm]
     assert inputs["train/iter2"] == [found["demonstrations/iter2"]["digest"], warm]
     assert found["train/iter2"]["digest"] in inputs["train/dpo2"] and warm not in inputs["train/dpo2"]
     assert inputs["judgments/iter2"][-1] == found["train/iter1"]["digest"]
+    assert inputs["judgments/dpo2"][-1] == inputs["negatives/dpo2"][-1] == found["train/iter2"]["digest"]
 
 
 def test_votes_are_a_row_of_their_own(run: Run) -> None:
@@ -274,9 +279,11 @@ def test_preference_training_may_follow_every_iteration(run: Run, tmp_path: Path
     assert [name for name in found if name.startswith("train/")] == [
         "train/warm", "train/iter1", "train/dpo1", "train/iter2", "train/dpo2",
     ]  # fmt: skip
-    # RRW: 2, RWT: 2 | WWW, RRR | MTB, RWM: 2 | RRR, WWM
-    assert found["preferences/iter1"]["rows"] == {"preferences": 6}
-    assert {judge for judge, *_, temperature in script.sampled if temperature > 0} == {"dpo1"}
+    # RRR, RRW: 2 | RWW: 2, RRR | RRT: 2, RRM: 2 | RRR, RRB: 2
+    assert found["preferences/dpo1"]["rows"] == {"preferences": 10}
+    assert {judge for judge, *_, temperature in script.sampled if temperature > 0} == {"dpo1"}, (
+        "SFT judges are as before"
+    )
 
 
 def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -292,7 +299,7 @@ def test_an_interrupted_run_resumes_and_samples_nothing_twice(run: Run, tiny: Pa
     assert not twice
     trained = [stage["name"] for stage in stages(tmp_path / "out").values() if stage["status"] == "computed"]
     assert "train/iter1" not in trained and "train/iter2" in trained
-    names = ("demonstrations/iter2", "preferences/iter2")
+    names = ("demonstrations/iter2", "preferences/dpo2")
     for name in names:
         rows = [(Path(stages(place)[name]["path"]) / "rows.jsonl").read_bytes() for place in (run[1], tmp_path / "out")]
         assert rows[0] == rows[1]

@@ -1,0 +1,91 @@
+"""Thought and answer of a reply, told apart once for every reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+THOUGHTS: tuple[tuple[str, str], ...] = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("◁think▷", "◁/think▷"),
+    ("[THINK]", "[/THINK]"),
+    ("<|channel|>analysis", "<|channel|>final<|message|>"),
+)
+"""How models mark where a thought begins and where the answer after it does, by family: Qwen3, DeepSeek-R1 and others;
+models taught with other tags; Kimi; Magistral; gpt-oss (Harmony channels)."""
+
+_MARKERS = re.compile(
+    "|".join(
+        [f"(?P<open{index}>{re.escape(opener)})" for index, (opener, _) in enumerate(THOUGHTS)]
+        + [f"(?P<close{index}>{re.escape(closer)})" for index, (_, closer) in enumerate(THOUGHTS)]
+    ),
+    re.IGNORECASE,
+)
+_STRIPPED = re.compile(r"analysis(?=[A-Z\[\"'(<])")
+_STRIPPED_FINAL = "assistantfinal"
+_ENDS = re.compile(r"(?:<\|(?:return|end|start|call)\|>.*)\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply in its two parts.
+
+    :param thought: what the model wrote to itself, without its markers; empty: nothing
+    :param answer: what it said after that; empty where the thought was never closed
+    :param closed: whether the thought ended, also where there is none
+    """
+
+    thought: str
+    answer: str
+    closed: bool = True
+
+
+def split_thought(text: str) -> Reply:
+    """Thought and answer of a reply.
+
+    The answer begins after the *last* closing marker; a reply may begin inside a thought that the prompt opened. An
+    opening marker after the last closing one is a thought that never ended: there is no answer.
+    """
+    closed = opened = None
+    for found in _MARKERS.finditer(text):
+        if (found.lastgroup or "").startswith("close"):
+            closed, opened = found, None
+        else:
+            opened = opened or found
+    if opened is not None:
+        return Reply(_bare(text[: opened.start()] + text[opened.end() :]), "", False)
+    if closed is not None:
+        return Reply(_bare(text[: closed.start()]), _ENDS.sub("", text[closed.end() :]).lstrip())
+    if _STRIPPED.match(text):  # Harmony channels whose markers were taken out with the special tokens
+        thought, final, answer = text.removeprefix("analysis").rpartition(_STRIPPED_FINAL)
+        return Reply(thought, answer.lstrip()) if final else Reply(answer, "", False)
+    return Reply("", text)
+
+
+def _bare(thought: str) -> str:
+    return _MARKERS.sub("", thought).strip()
+
+
+R = TypeVar("R")
+
+
+def of_answer(unread: Callable[[None, str], R]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Decorator of a reader of replies: it is given the answer alone, and a thought that never ended is ``truncated``.
+
+    :param unread: the kind of reading it returns, made of nothing and a reason
+    """
+
+    def decorate(read: Callable[..., R]) -> Callable[..., R]:
+        @wraps(read)
+        def read_answer(self: Any, text: str, *args: Any, **named: Any) -> R:
+            reply = split_thought(text)
+            return read(self, reply.answer, *args, **named) if reply.closed else unread(None, "truncated")
+
+        return read_answer
+
+    return decorate
