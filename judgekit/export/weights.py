@@ -12,6 +12,7 @@ import yaml
 from judgekit.export.finished_run import ExportRun
 from judgekit.models import obtain
 from judgekit.prompts.base import pair_protocol
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.rows import ResponsePair
 from judgekit.run_folder import JUDGE_FILE
 
@@ -41,7 +42,7 @@ def write_model(run: ExportRun, folder: Path) -> None:
     """
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as hub_logging
 
     if not run.is_adapter:
@@ -53,7 +54,7 @@ def write_model(run: ExportRun, folder: Path) -> None:
     adapted: Any = PeftModel.from_pretrained(base, str(run.weights))
     merged = adapted.merge_and_unload(safe_merge=True).to(getattr(torch, run.model.dtype))
     merged.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(run.weights, local_files_only=True).save_pretrained(folder)
+    load_tokenizer(run.weights).save_pretrained(folder)
     _write_usage(run, folder, adapter=False)
 
 

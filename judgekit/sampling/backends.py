@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.randomness import digest
 from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.base import Inheriting, Progress, Sampler
@@ -60,18 +60,3 @@ def text_sampler(
     return TextSampler(
         load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress
     )
-
-
-_TOKENIZERS: dict[Path, Any] = {}
-
-
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a model folder, loaded once.
-
-    :param trust_remote_code: run code that lies in the folder
-    """
-    if folder not in _TOKENIZERS:
-        from transformers import AutoTokenizer
-
-        _TOKENIZERS[folder] = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    return _TOKENIZERS[folder]

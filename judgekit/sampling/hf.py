@@ -15,6 +15,7 @@ import torch
 
 from judgekit.errors import ModelError
 from judgekit.kernels import no_cudnn_attention
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding
 from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
@@ -235,7 +236,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     :raises ModelError: a folder that does not load, or an architecture this sampler does not cover
     """
     from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -244,7 +245,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     try:
         settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)
         _refuse_sliding(settings, weights, config.max_length)
-        tokenizer = AutoTokenizer.from_pretrained(weights.base, trust_remote_code=trust)
+        tokenizer = load_tokenizer(weights.base, trust)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             weights.base,
             dtype=getattr(torch, config.dtype),

@@ -15,6 +15,7 @@ from typing import Any
 
 from judgekit.errors import ModelError, StageError
 from judgekit.prompts.chat import end_of_turn
+from judgekit.prompts.tokenizers import check_own_load, load_tokenizer
 from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling import vllm_limits
 from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request, Sampler
@@ -134,11 +135,8 @@ class VllmSampler:
 
     def _load(self) -> None:
         """What requests are made with: the tokenizer, and the adapter under a number of its own."""
-        from transformers import AutoTokenizer
-
-        self._tokenizer = AutoTokenizer.from_pretrained(
-            self.weights.base, trust_remote_code=self.model.trust_remote_code
-        )
+        check_own_load(self.weights.base, self.model.trust_remote_code)
+        self._tokenizer = load_tokenizer(self.weights.base, self.model.trust_remote_code)
         if self.weights.adapter is not None:
             number = 1 + int(self.weights.digest[:7], 16)
             self._adapter = {"number": number, "folder": str(self.weights.adapter)}

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from judgekit.errors import MissingExtraError, ModelError
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.attention import choose_attention
 from judgekit.weights import Weights
@@ -187,13 +188,12 @@ def save_model(model: Any, folder: Path, base: Path, weights: dict[str, Tensor] 
     :param weights: all weights of a full model, where it holds only a shard of them
     """
     from peft import PeftModel, get_peft_model_state_dict
-    from transformers import AutoTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
     if not isinstance(model, PeftModel):
         logging.getLogger("transformers").setLevel(logging.ERROR)
         model.save_pretrained(folder, state_dict=weights)
-        AutoTokenizer.from_pretrained(base, local_files_only=True).save_pretrained(folder)
+        load_tokenizer(base).save_pretrained(folder)
         return
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     save_file(

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from judgekit.errors import StageError
 from judgekit.losses.base import LossConfig
 from judgekit.losses.dpo import DpoLoss
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.trainer import TrainerConfig
@@ -160,7 +161,7 @@ def _encode(job: TrainingJob) -> Encoded:
     if not rows:
         raise StageError(f"{job.stage}: {job.rows_file} holds no rows, so there is nothing to train on.")
     config: Any = AutoConfig.from_pretrained(job.start.base, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(job.start.base, local_files_only=True)
+    tokenizer = load_tokenizer(job.start.base)
     encoded = encode_rows(rows, tokenizer, _context(config), job.trainer.max_tokens)
     if not encoded.units:
         reasons = ", ".join(f"{count} {reason}" for reason, count in encoded.refused.most_common())

@@ -16,12 +16,12 @@ from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.planning import plan
 from judgekit.prompts.critiquellm import CritiquePair, CritiquePairPrompt, CritiquePoint, CritiquePointPrompt
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.recipes.critiquellm.config import CritiqueLLMConfig, StandInConfig
 from judgekit.recipes.critiquellm.stages import PearsonWithTeacher
 from judgekit.rows import Demonstration, Judgment, ResponsePair, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
-from judgekit.sampling.backends import load_tokenizer
 from judgekit.sampling.base import Request
 from judgekit.schema.candidates import CandidateConfig
 from judgekit.schema.composition import Composer
