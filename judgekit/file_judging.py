@@ -54,6 +54,7 @@ class Asked:
     :param temperature: 0 is greedy
     :param chunk: input rows that are judged together before their verdicts are written
     :param merge: rule that makes one verdict of both orders, in a file of its own
+    :param min_votes: valid votes that the majority of several samples takes before merging; None: more than half
     """
 
     input: Path
@@ -65,6 +66,7 @@ class Asked:
     seed: int = 0
     chunk: int = 64
     merge: MergeRule = "none"
+    min_votes: int | None = None
     skip_bad_rows: bool = False
     restart: bool = False
 
@@ -238,7 +240,7 @@ def _finish(asked: Asked, found: Survey, journal: Journal) -> Summary:
     elif path != output:
         write_output(output, _read(path), SCORE_COLUMNS if found.kind == "responses" else VERDICT_COLUMNS)
     if asked.merge != "none":
-        rows_merged = merged_rows(iter_verdicts(path, texts=False), asked.merge)
+        rows_merged = merged_rows(iter_verdicts(path, texts=False), asked.merge, asked.min_votes)
         write_output(_beside(output, "merged"), rows_merged, MERGED_COLUMNS)
     summary = Summary()
     for values in _read(path):
