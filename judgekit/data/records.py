@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,9 @@ from judgekit.errors import DataError
 
 Choice = TypeVar("Choice")
 
-RENAME = "Rename it, or say which column holds it with columns.FIELD=COLUMN"
+RENAME = "Rename the column, or say which it is: --columns FIELD=COLUMN (in a configuration columns.FIELD=COLUMN)"
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
 
 TEXTS = ("instruction", "response_a", "response_b", "reference", "near_miss")
 """Fields in which half of a surrogate pair may stay: a model that is asked refuses the row and the others go on."""
@@ -35,6 +38,10 @@ class Record:
     def error(self, field: str, message: str) -> DataError:
         """The error of a field, to be raised."""
         return DataError(message, file=self.file, line=self.line, field=self.columns.get(field, field))
+
+    def has(self, field: str) -> bool:
+        """Whether there is such a column; one that the user named must be there."""
+        return field in self.columns or field in self.values
 
     def value(self, field: str) -> Any:
         """Whatever the field holds; the column itself must be there."""
@@ -70,17 +77,22 @@ class Record:
 
     def maybe(self, field: str) -> str | None:
         """Text, or None where the row has no such column; a column the user named must exist."""
-        return None if field not in self.columns and field not in self.values else self.optional(field)
+        return self.optional(field) if self.has(field) else None
 
     def id(self) -> str:
         """A given id; whole numbers are common and taken as text."""
-        value = self.values.get(self.columns.get("id", "id"))
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.asked("id")
+        return self.name("id")
 
     def name(self, field: str) -> str:
         """Text that says something, or a whole number taken as text: names and ids."""
         value = self.value(field)
+        if isinstance(value, float) and value.is_integer():  # a column of whole numbers that has gaps
+            value = int(value)
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.asked(field)
+
+    def maybe_name(self, field: str) -> str | None:
+        """The same, or None where there is nothing."""
+        return self.name(field) if self.has(field) and self.value(field) is not None else None
 
     def choice(self, field: str, choices: Mapping[Any, Choice]) -> Choice:
         """What one of the allowed values stands for; true and 1 are different values."""
@@ -92,11 +104,17 @@ class Record:
         raise self.error(field, f"holds {value!r}; it must be {listed}")
 
     def number(self, field: str) -> float:
-        """A finite number."""
+        """A finite number; in CSV it is text."""
         value = self.value(field)
+        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+            return float(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise self.error(field, f"holds {value!r} where a finite number belongs; correct it or remove the row")
         return float(value)
+
+    def maybe_number(self, field: str) -> float | None:
+        """The same, or None where there is nothing."""
+        return self.number(field) if self.has(field) and self.value(field) is not None else None
 
     def items(self, field: str, length: int | None = None) -> list[Any]:
         """A list, of ``length`` items where that is given."""

@@ -7,7 +7,7 @@ altered: what the file holds is what the judge reads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +17,10 @@ from judgekit.data.answers import gsm8k_answer, last_boxed
 from judgekit.data.maths import CHECKERS, maths_instructions
 from judgekit.data.records import Record
 from judgekit.data.tables import read_hub, read_table
+from judgekit.data.verdict_words import VerdictWords
 from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
-from judgekit.rows import VERDICTS, Instruction, ResponsePair, ScoredResponse
+from judgekit.rows import Instruction, ResponsePair, ScoredResponse, Verdict
 from judgekit.schema.data import SourceConfig
 
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
@@ -38,6 +39,9 @@ PAIR_FIELDS = (
     "model_b",
     "input",
 )
+PAIR_TEXTS = ("instruction", "response_a", "response_b")
+GOLD = "gold"
+"""Another name of the column ``label``."""
 SOLVED_FIELDS = {"gsm8k": ("question", "answer"), "math": ("problem", "solution", "type")}
 
 _log = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ Kind = TypeVar("Kind", Instruction, ResponsePair)
 def read_instructions(
     path: Path, columns: Mapping[str, str] | None = None, *, source: str = "jsonl", needed: Collection[str] = ()
 ) -> list[Instruction]:
-    """Instructions of a JSON Lines, JSON list, CSV or parquet file.
+    """Instructions of a file (``tables.read_table``).
 
     Fields: ``instruction``; optional ``input`` (added to the instruction after a blank line), ``category``,
     ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids, rows are named by their text, and a repeated
@@ -63,19 +67,40 @@ def read_instructions(
 
 
 def read_pairs(
-    path: str | Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    texts: bool = True,
+    words: VerdictWords | None = None,
 ) -> list[ResponsePair]:
-    """Response pairs of a JSON Lines, JSON list, CSV or parquet file.
+    """Response pairs of a file (``tables.read_table``).
 
-    Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
-    ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by their content.
+    Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` or ``gold`` (``verdict_words``),
+    ``reference``, ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by
+    their content. Pairs that make one cluster, of which intervals know nothing, are warned of.
 
     :param columns: {our field: their column} where names differ
-    :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
+    :param texts: False accepts pairs without instruction and responses, which can be measured if not asked for
+    :param words: reads the labels; None: one of their own, checked at the end
     :raises DataError: naming file, line and field
     """
-    path = Path(path)
-    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
+    path, own = Path(path), words or VerdictWords()
+    pairs = _pairs(path, _table(path, columns, (*PAIR_FIELDS, GOLD)), columns, own, texts)
+    if words is None:
+        own.check(path, "label")
+    warn_of_clusters(path, pairs)
+    return pairs
+
+
+def warn_of_clusters(file: str | Path, pairs: Collection[ResponsePair]) -> None:
+    """Say what intervals of these pairs rest on where that is not what their instructions tell."""
+    if len(pairs) > 1 and len({pair.cluster for pair in pairs}) == 1:
+        message = (
+            "%s: all %d pairs have one instruction (or group), so they are one cluster and intervals mean nothing; "
+        )
+        _log.warning(message + "give each its instruction, or a column 'group'", file, len(pairs))
+    if alone := sum(pair.group is None and not pair.instruction.strip() for pair in pairs):
+        _log.warning("%s: %d pairs without instruction or group count as independent of each other", file, alone)
 
 
 def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[ResponsePair]:
@@ -96,7 +121,10 @@ def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[Res
         return _take(_solved(config), config, seed)
     name, columns = _name(config), config.columns
     if config.pairs == "given":
-        return _take(_pairs(name, _rows(config, PAIR_FIELDS), columns), config, seed)
+        words = VerdictWords()
+        pairs = _pairs(name, _rows(config, (*PAIR_FIELDS, GOLD)), columns, words)
+        words.check(name, "label")
+        return _take(pairs, config, seed)
     needed = {"near_miss": ("near_miss",), "verified": ("answer", "checker")}.get(config.pairs, ())
     rows = _rows(config, INSTRUCTION_FIELDS)
     return _take(_instructions(name, rows, columns, config.kind, needed), config, seed)
@@ -129,7 +157,7 @@ def _name(config: SourceConfig) -> str:
 
 
 def _table(path: Path, columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> Numbered:
-    return read_table(path, _columns(columns, fields))
+    return read_table(path, renamed(columns, fields))
 
 
 def _rows(config: SourceConfig, fields: tuple[str, ...]) -> Numbered:
@@ -138,11 +166,14 @@ def _rows(config: SourceConfig, fields: tuple[str, ...]) -> Numbered:
     if config.hub_id is None or config.revision is None:
         message = f"a source of kind {config.kind} needs path, or hub_id and revision"
         raise ConfigError([Problem("path", message)])
-    return read_hub(config.hub_id, config.revision, config.split, _columns(config.columns, fields))
+    return read_hub(config.hub_id, config.revision, config.split, renamed(config.columns, fields))
 
 
-def _columns(columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> list[str]:
-    """Names of the foreign columns that are read."""
+def renamed(columns: Mapping[str, str] | None, fields: Sequence[str]) -> list[str]:
+    """Names of the foreign columns that are read.
+
+    :raises ConfigError: for a field that these rows do not have
+    """
     unknown = sorted(set(columns or {}) - set(fields))
     if unknown:
         message = f"'{unknown[0]}' is not a field of these rows"
@@ -176,24 +207,43 @@ def _instructions(
 
 
 def _pairs(
-    file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, blank_instructions: bool = False
+    file: str | Path,
+    rows: Numbered,
+    columns: Mapping[str, str] | None,
+    words: VerdictWords,
+    texts: bool = True,
 ) -> list[ResponsePair]:
     def build(record: Record, row_id: str | None) -> ResponsePair:
-        return read_pair(record, row_id, blank_instructions)
+        return read_pair(record, row_id, read_label(record, words), texts)
 
     return _build(file, rows, columns, build)
 
 
-def read_pair(record: Record, row_id: str | None, blank_instructions: bool = False) -> ResponsePair:
+def read_label(record: Record, words: VerdictWords) -> Verdict | None:
+    """The label of a row, None where it has none.
+
+    :raises DataError: for a word that is none of ``verdict_words``
+    """
+    named = next((name for name in ("label", GOLD) if record.has(name)), None)
+    return None if named is None else words.read(record, named)
+
+
+def read_pair(record: Record, row_id: str | None, label: Verdict | None, texts: bool = True) -> ResponsePair:
     """One row as a pair, named by its content where it has no id.
 
+    :param texts: False accepts a row without instruction and responses
     :raises DataError: naming file, line and field
     """
-    instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
-    a, b = record.text("response_a"), record.text("response_b")
-    label: Any = record.maybe("label")
-    if label is not None and label not in VERDICTS:
-        raise record.error("label", f"holds {label!r}; use 'A', 'B', 'tie' or null")
+    if texts:
+        instruction, a, b = record.asked("instruction"), record.text("response_a"), record.text("response_b")
+    else:
+        found = [record.maybe(field) for field in PAIR_TEXTS]
+        instruction, a, b = (text or "" for text in found)
+        if row_id is None and None in found:
+            missing = PAIR_TEXTS[found.index(None)]
+            raise record.error(
+                "id", f"is missing, and so is {missing}: rows need an id, or their texts. {record.remedy}"
+            )
     return ResponsePair(
         id=row_id if row_id is not None else f"pair-{digest([instruction, a, b])}",
         instruction=instruction,
@@ -201,10 +251,10 @@ def read_pair(record: Record, row_id: str | None, blank_instructions: bool = Fal
         response_b=b,
         label=label,
         reference=record.maybe("reference"),
-        subset=record.maybe("subset"),
-        group=record.maybe("group"),
-        model_a=record.maybe("model_a"),
-        model_b=record.maybe("model_b"),
+        subset=record.maybe_name("subset"),
+        group=record.maybe_name("group"),
+        model_a=record.maybe_name("model_a"),
+        model_b=record.maybe_name("model_b"),
         input=record.maybe("input"),
     )
 

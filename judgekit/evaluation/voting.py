@@ -46,6 +46,7 @@ def _vote(rows: Sequence[VerdictRow], min_votes: int | None) -> VerdictRow:
     first = rows[0]
     votes: Counter[Verdict] = Counter(row.verdict for row in rows if row.verdict)
     verdict: Verdict | None = None
+    invalid: str | None
     if not votes:
         invalid = Counter(row.reason for row in rows).most_common(1)[0][0]
     elif votes.total() < _needed(len(rows), min_votes):

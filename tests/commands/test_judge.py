@@ -34,6 +34,7 @@ def options(pairs: Path, judge: Path | None, *overrides: str, **values: object) 
     given = {
         "input": pairs, "judge": None if judge is None else str(judge), "sampler": None, "temperature": None,
         "samples": 1, "verdict": None, "merge": "none", "seed": None, "overrides": list(overrides),
+        "columns": {},
     }  # fmt: skip
     return argparse.Namespace(**given | values)
 

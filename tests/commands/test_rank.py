@@ -39,7 +39,7 @@ def test_recorded_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = [
         ([{"model_a": "x", "model_b": "x", "verdict": "A"}], "meets itself"),
-        ([{"model_a": "x", "model_b": "y", "verdict": "1"}], "use 'A', 'B', 'tie' or null"),
+        ([{"model_a": "x", "model_b": "y", "verdict": "x"}], "holds 'x'; use A, B, tie"),
         ([{"id": "p", "verdict": "A"}], "--pairs"),
         ([{"model_a": "x", "model_b": "y", "verdict": None, "invalid": "missing"}] * 2, "valid verdict (2 missing)"),
     ]
