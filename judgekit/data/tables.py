@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import islice
@@ -92,9 +93,9 @@ def _reader(path: Path, columns: Collection[str] | None) -> Reader:
 def _picked(row: Mapping[str, Any], columns: Collection[str] | None) -> dict[str, Any]:
     """The columns that are read, under the names they are asked for by."""
     plain = [folded(name) for name in row]
-    if columns is None:
-        named = zip(row.items(), plain, strict=True)
-        return {name if plain.count(other) > 1 else other: value for (name, value), other in named}
+    if columns is None:  # names that would be alike stay as they are
+        alike = {name for name, count in Counter(plain).items() if count > 1} if len(set(plain)) < len(plain) else ()
+        return {given if name in alike else name: row[given] for name, given in zip(plain, row, strict=True)}
     picked = {}
     names = dict(zip(plain[::-1], [*row][::-1], strict=True))  # of two names alike the first counts
     for column in columns:
@@ -194,7 +195,7 @@ def _csv_rows(path: Path, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         if not header:
             header = cells
-            if repeated := [name for name in header if name and header.count(name) > 1]:
+            if repeated := [name for name, count in Counter(header).items() if name and count > 1]:
                 raise DataError(f"two columns are called '{repeated[0]}'; rename one", file=path, line=line)
         elif len(cells) != len(header):
             between = DELIMITERS.get(delimiter, delimiter)
