@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from judgekit.data.conversations import SHAPES
 from judgekit.data.records import RENAME, Record
 from judgekit.data.sources import PAIR_FIELDS, read_pair, renamed
 from judgekit.data.tables import BadRow, raise_bad, read_table
@@ -99,7 +100,7 @@ def kind_of(path: Path, columns: Columns = None) -> InputKind:
     line, values = next(_table(path, skipped.append, columns), (None, None))
     if values is None or line is None:
         raise skipped[0]
-    record = Record(path, line, values, columns or {})
+    record = Record.own(path, line, values, columns)
     if record.has("response_a") or record.has("response_b"):
         return "pairs"
     if record.has("responses"):
@@ -126,7 +127,7 @@ def read_inputs(path: Path, kind: InputKind, bad: BadRow = raise_bad, columns: C
 
 def _table(path: Path, bad: BadRow, columns: Columns) -> Iterator[tuple[int, dict[str, Any]]]:
     """All columns, so that a message can list them, unless some have other names."""
-    return read_table(path, renamed(columns, FIELDS) if columns else None, bad)
+    return read_table(path, [*renamed(columns, FIELDS), *SHAPES] if columns else None, bad)
 
 
 def _rows(path: Path, kind: InputKind, bad: BadRow, columns: Columns) -> Iterator[InputRow | None]:
@@ -135,10 +136,10 @@ def _rows(path: Path, kind: InputKind, bad: BadRow, columns: Columns) -> Iterato
     seen: set[int] = set()
     named: bool | None = None
     for line, values in _table(path, bad, columns):
-        record = Record(path, line, values, columns or {})
         if named is None:  # the first row says whether the file names its rows
-            named = record.has("id")
+            named = "id" in (columns or {}) or "id" in values
         try:
+            record = Record.own(path, line, values, columns)
             row = build(record, record.id() if named else None)
             key = int.from_bytes(hashlib.sha256(row.id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
             if key in seen and named:

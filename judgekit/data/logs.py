@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from judgekit.data.conversations import SHAPES
 from judgekit.data.records import RENAME, Record
 from judgekit.data.sources import GOLD, PAIR_FIELDS, PAIR_TEXTS, read_label, read_pair, renamed, warn_of_clusters
 from judgekit.data.tables import folded, read_table
@@ -111,9 +112,9 @@ def read_labelled(
     words = VerdictWords()
     pairs: dict[str, ResponsePair] = {}
     rows: list[tuple[int, VerdictRow]] = []
-    read = renamed(columns, LABELLED_FIELDS)[:-1]  # without the texts of replies
+    read = [*renamed(columns, LABELLED_FIELDS)[:-1], *SHAPES]  # without the texts of replies
     for number, (line, values) in enumerate(read_table(path, read), start=1):
-        record = Record(path, line, values, columns or {})
+        record = Record.own(path, line, values, columns)
         _need_gold(record)
         row_id = _row_id(record, number, texts=PAIR_TEXTS)
         pair = read_pair(record, row_id, read_label(record, words), texts=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from judgekit.data.conversations import is_conversation, prompt_text, response_text, shaped
 from judgekit.errors import DataError
 
 Choice = TypeVar("Choice")
@@ -17,6 +18,9 @@ RENAME = "Rename the column, or say which it is: --columns FIELD=COLUMN (in a co
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
 
+PROMPTS = ("instruction", "prompt")
+REPLIES = ("response", "response_a", "response_b", "chosen", "rejected", "completion", "reference")
+"""Fields that may hold a conversation, which is read as the text that judges are shown."""
 TEXTS = ("instruction", "response_a", "response_b", "reference", "near_miss")
 """Fields in which half of a surrogate pair may stay: a model that is asked refuses the row and the others go on."""
 
@@ -34,6 +38,17 @@ class Record:
     values: Mapping[str, Any]
     columns: Mapping[str, str] = field(default_factory=dict)
     remedy: str = RENAME
+
+    @classmethod
+    def own(cls, file: str | Path, line: int, values: Mapping[str, Any], columns: Mapping[str, str] | None) -> Record:
+        """A row in judgekit's fields or in another shape that has them (``conversations.shaped``).
+
+        :raises DataError: for two conversations that do not have one prompt
+        """
+        try:
+            return cls(file, line, shaped(values, columns or {}), columns or {})
+        except ValueError as error:
+            raise DataError(str(error), file=file, line=line) from error
 
     def error(self, field: str, message: str) -> DataError:
         """The error of a field, to be raised."""
@@ -68,12 +83,20 @@ class Record:
     def optional(self, field: str) -> str | None:
         """Text or null; the column itself must be there."""
         value = self.value(field)
+        if field in (*PROMPTS, *REPLIES) and is_conversation(value):
+            return self._said(field, value)
         if value is not None and not isinstance(value, str):
             kind = type(value).__name__
             raise self.error(field, f"holds {value!r} ({kind}) where text belongs; put text in quotes in the file")
         if value is not None and field not in TEXTS and not _encodable(value):
             raise self.error(field, "holds half of a surrogate pair, which is not text; write the file again in UTF-8")
         return value
+
+    def _said(self, field: str, value: Any) -> str:
+        try:
+            return prompt_text(value) if field in PROMPTS else response_text(value)
+        except ValueError as error:
+            raise self.error(field, str(error)) from error
 
     def maybe(self, field: str) -> str | None:
         """Text, or None where the row has no such column; a column the user named must exist."""
@@ -125,8 +148,9 @@ class Record:
         return value
 
     def texts(self, field: str, length: int | None = None) -> list[str]:
-        """A list of texts."""
-        value = self.items(field, length)
+        """A list of texts, or of conversations."""
+        items = self.items(field, length)
+        value = [self._said(field, item) if is_conversation(item) else item for item in items]
         if not all(isinstance(item, str) and _encodable(item) for item in value):
             raise self.error(field, "must hold texts only; correct it or remove the row")
         return value

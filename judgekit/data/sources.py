@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from judgekit.data import oasst
 from judgekit.data.answers import gsm8k_answer, last_boxed
+from judgekit.data.conversations import SHAPES
 from judgekit.data.maths import CHECKERS, maths_instructions
 from judgekit.data.records import Record
 from judgekit.data.tables import read_hub, read_table
@@ -55,15 +56,15 @@ def read_instructions(
 ) -> list[Instruction]:
     """Instructions of a file (``tables.read_table``).
 
-    Fields: ``instruction``; optional ``input`` (added to the instruction after a blank line), ``category``,
-    ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids, rows are named by their text, and a repeated
-    instruction is left out.
+    Fields: ``instruction``, text or messages, or what ``conversations.shaped`` takes for one; optional ``input`` (added
+    to the instruction after a blank line), ``category``, ``near_miss``, ``answer``, ``checker`` and ``id``. Without
+    ids, rows are named by their text, and a repeated instruction is left out.
 
     :param columns: {our field: their column} where names differ
     :param needed: optional fields that must be there, for example ``near_miss``
     :raises DataError: naming file, line and field
     """
-    return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS), columns, source, needed)
+    return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS, SHAPES), columns, source, needed)
 
 
 def read_pairs(
@@ -75,7 +76,8 @@ def read_pairs(
 ) -> list[ResponsePair]:
     """Response pairs of a file (``tables.read_table``).
 
-    Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` or ``gold`` (``verdict_words``),
+    Fields: ``instruction``, ``response_a``, ``response_b``, texts or messages, or a preference of another shape
+    (``conversations.shaped``); optional ``label`` or ``gold`` (``verdict_words``),
     ``reference``, ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by
     their content. Pairs that make one cluster, of which intervals know nothing, are warned of.
 
@@ -85,7 +87,7 @@ def read_pairs(
     :raises DataError: naming file, line and field
     """
     path, own = Path(path), words or VerdictWords()
-    pairs = _pairs(path, _table(path, columns, (*PAIR_FIELDS, GOLD)), columns, own, texts)
+    pairs = _pairs(path, _table(path, columns, (*PAIR_FIELDS, GOLD), SHAPES), columns, own, texts)
     if words is None:
         own.check(path, "label")
     warn_of_clusters(path, pairs)
@@ -122,11 +124,11 @@ def load_source(config: SourceConfig, seed: int) -> list[Instruction] | list[Res
     name, columns = _name(config), config.columns
     if config.pairs == "given":
         words = VerdictWords()
-        pairs = _pairs(name, _rows(config, (*PAIR_FIELDS, GOLD)), columns, words)
+        pairs = _pairs(name, _rows(config, (*PAIR_FIELDS, GOLD), SHAPES), columns, words)
         words.check(name, "label")
         return _take(pairs, config, seed)
     needed = {"near_miss": ("near_miss",), "verified": ("answer", "checker")}.get(config.pairs, ())
-    rows = _rows(config, INSTRUCTION_FIELDS)
+    rows = _rows(config, INSTRUCTION_FIELDS, SHAPES)
     return _take(_instructions(name, rows, columns, config.kind, needed), config, seed)
 
 
@@ -156,17 +158,19 @@ def _name(config: SourceConfig) -> str:
     return config.path or config.hub_id or config.kind
 
 
-def _table(path: Path, columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> Numbered:
-    return read_table(path, renamed(columns, fields))
+def _table(
+    path: Path, columns: Mapping[str, str] | None, fields: Sequence[str], shapes: Sequence[str] = ()
+) -> Numbered:
+    return read_table(path, [*renamed(columns, fields), *shapes])
 
 
-def _rows(config: SourceConfig, fields: tuple[str, ...]) -> Numbered:
+def _rows(config: SourceConfig, fields: Sequence[str], shapes: Sequence[str] = ()) -> Numbered:
     if config.path is not None:
-        return _table(Path(config.path), config.columns, fields)
+        return _table(Path(config.path), config.columns, fields, shapes)
     if config.hub_id is None or config.revision is None:
         message = f"a source of kind {config.kind} needs path, or hub_id and revision"
         raise ConfigError([Problem("path", message)])
-    return read_hub(config.hub_id, config.revision, config.split, renamed(config.columns, fields))
+    return read_hub(config.hub_id, config.revision, config.split, [*renamed(config.columns, fields), *shapes])
 
 
 def renamed(columns: Mapping[str, str] | None, fields: Sequence[str]) -> list[str]:
@@ -323,7 +327,7 @@ def _build(
     lines: dict[str, int] = {}
     repeated, named = 0, None
     for line, values in rows:
-        record = Record(file, line, values, columns or {})
+        record = Record.own(file, line, values, columns)
         if named is None:  # the first row says whether the source names its rows
             named = "id" in record.columns or "id" in values
         row = build(record, record.id() if named else None)

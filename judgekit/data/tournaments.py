@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
+from judgekit.data.conversations import SHAPES
 from judgekit.data.records import RENAME, Record
 from judgekit.data.sources import renamed
 from judgekit.data.tables import read_table
@@ -27,8 +28,8 @@ def read_prompts(path: Path, columns: Columns = None) -> list[str]:
 
     :raises DataError: naming file, line and field
     """
-    rows = read_table(path, renamed(columns, RESPONSE_FIELDS))
-    records = (Record(path, line, values, columns or {}) for line, values in rows)
+    rows = read_table(path, [*renamed(columns, RESPONSE_FIELDS), *SHAPES])
+    records = (Record.own(path, line, values, columns) for line, values in rows)
     return list(dict.fromkeys(record.asked("instruction") for record in records))
 
 
@@ -38,8 +39,8 @@ def read_responses(path: Path, columns: Columns = None) -> dict[str, tuple[str, 
     :raises DataError: naming file, line and field; also for a prompt that is answered twice
     """
     found: dict[str, tuple[str, str | None]] = {}
-    for line, values in read_table(path, renamed(columns, RESPONSE_FIELDS)):
-        record = Record(path, line, values, columns or {})
+    for line, values in read_table(path, [*renamed(columns, RESPONSE_FIELDS), *SHAPES]):
+        record = Record.own(path, line, values, columns)
         instruction = record.asked("instruction")
         if instruction in found:
             raise record.error("instruction", "is answered twice; leave one response to each prompt")
