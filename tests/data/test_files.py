@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +157,7 @@ def test_what_a_file_does_not_say_is_asked_for(
         ("v.parquet.gz", gzip.compress(b"PAR1"), "unpack it"),
         ("v.csv", "gold,verdict\nA,schön\n".encode("cp1252"), "line 2: not UTF-8"),
     ],
+    ids=["workbook", "cut gzip", "cut zstd", "cut UTF-16", "packed parquet", "Latin-1"],
 )
 def test_files_that_are_something_else_are_named(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -181,6 +185,25 @@ def test_text_with_line_ends_of_its_own_is_left_alone(tmp_path: Path) -> None:
     assert [row for _, row in read_table(path)] == [
         {"instruction": "one\r\ntwo\rthree\nfour", "response": "r"}, {"instruction": "q", "response": "s"},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_written_is_read_back(seed: int, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    names = draw.sample(["instruction", "response_a", "response_b", "label", "id"], draw.randint(2, 5))
+    pieces, quoting = [",", ";", "\t", "|", '"', "'", " ", "a", "Zoë", "漢字", "{", "[", "sep=;"], draw.randint(0, 1)
+    pieces += ["\n", "\r\n", "\r"] * quoting  # not every writer quotes a cell for each of them
+    rows = [{name: "x" + "".join(draw.choices(pieces, k=draw.randint(0, 9))) for name in names} for _ in range(9)]
+    text = io.StringIO(newline="")
+    ends, delimiter = draw.choice(["\n", "\r\n", "\r"]), draw.choice(",;\t|")
+    writer = csv.DictWriter(text, names, delimiter=delimiter, lineterminator=ends, quoting=quoting)
+    writer.writeheader()
+    writer.writerows(rows)
+    content = text.getvalue().encode(draw.choice(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]))
+    pack, ending = draw.choice([(bytes, ""), (gzip.compress, ".gz"), (zst, ".zst")])
+    path = tmp_path / f"{draw.choice(['in.csv', 'in.tsv', 'in'])}{ending}"
+    path.write_bytes(pack(content))
+    assert [row for _, row in read_table(path)] == rows
 
 
 def test_a_released_log_of_a_judge(shared_data: Callable[[str], Path]) -> None:
