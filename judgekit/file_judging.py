@@ -123,6 +123,8 @@ def _check(asked: Asked, found: Survey) -> None:
     if asked.merge != "none" and (found.kind != "pairs" or len(asked.orders) < len(ORDERS)):
         what = f"{found.kind} have no" if found.kind != "pairs" else f"--orders {asked.orders[0]} gives no"
         raise DataError(f"{what} two verdicts to merge; leave out --merge {asked.merge}", file=asked.input)
+    if asked.min_votes is not None and asked.merge == "none":
+        raise ConfigError([Problem("--min-votes", "there is no vote without --merge", "Add --merge RULE")])
     if asked.samples > 1 and asked.temperature == 0:
         message = f"{asked.samples} samples of greedy decoding are the same"
         raise ConfigError([Problem("--samples", message, "Add --temperature, for example 0.7")])

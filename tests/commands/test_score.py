@@ -172,6 +172,18 @@ def test_it_imports_no_torch(tmp_path: Path) -> None:
     json.loads(done.stdout)
 
 
+def test_a_table_of_two_columns_is_measured_within_a_second(tmp_path: Path) -> None:
+    (tmp_path / "v.csv").write_text("gold,verdict\n" + "A,A\nB,A\n" * 500)
+    program = (
+        f"import sys, time\nfrom judgekit.cli import main\nmain({['score', str(tmp_path / 'v.csv')]!r})\n"
+        "print('torch' in sys.modules, time.process_time(), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported, seconds = done.stderr.splitlines()[-1].split()
+    assert imported == "False" and float(seconds) < 1
+    assert json.loads(done.stdout)["overall"]["accuracy"] == 0.5
+
+
 def test_a_hundred_thousand_verdicts_take_seconds_and_little_memory(tmp_path: Path) -> None:
     """A tenth of what must be done in 60 s and 2 GB."""
     draw = random.Random(0)
