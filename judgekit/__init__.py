@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from judgekit.api import Evaluation, Judge, Measure, evaluate
+    from judgekit.data.logs import read_verdicts
     from judgekit.data.sources import read_pairs
     from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
     from judgekit.rows import Response, ResponsePair, ScoredResponse
     from judgekit.score_rows import ScoreRow
-    from judgekit.verdict_rows import VerdictRow, read_verdicts
+    from judgekit.verdict_rows import VerdictRow
 
 __version__ = "0.1.0"
 

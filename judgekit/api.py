@@ -19,9 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from judgekit.data.logs import read_verdicts
 from judgekit.data.sources import read_pairs
 from judgekit.errors import ConfigError, DataError, Problem
-from judgekit.evaluation.benchmarks import load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import check_labels, load_benchmark, load_scored
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.evaluation.flat_metrics import Numbers, benchmark_numbers, point_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
@@ -35,7 +36,7 @@ from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import MakeSampler
 from judgekit.schema.judges import JudgeConfig
 from judgekit.score_rows import ScoreRow, mean_scores
-from judgekit.verdict_rows import MergeRule, VerdictRow, read_verdicts
+from judgekit.verdict_rows import MergeRule, VerdictRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,7 +233,7 @@ def evaluate(
     :param invalid_as: as in ``score``
     :param seed: of drawn samples and bootstrap resamples
     :raises ConfigError: a benchmark that is not known, or rows this judge cannot be asked about
-    :raises DataError: rows that cannot be read, or none
+    :raises DataError: rows that cannot be read, or none, or pairs without any label
     """
     kind, rows = _rows(judge, data, path, limit) if isinstance(data, str) else ("pairs", list(data))
     if not rows:
@@ -245,6 +246,7 @@ def evaluate(
         numbers = point_numbers("", scored, mean_scores(rated), scale, seed=seed)
         return Evaluation(judge.name, _measures(numbers), scores=tuple(rated))
     pairs = [row for row in rows if isinstance(row, ResponsePair)]
+    check_labels(pairs, str(path or "data"))
     verdicts = judge.compare(pairs, samples=samples, seed=seed)
     numbers = benchmark_numbers("", kind, pairs, verdicts, seed=seed, merge=merge, invalid_as=invalid_as)
     return Evaluation(judge.name, _measures(numbers), verdicts=tuple(verdicts))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from judgekit.commands.arguments import MERGE_RULES, Aggregated, add_compare, add_judge, add_rank, positive
+from judgekit.commands.arguments import add_compare, add_judge, add_rank, add_score, split_columns
 from judgekit.errors import ConfigError, JudgekitError, Problem
 
 _EPILOG = "Overrides: GROUP=NAME chooses a config file, GROUP.FIELD=VALUE sets a value. See `judgekit run --help`."
@@ -61,6 +61,7 @@ def _dispatch(arguments: list[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         options.overrides = [*options.overrides, *rest]
+    split_columns(options)
     command: Callable[[argparse.Namespace], None] = options.command
     command(options)
     return 0
@@ -92,23 +93,6 @@ def _report(options: argparse.Namespace) -> None:
     from judgekit.commands.report import report
 
     report(options.folder, markdown=options.format == "md", metric=options.metric, judge=options.judge)
-
-
-def _score(options: argparse.Namespace) -> None:
-    from judgekit.commands.score import print_scores, score_files
-
-    print_scores(
-        score_files(
-            options.gold,
-            options.verdicts,
-            invalid_as=options.invalid_as,
-            merge=options.merge,
-            majority=options.majority,
-            benchmark=options.benchmark,
-            resamples=options.resamples,
-            seed=options.seed,
-        )
-    )
 
 
 def _read(options: argparse.Namespace) -> None:
@@ -169,7 +153,7 @@ _COMMANDS = {
     "compare": "two judges on the same pairs: differences with intervals and tests",
     "rank": "rank models by pairwise wins: a win matrix, Bradley-Terry ratings, a page",
     "read": "how a protocol reads replies: verdict or score, or why there is none; prompt=NAME FILE",
-    "score": "metrics of anyone's verdicts, as JSON",
+    "score": "metrics of anyone's verdicts or scores, as JSON",
     "report": "write report.html of a run or a sweep, or print its tables as markdown",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
     "sync": "upload what runs recorded for W&B offline",
@@ -209,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("arguments", nargs="+", metavar="FILE|OVERRIDE", help="rows {text, truncated}; prompt=NAME ...")
     read.add_argument("-o", "--output", type=Path, metavar="OUT", help="JSON Lines (default: stdout)")
     read.set_defaults(command=_read)
-    _add_score(commands)
+    add_score(commands, _COMMANDS["score"])
     report = commands.add_parser("report", help=_COMMANDS["report"], description=_COMMANDS["report"])
     report.add_argument("folder", type=Path, help="a folder that `judgekit run` or `judgekit run -m` wrote")
     report.add_argument("--format", choices=["html", "md"], default="html", help="md: markdown tables on stdout")
@@ -228,26 +212,6 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: export/ in the run's folder")
     export.set_defaults(command=_export)
     return parser
-
-
-def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    score = commands.add_parser("score", help=_COMMANDS["score"], description=_COMMANDS["score"])
-    score.add_argument("--gold", type=Path, required=True, help="labelled pairs (JSON Lines or list, CSV, parquet)")
-    score.add_argument("--verdicts", type=Path, required=True, help="verdicts.jsonl")
-    score.add_argument("--invalid-as", choices=["tie"], help="count invalid verdicts as ties, as some releases do")
-    score.add_argument(
-        "--merge",
-        choices=MERGE_RULES,
-        help="one verdict out of both orders (default: as the --benchmark does, or none)",
-    )
-    score.add_argument("--majority", action="store_true", help="majority verdict over samples instead of sample 0")
-    score.add_argument(
-        "--benchmark", choices=Aggregated(), metavar="KIND",
-        help="merge orders and add numbers as the release of a kind of benchmark does: %(choices)s",
-    )  # fmt: skip
-    score.add_argument("--resamples", type=positive, default=1000, help="bootstrap resamples (default: 1000)")
-    score.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
-    score.set_defaults(command=_score)
 
 
 def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +54,8 @@ class Asked:
     :param temperature: 0 is greedy
     :param chunk: input rows that are judged together before their verdicts are written
     :param merge: rule that makes one verdict of both orders, in a file of its own
+    :param columns: {our field: their column} where the input's names differ
+    :param min_votes: valid votes that the majority of several samples takes before merging; None: more than half
     """
 
     input: Path
@@ -65,6 +67,8 @@ class Asked:
     seed: int = 0
     chunk: int = 64
     merge: MergeRule = "none"
+    min_votes: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     skip_bad_rows: bool = False
     restart: bool = False
 
@@ -85,7 +89,7 @@ def judge_file(
     :raises JudgekitError: for a judge that cannot be asked, and an output made from something else
     """
     check_ending(asked.output)
-    found = survey(asked.input)
+    found = survey(asked.input, asked.columns)
     _check(asked, found)
     with (
         ProgressDisplay() as progress,
@@ -119,6 +123,8 @@ def _check(asked: Asked, found: Survey) -> None:
     if asked.merge != "none" and (found.kind != "pairs" or len(asked.orders) < len(ORDERS)):
         what = f"{found.kind} have no" if found.kind != "pairs" else f"--orders {asked.orders[0]} gives no"
         raise DataError(f"{what} two verdicts to merge; leave out --merge {asked.merge}", file=asked.input)
+    if asked.min_votes is not None and asked.merge == "none":
+        raise ConfigError([Problem("--min-votes", "there is no vote without --merge", "Add --merge RULE")])
     if asked.samples > 1 and asked.temperature == 0:
         message = f"{asked.samples} samples of greedy decoding are the same"
         raise ConfigError([Problem("--samples", message, "Add --temperature, for example 0.7")])
@@ -142,9 +148,10 @@ def _beside(output: Path, what: str, ending: str | None = None) -> Path:
 def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
     """All that determines the rows, named as messages do."""
     decoding = asdict(_params(asked, opened)) | {"constrained": opened.constrained}
+    named = "".join(f" {field}={asked.columns[field]}" for field in sorted(asked.columns))
     orders = list(asked.orders) if found.kind != "responses" else []
     return {
-        "input": found.sha256, "judge": opened.digest, "prompt": asdict(opened.prompt), "decoding": decoding,
+        "input": found.sha256 + named, "judge": opened.digest, "prompt": asdict(opened.prompt), "decoding": decoding,
         "choice of orders": orders, "number of samples": asked.samples, "chunk size": asked.chunk, "version": VERSION,
     }  # fmt: skip
 
@@ -183,7 +190,7 @@ SAY_SECONDS = 20.0
 
 def _input(asked: Asked, found: Survey) -> Iterator[InputRow]:
     """The rows that were found good."""
-    return read_inputs(asked.input, found.kind, lambda error: None)
+    return read_inputs(asked.input, found.kind, lambda error: None, asked.columns)
 
 
 def _chunks(rows: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -238,7 +245,7 @@ def _finish(asked: Asked, found: Survey, journal: Journal) -> Summary:
     elif path != output:
         write_output(output, _read(path), SCORE_COLUMNS if found.kind == "responses" else VERDICT_COLUMNS)
     if asked.merge != "none":
-        rows_merged = merged_rows(iter_verdicts(path, texts=False), asked.merge)
+        rows_merged = merged_rows(iter_verdicts(path, texts=False), asked.merge, asked.min_votes)
         write_output(_beside(output, "merged"), rows_merged, MERGED_COLUMNS)
     summary = Summary()
     for values in _read(path):

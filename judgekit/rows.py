@@ -71,8 +71,10 @@ class ResponsePair:
 
     @property
     def cluster(self) -> str:
-        """The unit the bootstrap resamples: the group, by default the instruction."""
-        return self.group if self.group is not None else self.instruction
+        """The unit the bootstrap resamples: the group, by default the instruction, without one the pair itself."""
+        if self.group is not None:
+            return self.group
+        return self.instruction if self.instruction.strip() else f"pair {self.id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def verdict_values(row: VerdictRow) -> dict[str, Any]:
 
 
 def read_verdicts(path: str | Path) -> list[VerdictRow]:
-    """Read anyone's verdicts. ``sample`` is 0 and ``text`` empty where left out; other fields are ignored.
+    """Read verdicts as judgekit writes them (outside data goes through ``judgekit.data.logs``).
+
+    ``sample`` is 0 and ``text`` empty where left out; other fields are ignored.
 
     :raises DataError: naming line and field, for rows that are not as ``VerdictRow`` says
     """

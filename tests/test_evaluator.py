@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from judgekit.errors import DataError
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluator import evaluate
 from judgekit.prompts.pairwise import PairwisePrompt
@@ -92,6 +93,13 @@ def test_a_run_folder_holds_numbers_pairs_verdicts_and_report(model: Path, tmp_p
     assert (out / "pairs" / "own.jsonl").read_text() == pairs.read_text()
     assert "eval/tiny" not in (page := (out / "report.html").read_text()) and "tiny" in page and "75.0" in page
     assert (out / "config.yaml").is_file()
+
+
+def test_pairs_without_labels_are_refused_before_the_judge_is_asked(model: Path, tmp_path: Path, pairs: Path) -> None:
+    rows = [json.loads(line) | {"label": None} for line in pairs.read_text().splitlines()]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="none of the 6 pairs has a label.*judgekit judge"):
+        evaluate(config_of(model, tmp_path), tmp_path / "out", silent)
 
 
 def test_the_same_evaluation_again_asks_nothing(model: Path, tmp_path: Path, pairs: Path) -> None:

@@ -197,6 +197,17 @@ def test_merged_verdicts_stand_in_a_file_of_their_own(place: Place) -> None:
     assert [json.loads(line) for line in merged.read_text().splitlines()] == expected
     with pytest.raises(DataError, match="gives no two verdicts to merge"):
         place.judge(merge="panda", orders=("ab",))
+    with pytest.raises(ConfigError, match="--min-votes: there is no vote without --merge"):
+        place.judge(min_votes=2)
+
+
+def test_how_many_votes_a_merged_verdict_takes(place: Place) -> None:
+    place.pairs(1)
+    place.sampler.reply = lambda request, sample: "[[A]]" if sample == 0 and request.id.endswith("ab") else "?"
+    merged = place.folder / "out.merged.jsonl"
+    for min_votes, verdict, reason in ((None, None, "too_few_votes"), (1, None, "missing")):
+        place.judge(merge="panda", samples=3, temperature=0.7, min_votes=min_votes)
+        assert json.loads(merged.read_text()) == {"id": "p1", "verdict": verdict, "invalid": reason}
 
 
 def test_single_responses_get_scores(place: Place) -> None:

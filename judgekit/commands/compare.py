@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from judgekit.data.sources import read_pairs
-from judgekit.errors import DataError
+from judgekit.data import logs
+from judgekit.data.logs import VERDICT_FIELDS, VerdictNames, split_columns
+from judgekit.data.verdict_words import VerdictWords
+from judgekit.errors import ConfigError, DataError, Problem
+from judgekit.evaluation.gold import gold_fields, read_gold
 from judgekit.evaluation.judge_comparison import ComparedMetric, Comparison, SideBySide, compare_judges
 from judgekit.evaluation.voting import vote
 from judgekit.report.results_table import heading, percent
@@ -40,13 +43,38 @@ class Side:
     files: dict[str, tuple[Path, Path]]
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """How files are read that are not of a run's folder.
+
+    :param columns: {our field: their column} where names differ
+    :param names: what A is in the verdicts
+    :param benchmark: the kind whose published file the pairs may be
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    names: VerdictNames = "response"
+    benchmark: str | None = None
+
+
 def compare(options: argparse.Namespace) -> None:
     """The command: its arguments are those of ``add_arguments``.
 
-    :raises DataError: naming what cannot be compared
+    :raises JudgekitError: naming what cannot be compared
     """
+    if options.min_votes is not None and not options.majority:
+        raise ConfigError([Problem("--min-votes", "there is no vote without --majority", "Add --majority")])
+    foreign: Foreign | None = Foreign(options.columns, options.verdict_names, options.benchmark)
+    if options.gold is None and foreign == Foreign():
+        foreign = None
+    elif options.gold is None:
+        message = "columns, verdict names and a benchmark are those of files"
+        raise ConfigError([Problem("--gold", message, "Leave them out, or give two verdict files and --gold")])
     a, b = find_sides(options.sources, options.judge or [], options.gold)
-    found = compare_sides(a, b, majority=options.majority, resamples=options.resamples, seed=options.seed)
+    found = compare_sides(
+        a, b, majority=options.majority, min_votes=options.min_votes, resamples=options.resamples, seed=options.seed,
+        foreign=foreign,
+    )  # fmt: skip
     if options.json:
         values: dict[str, Any] = {"a": a.name, "b": b.name}
         values["benchmarks"] = {name: asdict(comparison) for name, comparison in found.items()}
@@ -96,27 +124,59 @@ def _in_folder(folder: Path, judge: str | None) -> Side:
     return Side(chosen, folder, files)
 
 
-def compare_sides(a: Side, b: Side, *, majority: bool, resamples: int, seed: int) -> dict[str, Comparison]:
+def compare_sides(
+    a: Side, b: Side, *, majority: bool, resamples: int, seed: int, min_votes: int | None = None,
+    foreign: Foreign | None = None,
+) -> dict[str, Comparison]:  # fmt: skip
     """The comparison on each benchmark that both have.
 
     :param majority: compare the majority verdicts over samples instead of sample 0
+    :param min_votes: valid votes a majority takes; None: more than half of the samples
+    :param foreign: how both are read; None: they are of runs' folders
     :raises DataError: when there is none, or no pair in common
     """
     common = [name for name in a.files if name in b.files]
     if not common:
         message = f"has {', '.join(a.files)}, and {b.source} has {', '.join(b.files)}; compare on the same benchmark"
         raise DataError(message, file=a.source)
-    return {
-        name: _compare_files(a.files[name], b.files[name], majority=majority, resamples=resamples, seed=seed)
-        for name in common
-    }
+    found = {}
+    for name in common:
+        golds, rows = _read(a.files[name], b.files[name], foreign)
+        said = [vote(given, min_votes) if majority else given for given in rows]
+        found[name] = _compare_files(a.files[name], b.files[name], golds, said, resamples=resamples, seed=seed)
+    return found
+
+
+Pairs = dict[str, ResponsePair]
+
+
+def _read(
+    a: tuple[Path, Path], b: tuple[Path, Path], foreign: Foreign | None
+) -> tuple[list[Pairs], list[list[VerdictRow]]]:
+    """Pairs and verdicts of both; of a run's folder as they were written, others through the door of outside data."""
+    if foreign is None:
+        own = [{pair.id: pair for pair in read_rows(pairs, ResponsePair)} for pairs, _ in (a, b)]
+        return own, [list(iter_verdicts(path, texts=False)) for _, path in (a, b)]
+    gold, *files = a[0], a[1], b[1]
+    named = split_columns(
+        foreign.columns, (gold, gold_fields(gold, foreign.benchmark)), *((file, VERDICT_FIELDS) for file in files)
+    )
+    words = VerdictWords()
+    pairs = read_gold(gold, named[0], benchmark=foreign.benchmark, words=words)
+    rows = []
+    for file, columns in zip(files, named[1:], strict=True):
+        rows.append(
+            [row for _, row in logs.iter_verdicts(file, columns, words=words, names=foreign.names, texts=False)]
+        )
+        words.check(file, "verdict")
+    return [{pair.id: pair for pair in pairs}] * 2, rows
 
 
 def _compare_files(
-    a: tuple[Path, Path], b: tuple[Path, Path], *, majority: bool, resamples: int, seed: int
-) -> Comparison:
+    a: tuple[Path, Path], b: tuple[Path, Path], golds: Sequence[Pairs], said: Sequence[Sequence[VerdictRow]],
+    *, resamples: int, seed: int,
+) -> Comparison:  # fmt: skip
     """Pairs that are not the same in both are left out and counted."""
-    golds = [_pairs(a), _pairs(a if b[0] == a[0] else b)]
     shared = [pair for name, pair in golds[0].items() if golds[1].get(name) == pair]
     if not shared:
         message = f"{len(golds[0])} pairs, none of which is among the {len(golds[1])} of {b[0]}: nothing to compare"
@@ -124,13 +184,11 @@ def _compare_files(
     names = {pair.id for pair in shared}
     rows: list[list[VerdictRow]] = []
     alone: list[int] = []
-    for gold, (pairs, path) in zip(golds, (a, b), strict=True):
-        found = list(iter_verdicts(path, texts=False))
+    for gold, (pairs, path), found in zip(golds, (a, b), said, strict=True):
         known = {row.id for row in found}
         if unknown := known - gold.keys():
             raise DataError(f"there is no pair '{min(unknown)}' in {pairs}", file=path, field="id")
-        kept = [row for row in found if row.id in names]
-        rows.append(vote(kept) if majority else kept)
+        rows.append([row for row in found if row.id in names])
         alone.append(len(known - names))
     try:
         result = compare_judges(shared, *rows, resamples=resamples, seed=seed)
@@ -138,14 +196,6 @@ def _compare_files(
         raise DataError(str(error).partition(": ")[2], file=f"{a[1]} and {b[1]}", field=error.field) from error
     left_out = (alone[0] + result.left_out[0], alone[1] + result.left_out[1])
     return Comparison(result.overall, result.subsets, result.orders, left_out)
-
-
-def _pairs(files: tuple[Path, Path]) -> dict[str, ResponsePair]:
-    pairs, verdicts = files
-    # A run's own pairs are read as they were written; anyone's own file goes through the checks of outside data.
-    inside = verdicts.parent.name == "verdicts" and pairs.parent == verdicts.parent.with_name("pairs")
-    rows = read_rows(pairs, ResponsePair) if inside else read_pairs(pairs, blank_instructions=True)
-    return {pair.id: pair for pair in rows}
 
 
 def print_comparison(console: Console, a: str, b: str, found: dict[str, Comparison]) -> None:

@@ -37,6 +37,8 @@ def judge(options: argparse.Namespace) -> None:
             seed=config.seed,
             chunk=options.chunk or config.sampler.chunk,
             merge=config.merge or "none",
+            min_votes=options.min_votes,
+            columns=options.columns,
             skip_bad_rows=options.skip_bad_rows,
             restart=options.restart,
         ),
@@ -71,7 +73,7 @@ def configure(options: argparse.Namespace) -> EvalConfig:
     except ConfigError as error:
         if not any(problem.key == "prompt" for problem in error.problems) or _names_prompt(overrides):
             raise
-        prompt = DEFAULT_PROMPTS[kind_of(options.input)]
+        prompt = DEFAULT_PROMPTS[kind_of(options.input, options.columns)]
         print(f"The judge does not say how it is asked: prompt={prompt} is used.", file=sys.stderr)
         config = composer.job([*overrides, f"prompt={prompt}"], ignoring=("benchmark", "benchmarks")).config
     assert isinstance(config, EvalConfig)

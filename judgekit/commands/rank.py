@@ -15,9 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from judgekit.commands.judge import configure, judge
-from judgekit.data.sources import read_pairs
-from judgekit.data.tournaments import read_outcomes, read_prompts, read_responses, tournament_pairs
+from judgekit.data import logs
+from judgekit.data.logs import VERDICT_FIELDS, split_columns
+from judgekit.data.tournaments import answered_once, read_outcomes, read_prompts, read_responses, tournament_pairs
+from judgekit.data.verdict_words import VerdictWords
 from judgekit.errors import ConfigError, DataError, Problem
+from judgekit.evaluation.gold import gold_fields, read_gold
 from judgekit.evaluation.model_battles import merged_battles
 from judgekit.prompts.noisy import answer_prompt
 from judgekit.report.ranking_page import write_ranking_page
@@ -34,7 +37,13 @@ def rank(options: argparse.Namespace) -> None:
 
     :raises JudgekitError: naming what cannot be ranked
     """
-    fought = _recorded(options) if options.verdicts is not None else _judged(options)
+    if options.min_votes is not None and options.merge == "none":
+        raise ConfigError([Problem("--min-votes", "there is no vote without --merge", "Add --merge RULE")])
+    alone = 0
+    if options.verdicts is not None:
+        fought = _recorded(options)
+    else:
+        fought, alone = _judged(options)
     found = tournament(fought, alpha=options.alpha, resamples=options.resamples, seed=options.seed or 0)
     if len(found.names) < 2:
         raise DataError("names no two models that met; there is nothing to rank", file=options.verdicts or "responses")
@@ -45,18 +54,21 @@ def rank(options: argparse.Namespace) -> None:
     if options.output is not None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "ranking.json").write_text(
-            json.dumps(ranking_values(found), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(ranking_values(found, alone), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        page = write_ranking_page(options.output / "ranking.html", found)
+        page = write_ranking_page(options.output / "ranking.html", found, alone)
         print(f"written: {page}", file=sys.stderr)
     if options.json:
-        print(json.dumps(ranking_values(found), indent=2, ensure_ascii=False))
+        print(json.dumps(ranking_values(found, alone), indent=2, ensure_ascii=False))
     else:
-        print_ranking(Console() if sys.stdout.isatty() else Console(width=120), found)
+        print_ranking(Console() if sys.stdout.isatty() else Console(width=120), found, alone)
 
 
-def ranking_values(found: Tournament) -> dict[str, Any]:
-    """The ranking as JSON: models best first, shares of wins of row over column (null where they never met)."""
+def ranking_values(found: Tournament, alone: int = 0) -> dict[str, Any]:
+    """The ranking as JSON: models best first, shares of wins of row over column (null where they never met).
+
+    :param alone: prompts that only one model answered
+    """
     models = [
         {
             "name": place.name, "strength": place.strength.value, "ci95": place.strength.ci95,
@@ -69,7 +81,8 @@ def ranking_values(found: Tournament) -> dict[str, Any]:
         row: {column: meetings.share for column, meetings in zip(found.names, line, strict=True) if column != row}
         for row, line in zip(found.names, found.matrix, strict=True)
     }
-    return {"models": models, "wins": matrix, "invalid": found.ranking.invalid, "prompts": found.prompts}
+    return {"models": models, "wins": matrix, "invalid": found.ranking.invalid, "prompts": found.prompts,
+            "answered_by_one": alone}  # fmt: skip
 
 
 def _recorded(options: argparse.Namespace) -> list[Battle]:
@@ -80,16 +93,29 @@ def _recorded(options: argparse.Namespace) -> list[Battle]:
     if options.pairs is None:
         if options.merge != "none":
             raise ConfigError([Problem("--merge", "outcomes have no orders to merge; give verdicts with --pairs")])
-        return read_outcomes(options.verdicts)
-    pairs = read_pairs(options.pairs, blank_instructions=True)
-    verdicts = list(iter_verdicts(options.verdicts, texts=False))
+        if options.benchmark is not None or options.verdict_names != "response":
+            raise ConfigError([Problem("--verdicts", "outcomes name models", "Give verdicts with --pairs")])
+        return read_outcomes(options.verdicts, options.columns)
+    fields = gold_fields(options.pairs, options.benchmark)
+    columns = split_columns(options.columns, (options.pairs, fields), (options.verdicts, VERDICT_FIELDS))
+    words = VerdictWords()
+    pairs = read_gold(options.pairs, columns[0], benchmark=options.benchmark, words=words)
+    found = logs.iter_verdicts(options.verdicts, columns[1], words=words, names=options.verdict_names, texts=False)
+    verdicts = [row for _, row in found]
+    words.check(options.verdicts, "verdict")
     if unknown := {row.id for row in verdicts} - {pair.id for pair in pairs}:
         raise DataError(f"there is no pair '{min(unknown)}' in {options.pairs}", file=options.verdicts, field="id")
-    return merged_battles(pairs, verdicts, options.merge)
+    return merged_battles(pairs, verdicts, options.merge, options.min_votes)
 
 
-def _judged(options: argparse.Namespace) -> list[Battle]:
-    """Battles from responses, given or sampled, that the judge compares; all of it is kept in the output folder."""
+def _judged(options: argparse.Namespace) -> tuple[list[Battle], int]:
+    """Battles from responses, given or sampled, that the judge compares; all of it is kept in the output folder.
+
+    :return: also the prompts that only one model answered
+    """
+    if options.benchmark is not None or options.verdict_names != "response":
+        message = "--benchmark and --verdict-names are about recorded verdicts"
+        raise ConfigError([Problem("--verdicts", message, "Leave them out, or give --verdicts and --pairs")])
     if options.merge != "none" and options.orders != "both":
         message = f"--orders {options.orders} gives no two verdicts to merge"
         raise ConfigError([Problem("--merge", message, f"Leave out --merge {options.merge}")])
@@ -101,11 +127,11 @@ def _judged(options: argparse.Namespace) -> list[Battle]:
         message = "two or more models, each under a name of its own, are needed"
         raise ConfigError([Problem("--responses", message, "Add --responses NAME=FILE or --model NAME=SOURCE")])
     options.output.mkdir(parents=True, exist_ok=True)
-    responses = {name: read_responses(Path(file)) for name, file in files.items()}
+    responses = {name: read_responses(Path(file), options.columns) for name, file in files.items()}
     if models:
         if options.prompts is None:
             raise ConfigError([Problem("--prompts", "models need prompts to answer", "Add --prompts FILE")])
-        prompts = read_prompts(options.prompts)
+        prompts = read_prompts(options.prompts, options.columns)
         for name, source in models.items():
             responses[name] = _sampled(options, name, source, prompts)
     pairs = tournament_pairs(responses)
@@ -113,8 +139,10 @@ def _judged(options: argparse.Namespace) -> list[Battle]:
         raise DataError("no two of the models answered the same prompt", file="responses")
     options.input, verdicts = options.output / "pairs.jsonl", options.output / "verdicts.jsonl"
     write_rows(options.input, pairs)
-    judge(argparse.Namespace(**vars(options) | {"output": verdicts, "merge": "none"}))
-    return merged_battles(pairs, iter_verdicts(verdicts, texts=False), options.merge)
+    judge(argparse.Namespace(**vars(options) | {"output": verdicts, "merge": "none", "min_votes": None,
+                                                     "columns": {}}))  # fmt: skip
+    fought = merged_battles(pairs, iter_verdicts(verdicts, texts=False), options.merge, options.min_votes)
+    return fought, answered_once(responses)
 
 
 def _named(option: str, text: str) -> tuple[str, str]:
@@ -158,8 +186,11 @@ def _sampled(
     return {prompts[place]: (text, None) for place, text in answered.items()}
 
 
-def print_ranking(console: Console, found: Tournament) -> None:
-    """The ratings and the win matrix."""
+def print_ranking(console: Console, found: Tournament, alone: int = 0) -> None:
+    """The ratings and the win matrix.
+
+    :param alone: prompts that only one model answered
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left",
                   title=Text("Bradley-Terry ratings, 95 % intervals over prompts", style="bold"))  # fmt: skip
     table.add_column("", overflow="fold")
@@ -186,3 +217,5 @@ def print_ranking(console: Console, found: Tournament) -> None:
     told = ", ".join(f"{count} {reason}" for reason, count in invalid.items())
     console.print(Text(f"{found.prompts} prompts; invalid verdicts, left out: {sum(invalid.values())}"
                        + (f" ({told})" if told else "")))  # fmt: skip
+    if alone:
+        console.print(Text(f"prompts that only one model answered, left out: {alone}"))

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from judgekit.data import oasst
 from judgekit.data.answers import gsm8k_answer, last_boxed
+from judgekit.data.conversations import SHAPES
 from judgekit.data.maths import CHECKERS, maths_instructions
 from judgekit.data.records import Record
 from judgekit.data.tables import read_hub, read_table
+from judgekit.data.verdict_words import VerdictWords
 from judgekit.errors import ConfigError, Problem
 from judgekit.randomness import digest, draw_bits
-from judgekit.rows import VERDICTS, Instruction, ResponsePair, ScoredResponse
+from judgekit.rows import Instruction, ResponsePair, ScoredResponse, Verdict
 from judgekit.schema.data import SourceConfig
 
 __all__ = ["load_source", "read_instructions", "read_pairs", "read_table"]
@@ -39,6 +41,9 @@ PAIR_FIELDS = (
     "model_b",
     "input",
 )
+PAIR_TEXTS = ("instruction", "response_a", "response_b")
+GOLD = "gold"
+"""Another name of the column ``label``."""
 SOLVED_FIELDS = {"gsm8k": ("question", "answer"), "math": ("problem", "solution", "type")}
 
 _log = logging.getLogger(__name__)
@@ -50,33 +55,55 @@ Kind = TypeVar("Kind", Instruction, ResponsePair)
 def read_instructions(
     path: Path, columns: Mapping[str, str] | None = None, *, source: str = "jsonl", needed: Collection[str] = ()
 ) -> list[Instruction]:
-    """Instructions of a JSON Lines, JSON list, CSV or parquet file.
+    """Instructions of a file (``tables.read_table``).
 
-    Fields: ``instruction``; optional ``input`` (added to the instruction after a blank line), ``category``,
-    ``near_miss``, ``answer``, ``checker`` and ``id``. Without ids, rows are named by their text, and a repeated
-    instruction is left out.
+    Fields: ``instruction``, text or messages, or what ``conversations.shaped`` takes for one; optional ``input`` (added
+    to the instruction after a blank line), ``category``, ``near_miss``, ``answer``, ``checker`` and ``id``. Without
+    ids, rows are named by their text, and a repeated instruction is left out.
 
     :param columns: {our field: their column} where names differ
     :param needed: optional fields that must be there, for example ``near_miss``
     :raises DataError: naming file, line and field
     """
-    return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS), columns, source, needed)
+    return _instructions(path, _table(path, columns, INSTRUCTION_FIELDS, SHAPES), columns, source, needed)
 
 
 def read_pairs(
-    path: str | Path, columns: Mapping[str, str] | None = None, *, blank_instructions: bool = False
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    texts: bool = True,
+    words: VerdictWords | None = None,
 ) -> list[ResponsePair]:
-    """Response pairs of a JSON Lines, JSON list, CSV or parquet file.
+    """Response pairs of a file (``tables.read_table``).
 
-    Fields: ``instruction``, ``response_a``, ``response_b``; optional ``label`` (A, B, tie or null), ``reference``,
-    ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by their content.
+    Fields: ``instruction``, ``response_a``, ``response_b``, texts or messages, or a preference of another shape
+    (``conversations.shaped``); optional ``label`` or ``gold`` (``verdict_words``),
+    ``reference``, ``subset``, ``group``, ``model_a``, ``model_b``, ``input`` and ``id``. Without ids, rows are named by
+    their content. Pairs that make one cluster, of which intervals know nothing, are warned of.
 
     :param columns: {our field: their column} where names differ
-    :param blank_instructions: accept them; verdicts on such pairs can be measured, if not asked for
+    :param texts: False accepts pairs without instruction and responses, which can be measured if not asked for
+    :param words: reads the labels; None: one of their own, checked at the end
     :raises DataError: naming file, line and field
     """
-    path = Path(path)
-    return _pairs(path, _table(path, columns, PAIR_FIELDS), columns, blank_instructions)
+    path, own = Path(path), words or VerdictWords()
+    pairs = _pairs(path, _table(path, columns, (*PAIR_FIELDS, GOLD), SHAPES), columns, own, texts)
+    if words is None:
+        own.check(path, "label")
+    warn_of_clusters(path, pairs)
+    return pairs
+
+
+def warn_of_clusters(file: str | Path, pairs: Collection[ResponsePair]) -> None:
+    """Say what intervals of these pairs rest on where that is not what their instructions tell."""
+    if len(pairs) > 1 and len({pair.cluster for pair in pairs}) == 1:
+        message = (
+            "%s: all %d pairs have one instruction (or group), so they are one cluster and intervals mean nothing; "
+        )
+        _log.warning(message + "give each its instruction, or a column 'group'", file, len(pairs))
+    if alone := sum(pair.group is None and not pair.instruction.strip() for pair in pairs):
+        _log.warning("%s: %d pairs without instruction or group count as independent of each other", file, alone)
 
 
 def load_source(
@@ -100,9 +127,12 @@ def load_source(
         return _take(_solved(config), config, seed)
     name, columns = _name(config), config.columns
     if config.pairs == "given":
-        return _take(_pairs(name, _rows(config, PAIR_FIELDS), columns), config, seed)
+        words = VerdictWords()
+        pairs = _pairs(name, _rows(config, (*PAIR_FIELDS, GOLD), SHAPES), columns, words)
+        words.check(name, "label")
+        return _take(pairs, config, seed)
     needed = {"near_miss": ("near_miss",), "verified": ("answer", "checker")}.get(config.pairs, ())
-    rows = _rows(config, INSTRUCTION_FIELDS)
+    rows = _rows(config, INSTRUCTION_FIELDS, SHAPES)
     return _take(_instructions(name, rows, columns, config.kind, needed), config, seed)
 
 
@@ -132,21 +162,26 @@ def _name(config: SourceConfig) -> str:
     return config.path or config.hub_id or config.kind
 
 
-def _table(path: Path, columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> Numbered:
-    return read_table(path, _columns(columns, fields))
+def _table(
+    path: Path, columns: Mapping[str, str] | None, fields: Sequence[str], shapes: Sequence[str] = ()
+) -> Numbered:
+    return read_table(path, [*renamed(columns, fields), *shapes])
 
 
-def _rows(config: SourceConfig, fields: tuple[str, ...]) -> Numbered:
+def _rows(config: SourceConfig, fields: Sequence[str], shapes: Sequence[str] = ()) -> Numbered:
     if config.path is not None:
-        return _table(Path(config.path), config.columns, fields)
+        return _table(Path(config.path), config.columns, fields, shapes)
     if config.hub_id is None or config.revision is None:
         message = f"a source of kind {config.kind} needs path, or hub_id and revision"
         raise ConfigError([Problem("path", message)])
-    return read_hub(config.hub_id, config.revision, config.split, _columns(config.columns, fields))
+    return read_hub(config.hub_id, config.revision, config.split, [*renamed(config.columns, fields), *shapes])
 
 
-def _columns(columns: Mapping[str, str] | None, fields: tuple[str, ...]) -> list[str]:
-    """Names of the foreign columns that are read."""
+def renamed(columns: Mapping[str, str] | None, fields: Sequence[str]) -> list[str]:
+    """Names of the foreign columns that are read.
+
+    :raises ConfigError: for a field that these rows do not have
+    """
     unknown = sorted(set(columns or {}) - set(fields))
     if unknown:
         message = f"'{unknown[0]}' is not a field of these rows"
@@ -180,24 +215,43 @@ def _instructions(
 
 
 def _pairs(
-    file: str | Path, rows: Numbered, columns: Mapping[str, str] | None, blank_instructions: bool = False
+    file: str | Path,
+    rows: Numbered,
+    columns: Mapping[str, str] | None,
+    words: VerdictWords,
+    texts: bool = True,
 ) -> list[ResponsePair]:
     def build(record: Record, row_id: str | None) -> ResponsePair:
-        return read_pair(record, row_id, blank_instructions)
+        return read_pair(record, row_id, read_label(record, words), texts)
 
     return _build(file, rows, columns, build)
 
 
-def read_pair(record: Record, row_id: str | None, blank_instructions: bool = False) -> ResponsePair:
+def read_label(record: Record, words: VerdictWords) -> Verdict | None:
+    """The label of a row, None where it has none.
+
+    :raises DataError: for a word that is none of ``verdict_words``
+    """
+    named = next((name for name in ("label", GOLD) if record.has(name)), None)
+    return None if named is None else words.read(record, named)
+
+
+def read_pair(record: Record, row_id: str | None, label: Verdict | None, texts: bool = True) -> ResponsePair:
     """One row as a pair, named by its content where it has no id.
 
+    :param texts: False accepts a row without instruction and responses
     :raises DataError: naming file, line and field
     """
-    instruction = record.text("instruction") if blank_instructions else record.asked("instruction")
-    a, b = record.text("response_a"), record.text("response_b")
-    label: Any = record.maybe("label")
-    if label is not None and label not in VERDICTS:
-        raise record.error("label", f"holds {label!r}; use 'A', 'B', 'tie' or null")
+    if texts:
+        instruction, a, b = record.asked("instruction"), record.text("response_a"), record.text("response_b")
+    else:
+        found = [record.maybe(field) for field in PAIR_TEXTS]
+        instruction, a, b = (text or "" for text in found)
+        if row_id is None and None in found:
+            missing = PAIR_TEXTS[found.index(None)]
+            raise record.error(
+                "id", f"is missing, and so is {missing}: rows need an id, or their texts. {record.remedy}"
+            )
     return ResponsePair(
         id=row_id if row_id is not None else f"pair-{digest([instruction, a, b])}",
         instruction=instruction,
@@ -205,10 +259,10 @@ def read_pair(record: Record, row_id: str | None, blank_instructions: bool = Fal
         response_b=b,
         label=label,
         reference=record.maybe("reference"),
-        subset=record.maybe("subset"),
-        group=record.maybe("group"),
-        model_a=record.maybe("model_a"),
-        model_b=record.maybe("model_b"),
+        subset=record.maybe_name("subset"),
+        group=record.maybe_name("group"),
+        model_a=record.maybe_name("model_a"),
+        model_b=record.maybe_name("model_b"),
         input=record.maybe("input"),
     )
 
@@ -302,7 +356,7 @@ def _build(
     lines: dict[str, int] = {}
     repeated, named = 0, None
     for line, values in rows:
-        record = Record(file, line, values, columns or {})
+        record = Record.own(file, line, values, columns)
         if named is None:  # the first row says whether the source names its rows
             named = "id" in record.columns or "id" in values
         row = build(record, record.id() if named else None)

@@ -1,17 +1,29 @@
-"""Foreign tables -> numbered dictionaries: JSON Lines, JSON lists, CSV, parquet, hub data sets."""
+"""Foreign tables -> numbered dictionaries: JSON Lines, JSON lists, CSV and TSV, parquet, hub data sets.
+
+Columns are known by their names without regard to case, and to spaces, hyphens and underscores between words.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from judgekit.data.files import HEAD, PACKED, head, head_text, lines
 from judgekit.errors import DataError
 
 BadRow = Callable[[DataError], None]
 """Told of one row that cannot be used, so that reading can go on with the next."""
+
+
+Reader = Callable[[Path, BadRow], Iterator[tuple[int, dict[str, Any]]]]
 
 
 def raise_bad(error: DataError) -> None:
@@ -22,14 +34,18 @@ def raise_bad(error: DataError) -> None:
 def read_table(
     path: Path, columns: Collection[str] | None = None, bad: BadRow = raise_bad
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line, row) of a ``.parquet`` file, a ``.csv`` file, a JSON list, or JSON Lines (any other file).
+    r"""Yield (line, row) of a parquet file, CSV or TSV, a JSON list, or JSON Lines.
 
-    Lines count from 1; in a list or a parquet file it is the row's number, in CSV the line a row begins on. Blank lines
-    are skipped. CSV is UTF-8 with commas, double quotes and a header; its cells are texts, empty cells null.
+    The ending says which it is, or else how it begins. All may be packed (``.gz``, ``.zst``), and texts in UTF-8 or
+    UTF-16 with ``\n``, ``\r\n`` or ``\r``. Lines count from 1; in a list or a parquet file it is the row's number,
+    in CSV the line a row begins on. Blank lines are skipped. CSV has a header and double quotes, and the delimiter
+    (comma, semicolon, tab or bar) that splits it most evenly, or that a first line ``sep=;`` names; its cells are
+    texts, empty cells null.
 
-    :param columns: read only these; a column that is not there is simply missing from the rows
+    :param columns: read only these, each under this very name; one that is not there is simply missing from the rows.
+        None: all, under names in lower case with underscores
     :param bad: called with a row that is none; what is wrong with a whole file is raised in any case
-    :raises DataError: naming file and line for a file that is missing, empty, not UTF-8 or not rows
+    :raises DataError: naming file and line for a file that is missing, empty, not Unicode or not rows
     """
     if not path.is_file():
         problem = "is a folder; give one of its files" if path.is_dir() else "does not exist; correct the path"
@@ -41,11 +57,10 @@ def read_table(
         skipped += 1
         bad(error)
 
-    rows = {".parquet": _parquet_rows, ".csv": _csv_rows}.get(path.suffix.lower(), _json_rows)(path, columns, skip)
     empty = True
-    for row in rows:
+    for line, row in _reader(path, columns)(path, skip):
         empty = False
-        yield row
+        yield line, _picked(row, columns)
     if empty and not skipped:
         raise DataError("holds no rows; give a file with at least one", file=path)
 
@@ -57,7 +72,43 @@ def read_json(path: Path) -> Any:
     """
     if not path.is_file():
         raise DataError("does not exist; correct the path", file=path)
-    return _parse(path.read_bytes(), path, None)
+    return _parse(b"".join(lines(path)), path, None)
+
+
+def _reader(path: Path, columns: Collection[str] | None) -> Reader:
+    """By the ending; without one that is known, by the first character."""
+    ending, packed = path.suffix.lower(), False
+    if ending in PACKED:
+        ending, packed = path.with_suffix("").suffix.lower(), True
+    if ending == ".parquet" or head(path).startswith(b"PAR1"):
+        if packed:
+            raise DataError("is a packed parquet file; unpack it, parquet is packed inside", file=path)
+        return partial(_parquet_rows, columns=columns)
+    if ending in (".csv", ".tsv", ".tab"):
+        return _csv_rows
+    known = ending in (".json", ".jsonl", ".ndjson") or head_text(path).lstrip("\ufeff \t\r\n")[:1] in ("{", "[", "")
+    return _json_rows if known else _csv_rows
+
+
+def _picked(row: Mapping[str, Any], columns: Collection[str] | None) -> dict[str, Any]:
+    """The columns that are read, under the names they are asked for by."""
+    plain = [folded(name) for name in row]
+    if columns is None:  # names that would be alike stay as they are
+        alike = {name for name, count in Counter(plain).items() if count > 1} if len(set(plain)) < len(plain) else ()
+        return {given if name in alike else name: row[given] for name, given in zip(plain, row, strict=True)}
+    picked = {}
+    names = dict(zip(plain[::-1], [*row][::-1], strict=True))  # of two names alike the first counts
+    for column in columns:
+        name = column if column in row else names.get(folded(column))
+        if name is not None and (name == column or name not in columns):
+            picked[column] = row[name]
+    return picked
+
+
+@lru_cache(maxsize=4096)
+def folded(name: str) -> str:
+    """A column's name without regard to case, surrounding spaces and what stands between its words."""
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
 
 def read_hub(
@@ -78,8 +129,10 @@ def read_hub(
             message + "Check the id, revision and split, or download a file and give its path", file=hub_id
         ) from error
     if columns is not None:
-        table = table.select_columns([name for name in table.column_names if name in columns])
-    yield from enumerate(table, start=1)
+        read = {folded(name) for name in columns}
+        table = table.select_columns([name for name in table.column_names if folded(name) in read])
+    for number, row in enumerate(table, start=1):
+        yield number, _picked(row, columns)
 
 
 def hub_folder(hub_id: str, revision: str, names: Collection[str]) -> Path:
@@ -103,75 +156,96 @@ def hub_folder(hub_id: str, revision: str, names: Collection[str]) -> Path:
         ) from error
 
 
-def _json_rows(path: Path, columns: Collection[str] | None, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
-    rows = _list_rows(path) if _starts_with_bracket(path) else _line_rows(path, bad)
+def _json_rows(path: Path, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
+    listed = head_text(path).lstrip("\ufeff \t\r\n").startswith("[")
+    rows = _list_rows(path) if listed else _line_rows(path, bad)
     for line, row in rows:
         if not isinstance(row, dict):
             message = f'holds {type(row).__name__} where an object belongs; write every row as {{"field": value}}'
             bad(DataError(message, file=path, line=line))
             continue
-        yield line, row if columns is None else {name: value for name, value in row.items() if name in columns}
-
-
-def _starts_with_bracket(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+        yield line, row
 
 
 def _list_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    yield from enumerate(_parse(path.read_bytes(), path, None), start=1)
+    yield from enumerate(_parse(b"".join(lines(path)), path, None), start=1)
 
 
 def _line_rows(path: Path, bad: BadRow) -> Iterator[tuple[int, Any]]:
-    with path.open("rb") as file:
-        # Read as bytes: text mode would fail for a whole block, and only \n ends a line of JSON Lines.
-        for line, content in enumerate(file, start=1):
-            if content.strip():
-                try:
-                    value = _parse(content, path, line)
-                except DataError as error:
-                    bad(error)
-                    continue
-                yield line, value
-
-
-def _csv_rows(path: Path, columns: Collection[str] | None, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
-    csv.field_size_limit(LONGEST_CELL)
-    with path.open("rb") as file:
-        # strict: text after a closing quote is a mistake, not a part of the cell.
-        reader = csv.reader((_decode(content, path, line) for line, content in enumerate(file, start=1)), strict=True)
-        header: list[str] = []
-        while True:
-            line = reader.line_num + 1
+    # Lines are bytes: one that is not UTF-8 is one bad row.
+    for line, content in enumerate(lines(path), start=1):
+        if content.strip():
             try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                # Where quotes do not match, nobody knows where the next row begins.
-                message = f"not CSV: {error}; write a quote inside a quoted cell twice"
-                raise DataError(message, file=path, line=line) from error
-            if cells is None:
-                return
-            if not cells:
+                value = _parse(content, path, line)
+            except DataError as error:
+                bad(error)
                 continue
-            if not header:
-                header = cells
-                if repeated := [name for name in header if header.count(name) > 1]:
-                    raise DataError(f"two columns are called '{repeated[0]}'; rename one", file=path, line=line)
-            elif len(cells) != len(header):
-                message = f"has {len(cells)} cells and the header {len(header)}; put cells with commas in double quotes"
-                bad(DataError(message, file=path, line=line))
-            else:
-                row = dict(zip(header, (cell or None for cell in cells), strict=True))
-                yield line, {name: cell for name, cell in row.items() if columns is None or name in columns}
+            yield line, value
 
 
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATOR = re.compile(r"\ufeff?\"?sep=(.)\"?[\r\n]+", re.IGNORECASE)
+"""A first line by which spreadsheets name the delimiter."""
 LONGEST_CELL = 1 << 30
 """Characters; the module's own limit is shorter than some answers."""
+SAMPLED_ROWS = 100
+"""Rows that are looked at to find the delimiter."""
+
+
+def _csv_rows(path: Path, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
+    csv.field_size_limit(LONGEST_CELL)
+    start = head_text(path)
+    named = SEPARATOR.match(start)
+    delimiter = named[1] if named else _delimiter(start)
+    numbered = enumerate(lines(path, ""), start=1)
+    texts = (_decode(content, path, line) for line, content in numbered if not (named and line == 1))
+    # strict: text after a closing quote is a mistake, not a part of the cell.
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    header: list[str] = []
+    while True:
+        line = reader.line_num + 1 + bool(named)
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            # Where quotes do not match, nobody knows where the next row begins.
+            message = f"not CSV: {error}; write a quote inside a quoted cell twice"
+            raise DataError(message, file=path, line=line) from error
+        if cells is None:
+            return
+        if not any(cells):
+            continue
+        if not header:
+            header = cells
+            if repeated := [name for name, count in Counter(header).items() if name and count > 1]:
+                raise DataError(f"two columns are called '{repeated[0]}'; rename one", file=path, line=line)
+        elif len(cells) != len(header):
+            between = DELIMITERS.get(delimiter, delimiter)
+            message = f"has {len(cells)} cells and the header {len(header)}; put cells with {between} in double quotes"
+            bad(DataError(message, file=path, line=line))
+        else:
+            yield line, dict(zip(header, (cell or None for cell in cells), strict=True))
+
+
+def _delimiter(start: str) -> str:
+    """Of those that split the header, the one by which most rows have as many cells as it; of equals the finest."""
+    found = {}
+    for delimiter in DELIMITERS:
+        rows: list[list[str]] = []
+        failed = 0
+        try:
+            reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter, strict=True)
+            rows.extend(islice((cells for cells in reader if cells), SAMPLED_ROWS))
+        except csv.Error:
+            failed = len(start) < HEAD  # a longer file is cut, perhaps inside a cell
+        if rows and len(rows[0]) > 1:
+            even = sum(len(cells) == len(rows[0]) for cells in rows)
+            found[delimiter] = (even / (len(rows) + failed), len(rows[0]))
+    return max(found, key=lambda delimiter: found[delimiter], default=",")
 
 
 def _decode(content: bytes, path: Path, line: int) -> str:
     try:
-        return content.decode("utf-8-sig" if line == 1 else "utf-8")
+        return content.decode()
     except UnicodeDecodeError as error:
         raise DataError(_not_utf8(content, error), file=path, line=line) from error
 
@@ -182,7 +256,7 @@ def _not_utf8(content: bytes, error: UnicodeDecodeError) -> str:
 
 def _parse(content: bytes, path: Path, line: int | None) -> Any:
     try:
-        return json.loads(content.decode("utf-8-sig" if line in (None, 1) else "utf-8"))
+        return json.loads(content.decode())
     except UnicodeDecodeError as error:
         at = line if line is not None else content.count(b"\n", 0, error.start) + 1
         raise DataError(_not_utf8(content, error), file=path, line=at) from error
@@ -198,7 +272,7 @@ def _parse(content: bytes, path: Path, line: int | None) -> Any:
         ) from error
 
 
-def _parquet_rows(path: Path, columns: Collection[str] | None, bad: BadRow) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet_rows(path: Path, bad: BadRow, columns: Collection[str] | None) -> Iterator[tuple[int, dict[str, Any]]]:
     """A damaged file is damaged from there on: there are no single bad rows."""
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
@@ -206,7 +280,8 @@ def _parquet_rows(path: Path, columns: Collection[str] | None, bad: BadRow) -> I
     number = 0
     try:
         file = ParquetFile(path)
-        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        read = None if columns is None else {folded(name) for name in columns}
+        wanted = [name for name in file.schema_arrow.names if read is None or folded(name) in read]
         for batch in file.iter_batches(columns=wanted):
             for row in batch.to_pylist():
                 number += 1

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
-from judgekit.data.records import Record
+from judgekit.data.conversations import SHAPES
+from judgekit.data.records import RENAME, Record
+from judgekit.data.sources import renamed
 from judgekit.data.tables import read_table
+from judgekit.data.verdict_words import VerdictWords
 from judgekit.errors import DataError
 from judgekit.randomness import digest, pick
-from judgekit.rows import VERDICTS, ResponsePair, Verdict
+from judgekit.rows import ResponsePair
 from judgekit.stats.ranking import Battle
 
-OUTCOMES: dict[str, Verdict] = {"A": "A", "B": "B", "tie": "tie"}
+RESPONSE_FIELDS = ("instruction", "response", "reference")
+OUTCOME_FIELDS = ("model_a", "model_b", "verdict", "group", "invalid")
+Columns = Mapping[str, str] | None
+"""{our field: their column} where names differ."""
 
 
-def read_prompts(path: Path) -> list[str]:
+def read_prompts(path: Path, columns: Columns = None) -> list[str]:
     """The instructions of a file with the column ``instruction``, each once, in order.
 
     :raises DataError: naming file, line and field
     """
-    rows = (Record(path, line, values, remedy="Rename the column") for line, values in read_table(path))
-    return list(dict.fromkeys(record.asked("instruction") for record in rows))
+    rows = read_table(path, [*renamed(columns, RESPONSE_FIELDS), *SHAPES])
+    records = (Record.own(path, line, values, columns) for line, values in rows)
+    return list(dict.fromkeys(record.asked("instruction") for record in records))
 
 
-def read_responses(path: Path) -> dict[str, tuple[str, str | None]]:
+def read_responses(path: Path, columns: Columns = None) -> dict[str, tuple[str, str | None]]:
     """(response, reference) by instruction, from the columns ``instruction``, ``response`` and ``reference``.
 
     :raises DataError: naming file, line and field; also for a prompt that is answered twice
     """
     found: dict[str, tuple[str, str | None]] = {}
-    for line, values in read_table(path):
-        record = Record(path, line, values, remedy="Rename the column")
+    for line, values in read_table(path, [*renamed(columns, RESPONSE_FIELDS), *SHAPES]):
+        record = Record.own(path, line, values, columns)
         instruction = record.asked("instruction")
         if instruction in found:
             raise record.error("instruction", "is answered twice; leave one response to each prompt")
@@ -67,24 +75,30 @@ def tournament_pairs(
     return made
 
 
-def read_outcomes(path: Path) -> list[Battle]:
-    """Recorded outcomes: ``model_a``, ``model_b``, ``verdict`` (A, B, tie or null), optional ``group`` and ``invalid``.
+def answered_once(responses: Mapping[str, Mapping[str, object]]) -> int:
+    """Prompts that only one model answered, by model and prompt; they make no pair."""
+    return sum(
+        times == 1 for times in Counter(prompt for answered in responses.values() for prompt in answered).values()
+    )
+
+
+def read_outcomes(path: Path, columns: Columns = None) -> list[Battle]:
+    """Recorded outcomes: ``model_a``, ``model_b``, ``verdict`` (``verdict_words``), optional ``group``, ``invalid``.
 
     Without a group, every row is a prompt of its own.
 
     :raises DataError: naming file, line and field
     """
-    found = []
-    for line, values in read_table(path):
-        record = Record(path, line, values, remedy="Rename the column, or give the verdicts' pairs with --pairs")
-        a, b, verdict = record.name("model_a"), record.name("model_b"), record.value("verdict")
+    found, words = [], VerdictWords()
+    for line, values in read_table(path, renamed(columns, OUTCOME_FIELDS)):
+        record = Record(path, line, values, columns or {}, f"{RENAME}, or give the verdicts' pairs with --pairs")
+        a, b, verdict = record.name("model_a"), record.name("model_b"), words.read(record, "verdict")
         if a == b:
             raise record.error("model_b", f"'{b}' meets itself; remove the row")
-        if verdict is not None and verdict not in VERDICTS:
-            raise record.error("verdict", f"holds {verdict!r}; use 'A', 'B', 'tie' or null")
-        group = record.name("group") if values.get("group") is not None else f"row {line}"
+        group = record.maybe_name("group") or f"row {line}"
         reason = (record.maybe("invalid") or "unstated").partition(": ")[0] if verdict is None else None
-        found.append(Battle(a, b, OUTCOMES.get(verdict), group, reason))
+        found.append(Battle(a, b, verdict, group, reason))
+    words.check(path, "verdict")
     if not found:
         raise DataError("holds no outcome", file=path)
     return found

@@ -141,7 +141,7 @@ def point_numbers(
     prefix: str,
     rows: Sequence[ScoredResponse],
     scores: Mapping[str, float | None],
-    scale: tuple[float, float],
+    scale: tuple[float, float] | None,
     *,
     seed: int,
     resamples: int = 1000,
@@ -149,7 +149,7 @@ def point_numbers(
     """Measures of scores against human ones, by subset, and overall where all were scored by one criterion.
 
     :param scores: the judge's score by id of the response
-    :param scale: worst and best score of the judge
+    :param scale: worst and best score of the judge; None: those of people
     """
     numbers: Numbers = {}
     if len({row.criterion for row in rows}) == 1:

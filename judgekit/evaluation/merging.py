@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from judgekit.evaluation.voting import NO_MAJORITY
 from judgekit.rows import ORDERS, Verdict
 from judgekit.verdict_rows import MergeRule, VerdictRow
 
@@ -36,7 +37,7 @@ def merge_orders(
     - ``average_probability``: the response with P > 1/2 after averaging P(A) over both orders; 1/2 means tie
 
     Except by ``judgebench``, a pair with an invalid verdict in one order (or without the scores or probabilities that
-    are averaged) is invalid with that reason.
+    are averaged) is invalid with that reason. A vote that found no majority has means to be averaged all the same.
 
     :param invalid_as: ``tie`` takes an invalid verdict as the verdict tie, with equal scores, before merging
     :raises ValueError: for another rule
@@ -71,7 +72,8 @@ def _merge(rows: Mapping[str, VerdictRow], rule: Rule, invalid_is_tie: bool) -> 
         row = rows.get(order, VerdictRow("", order, 0, None, "missing", ""))
         if row.verdict is None and invalid_is_tie:
             row = VerdictRow("", order, 0, "tie", None, "", p_a=0.5, score_a=0.0, score_b=0.0)
-        if row.verdict is None and rule is not _judgebench:
+        averaged = rule in (_average_score, _average_probability) and row.invalid == NO_MAJORITY
+        if row.verdict is None and rule is not _judgebench and not averaged:
             return Merged(None, row.reason)
         found.append(row)
     said = rule(*found)

@@ -27,15 +27,18 @@ def battles(pairs: Iterable[ResponsePair], verdicts: Iterable[VerdictRow]) -> li
 
 
 def merged_battles(
-    pairs: Sequence[ResponsePair], verdicts: Iterable[VerdictRow], rule: MergeRule = "none"
+    pairs: Sequence[ResponsePair],
+    verdicts: Iterable[VerdictRow],
+    rule: MergeRule = "none",
+    min_votes: int | None = None,
 ) -> list[Battle]:
     """Verdicts on pairs of models' responses as battles: every verdict one, or one for each pair by a merge rule.
 
-    With a rule, of several samples first the majority counts.
+    With a rule, of several samples first the majority counts, of ``min_votes`` valid votes at least.
     """
     if rule == "none":
         return battles(pairs, verdicts)
-    merged = merge_orders(vote(verdicts), rule)
+    merged = merge_orders(vote(verdicts, min_votes), rule)
     return [
         Battle(pair.model_a, pair.model_b, merged[pair.id].verdict, pair.cluster, merged[pair.id].invalid)
         for pair in pairs

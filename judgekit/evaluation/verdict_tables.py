@@ -39,13 +39,16 @@ PARQUET_ROWS = 1000
 """Rows of one group in a parquet file, which is what memory holds."""
 
 
-def merged_rows(verdicts: Iterable[VerdictRow], rule: MergeRule) -> Iterator[dict[str, Any]]:
+def merged_rows(
+    verdicts: Iterable[VerdictRow], rule: MergeRule, min_votes: int | None = None
+) -> Iterator[dict[str, Any]]:
     """One verdict for each pair out of both orders; of several samples first the majority.
 
     :param verdicts: those of one pair stand together
+    :param min_votes: valid votes a majority takes; None: more than half of the samples
     """
     for name, rows in groupby(verdicts, key=attrgetter("id")):
-        merged = merge_orders(vote(rows), rule)[name]
+        merged = merge_orders(vote(rows, min_votes), rule)[name]
         yield {"id": name, "verdict": merged.verdict, "invalid": merged.invalid}
 
 

@@ -23,35 +23,53 @@ CurveMetric = Literal["accuracy", "consistent_accuracy", "consistency"]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
 
-def vote(verdicts: Iterable[VerdictRow]) -> list[VerdictRow]:
+NO_MAJORITY, TOO_FEW = "no_majority", "too_few_votes"
+"""Invalid reasons of a vote: equally many valid votes for two verdicts; fewer valid votes than it takes."""
+
+
+def vote(verdicts: Iterable[VerdictRow], min_votes: int | None = None) -> list[VerdictRow]:
     """The majority verdict over the samples of each pair and order, as sample 0.
 
-    Invalid samples do not vote. Among verdicts with equally many votes, the one that was sampled first wins. Where no
-    sample is valid, the reason is the most frequent one. Scores and P(A) are means over the samples that have them.
+    Invalid samples do not vote. A verdict with more valid votes than any other wins; without one the vote is invalid,
+    reason ``no_majority``. With too few valid votes the reason is ``too_few_votes``, with none the samples' most
+    frequent one. Scores and P(A) are means over the samples that have them.
+
+    :param min_votes: valid votes it takes; None: more than half of the samples
     """
     samples: defaultdict[tuple[str, str], list[VerdictRow]] = defaultdict(list)
     for row in verdicts:
         samples[row.id, row.order].append(row)
-    return [_vote(sorted(rows, key=lambda row: row.sample)) for rows in samples.values()]
+    return [_vote(sorted(rows, key=lambda row: row.sample), min_votes) for rows in samples.values()]
 
 
-def _vote(rows: Sequence[VerdictRow]) -> VerdictRow:
+def _vote(rows: Sequence[VerdictRow], min_votes: int | None) -> VerdictRow:
     first = rows[0]
-    # Counter keeps the order of first appearance among equals.
-    leading: list[tuple[Verdict, int]] = Counter(row.verdict for row in rows if row.verdict).most_common(1)
-    reasons = Counter(row.reason for row in rows if row.verdict is None)
-    verdict = leading[0][0] if leading else None
+    votes: Counter[Verdict] = Counter(row.verdict for row in rows if row.verdict)
+    verdict: Verdict | None = None
+    invalid: str | None
+    if not votes:
+        invalid = Counter(row.reason for row in rows).most_common(1)[0][0]
+    elif votes.total() < _needed(len(rows), min_votes):
+        invalid = TOO_FEW
+    else:
+        (leading, most), *others = votes.most_common(2)
+        verdict, invalid = (None, NO_MAJORITY) if others and others[0][1] == most else (leading, None)
     return VerdictRow(
         id=first.id,
         order=first.order,
         sample=0,
         verdict=verdict,
-        invalid=None if verdict else reasons.most_common(1)[0][0],
+        invalid=invalid,
         text=next((row.text for row in rows if row.verdict == verdict), ""),
         p_a=_mean(row.p_a for row in rows),
         score_a=_mean(row.score_a for row in rows),
         score_b=_mean(row.score_b for row in rows),
     )
+
+
+def _needed(samples: int, min_votes: int | None) -> int:
+    """Valid votes it takes of so many samples."""
+    return samples // 2 + 1 if min_votes is None else min_votes
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -79,7 +97,7 @@ def majority_curve(
 ) -> list[CurvePoint]:
     """A metric of the vote over k samples, for each k: the mean over random choices of k of the samples there are.
 
-    Votes are those of ``vote``, the samples in the order drawn. A sample that some pair lacks counts as invalid.
+    Votes are those of ``vote``. A sample that some pair lacks counts as invalid.
 
     :param sizes: numbers of samples k; None: 1, 3, 5 ... and all
     :param draws: random choices of k samples
@@ -129,14 +147,11 @@ def _sample_codes(pairs: Sequence[ResponsePair], verdicts: Iterable[VerdictRow])
 
 
 def _majority(codes_PON: Codes) -> Codes:
-    """The verdict with most votes, among equals the first; invalid samples do not vote. (pairs, orders)."""
-    size = codes_PON.shape[2]
-    votes = np.stack([(codes_PON == code).sum(axis=2) for code in range(INVALID)], axis=2)
-    first = np.stack(
-        [np.where((hit := codes_PON == code).any(axis=2), hit.argmax(axis=2), size) for code in range(INVALID)], axis=2
-    )
-    best = (votes * (size + 1) - first).argmax(axis=2)
-    return np.where(votes.sum(axis=2) > 0, best, INVALID)
+    """The votes of ``vote``: (pairs, orders)."""
+    votes_POV = np.stack([(codes_PON == code).sum(axis=2) for code in range(INVALID)], axis=2)
+    alone_PO = (votes_POV == votes_POV.max(axis=2, keepdims=True)).sum(axis=2) == 1
+    enough_PO = votes_POV.sum(axis=2) >= _needed(codes_PON.shape[2], None)
+    return np.where(alone_PO & enough_PO, votes_POV.argmax(axis=2), INVALID)
 
 
 def _success(codes_PO: Codes, gold: Codes, judged: list[int], metric: CurveMetric) -> npt.NDArray[np.float64]:

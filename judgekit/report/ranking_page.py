@@ -35,12 +35,16 @@ class Ratings:
     bars: tuple[RatingBar, ...]
 
 
-def write_ranking_page(path: Path, found: Tournament) -> Path:
-    """Write the page; it needs neither a network nor anything beside it, and runs no script."""
+def write_ranking_page(path: Path, found: Tournament, alone: int = 0) -> Path:
+    """Write the page; it needs neither a network nor anything beside it, and runs no script.
+
+    :param alone: prompts that only one model answered
+    """
     page = environment().get_template("ranking.html")
     return write_page(
-        page, path, asset("report.css"), "", found=found, ratings=ratings(found.ranking.places), elo=elo_ends
-    )
+        page, path, asset("report.css"), "", found=found, ratings=ratings(found.ranking.places), elo=elo_ends,
+        alone=alone,
+    )  # fmt: skip
 
 
 def elo_ends(place: Ranked) -> tuple[float, float] | None:

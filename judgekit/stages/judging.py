@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from judgekit.errors import StageError
-from judgekit.evaluation.benchmarks import benchmark_files, load_benchmark, load_scored
+from judgekit.evaluation.benchmarks import benchmark_files, check_labels, load_benchmark, load_scored
 from judgekit.evaluation.benchmarks.base import BenchmarkConfig
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.prompts.base import PointProtocol
@@ -45,6 +45,7 @@ class BenchmarkRows(Stage):
         """Read the benchmark.
 
         :raises StageError: it has no rows
+        :raises DataError: no pair has a label
         """
         rows: Sequence[ResponsePair | ScoredResponse]
         if self.scored:
@@ -57,6 +58,8 @@ class BenchmarkRows(Stage):
                 f"Benchmark {self.benchmark} has no {what}. Check benchmark.{self.benchmark}.path"
                 f"{' and data.held_out' if self.source.kind == 'starter' else ''}."
             )
+        if not self.scored:
+            check_labels([row for row in rows if isinstance(row, ResponsePair)], f"benchmark {self.benchmark}")
         name = "responses" if self.scored else "pairs"
         write_rows(workspace.path / f"{name}.jsonl", rows)
         workspace.count(**{name: len(rows)})

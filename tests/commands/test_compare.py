@@ -94,6 +94,20 @@ def test_verdict_files_with_their_pairs(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["benchmarks"]["pairs"]["overall"]["n"] == 59
 
 
+def test_verdict_files_of_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gold.csv").write_text("uid;human\n1;1\n2;2\n3;0\n", encoding="utf-16")
+    (tmp_path / "a.tsv").write_text("id\tverdict\n1\tA\n2\tB\n3\ttie\n")
+    (tmp_path / "b.jsonl").write_text("".join(f'{{"id": {name}, "gpt": "A>B"}}\n' for name in (1, 2, 3)))
+    files = tmp_path / "a.tsv", tmp_path / "b.jsonl", "--gold", tmp_path / "gold.csv"
+    overall = printed(capsys, *files, "--columns", "label=human", "verdict=gpt", "--columns", "id=uid")["benchmarks"]
+    metric = overall["gold"]["overall"]["metrics"]["accuracy_ab"]
+    assert (metric["a"]["value"], metric["b"]["value"]) == (1.0, pytest.approx(1 / 3))
+    assert "no file with the field 'verdict' has a column 'gtp'" in refused(capsys, *files, "--columns", "verdict=gtp")
+    assert "'x=y' is no FIELD=COLUMN" in refused(capsys, *files, "--columns", "x=y")
+    assert "Leave them out" in refused(capsys, tmp_path, tmp_path, "--columns", "id=uid")
+    assert "Add --majority" in refused(capsys, *files, "--min-votes", "2")
+
+
 def test_majority_of_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = [pair(0, "A")]
     voted = [row(0, order, said, sample) for order in ("ab", "ba") for sample, said in enumerate(("B", "A", "A"))]  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pytest
 
 from judgekit.cli import main
 from judgekit.commands.judge import configure
+from judgekit.data import logs
 from judgekit.errors import ConfigError
 from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.prompts.rating import RatingPrompt
@@ -34,6 +35,7 @@ def options(pairs: Path, judge: Path | None, *overrides: str, **values: object) 
     given = {
         "input": pairs, "judge": None if judge is None else str(judge), "sampler": None, "temperature": None,
         "samples": 1, "verdict": None, "merge": "none", "seed": None, "overrides": list(overrides),
+        "columns": {},
     }  # fmt: skip
     return argparse.Namespace(**given | values)
 
@@ -79,6 +81,24 @@ def test_all_mistakes_are_told_at_once(pairs: Path, model: Path) -> None:
         configure(options(pairs, model, "prompt=pairwis", "sampler.batch_siz=3", samples=2, temperature=0.0))
     message = str(caught.value)
     assert "prompt" in message and "batch_size" in message
+
+
+def test_columns_of_other_names_and_overrides_stand_together(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The label is a word of nobody's, and judging needs none."""
+    path, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("Frage;Antwort 1;Antwort 2;label\nwhy?;so, so;no;undecided\n", encoding="utf-16")
+    arguments = ["judge", str(path), "--judge", str(model), "-o", str(output), "--verdict", "constrained"]
+    names = ["--columns", "instruction=frage", "response_a=antwort_1", "response_b=Antwort 2", "prompt=pairwise"]
+    more = ["judge.tokens=6", f"store={tmp_path / 'store'}", "prompt.reasoning=false"]
+    assert main([*arguments, *names, *more]) == 0
+    rows = logs.read_verdicts(output)
+    assert len(rows) == 2 and all(row.verdict in ("A", "B") and row.p_a is not None for row in rows)
+    (tmp_path / "gold.csv").write_text(f"id,label\n{rows[0].id},{rows[0].verdict}\n")
+    capsys.readouterr()
+    assert main(["score", str(output), "--gold", str(tmp_path / "gold.csv"), "--resamples", "5"]) == 0
+    assert json.loads(capsys.readouterr().out)["overall"]["accuracy_ab"] == 1.0
 
 
 def test_what_is_no_override_is_refused(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from judgekit.cli import main
+from judgekit.commands import rank
 from tests.training.tiny import make_model
 
 
@@ -36,10 +38,43 @@ def test_recorded_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out) == values
 
 
+def test_outcomes_of_an_arena(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("x", "y", "model_a")] * 3 + [("y", "x", "model_b"), ("x", "y", "tie (bothbad)"), ("x", "y", "")]
+    lines = ["Model A;Model B;Winner", *(";".join(row) for row in rows)]
+    (tmp_path / "arena.csv").write_text("\n".join(lines) + "\n", encoding="utf-16")
+    arguments = ["rank", "--verdicts", str(tmp_path / "arena.csv"), "--columns", "verdict=winner", "--json"]
+    assert main([*arguments, "--resamples", "20"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["wins"]["x"]["y"] == 0.9 and values["invalid"] == {"unstated": 1}
+
+
+def test_prompts_that_one_model_answered_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, asked in (("one", "abc"), ("two", "bcd"), ("three", "ce")):
+        text = "Prompt;Answer\n" + "".join(f"{prompt};{name} says\n" for prompt in asked)
+        (tmp_path / f"{name}.csv").write_text(text)
+
+    def judge(options: argparse.Namespace) -> None:
+        rows = [json.loads(line) for line in options.input.read_text().splitlines()]
+        write(options.output, [{"id": row["id"], "order": "ab", "verdict": "A"} for row in rows])
+
+    monkeypatch.setattr(rank, "judge", judge)
+    files = [part for name in ("one", "two", "three") for part in ("--responses", f"{name}={name}.csv")]
+    arguments = ["rank", *files, "--columns", "instruction=prompt", "response=answer", "-o", "out", "--resamples", "9"]
+    assert main(arguments) == 0
+    # b was answered by two models and c by three; a, d and e by one.
+    assert "2 prompts" in (shown := capsys.readouterr().out)
+    assert "prompts that only one model answered, left out: 3" in shown
+    assert json.loads(Path("out/ranking.json").read_text())["answered_by_one"] == 3
+    assert "3 prompts that only one model answered are left out" in Path("out/ranking.html").read_text()
+
+
 def test_mistakes_name_their_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = [
         ([{"model_a": "x", "model_b": "x", "verdict": "A"}], "meets itself"),
-        ([{"model_a": "x", "model_b": "y", "verdict": "1"}], "use 'A', 'B', 'tie' or null"),
+        ([{"model_a": "x", "model_b": "y", "verdict": "x"}], "holds 'x'; use A, B, tie"),
         ([{"id": "p", "verdict": "A"}], "--pairs"),
         ([{"model_a": "x", "model_b": "y", "verdict": None, "invalid": "missing"}] * 2, "valid verdict (2 missing)"),
     ]
@@ -98,6 +133,7 @@ def test_responses_and_a_model_are_judged_and_ranked(
     assert {model["name"]: model["battles"] for model in values["models"]} == {"one": 14, "two": 12, "three": 14}
     assert values["prompts"] == 4 and values["invalid"] == {}
     assert len(Path("out/responses/three.jsonl").read_text().splitlines()) == 4
+    assert values["answered_by_one"] == 0 and "only one model" not in first.out
     assert main(arguments) == 0
     again = capsys.readouterr()
     assert again.out == first.out and "judged already" in again.err

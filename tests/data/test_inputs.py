@@ -71,13 +71,13 @@ def test_lists_that_cannot_be_ranked_are_named(tmp_path: Path, change: dict[str,
 
 def test_every_bad_row_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     path = lines(
-        tmp_path / "in.jsonl", PAIR, "{torn", {**PAIR, "id": "p2", "label": "C"}, "[1]", {**PAIR, "id": "p1"}, "",
+        tmp_path / "in.jsonl", PAIR, "{torn", {**PAIR, "id": "p2", "response_a": 5}, "[1]", {**PAIR, "id": "p1"}, "",
         {"id": "p3", "instruction": "q", "response_a": "a"}, {**PAIR, "id": "p4", "label": None},
     )  # fmt: skip
     found = survey(path)
     assert (found.kind, found.rows, found.repeated) == ("pairs", 2, 0)
     places = [(error.line, error.field) for error in found.bad]
-    assert places == [(2, None), (3, "label"), (4, None), (5, "id"), (7, "response_b")]
+    assert places == [(2, None), (3, "response_a"), (4, None), (5, "id"), (7, "response_b")]
     bad: list[DataError] = []
     assert [row.id for row in read_inputs(path, "pairs", bad.append)] == ["p1", "p4"]
     assert [str(error) for error in bad] == [str(error) for error in found.bad]

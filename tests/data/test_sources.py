@@ -88,8 +88,9 @@ BAD_PAIRS: Mapping[str, tuple[bytes | dict[str, Any], str | None, str]] = {
     "number as text": (PAIR | {"id": "q", "instruction": 5}, "instruction", "5 (int) where text belongs"),
     "null response": (PAIR | {"id": "q", "response_a": None}, "response_a", "is null"),
     "blank instruction": (PAIR | {"id": "q", "instruction": " \n"}, "instruction", "is blank"),
-    "unknown label": (PAIR | {"id": "q", "label": "a"}, "label", "use 'A', 'B', 'tie' or null"),
-    "numeric label": (PAIR | {"id": "q", "label": 1}, "label", "1 (int)"),
+    "unknown label": (PAIR | {"id": "q", "label": "C"}, "label", "holds 'C'; use A, B, tie"),
+    "boolean label": (PAIR | {"id": "q", "label": True}, "label", "holds True; use A, B, tie"),
+    "unknown number": (PAIR | {"id": "q", "label": 1.0000009722}, "label", "holds 1.0000009722; use A, B, tie"),
     "half a surrogate pair": (PAIR | {"id": "q", "subset": "\ud83d"}, "subset", "surrogate"),
     "duplicate id": (PAIR, "id", "'p' is also the id of line 1"),
 }

@@ -9,9 +9,10 @@ from statistics import fmean
 import pytest
 
 from judgekit.errors import DataError
+from judgekit.evaluation.merging import Merged, merge_orders
 from judgekit.evaluation.verdict_metrics import score
 from judgekit.evaluation.voting import majority_curve, vote
-from judgekit.rows import ORDERS, ResponsePair, Verdict
+from judgekit.rows import ORDERS, VERDICTS, ResponsePair, Verdict
 from judgekit.verdict_rows import VerdictRow
 from tests.evaluation.judges import CHOICES, pair, row
 
@@ -25,21 +26,49 @@ def samples(*verdicts: Verdict | None) -> list[VerdictRow]:
     [
         (["A"], "A"),
         (["B", "A", "A"], "A"),
-        (["B", "A"], "B"),
-        (["tie", "B", "A", "A", "tie"], "tie"),
-        ([None, None, None, "B"], "B"),
-        ([None, "A", "B", None], "A"),
-        ([None, None], None),
+        (["A", None, "A"], "A"),
+        (["tie", "B", "A", "B"], "B"),
+        (["B", "A"], "no_majority"),
+        (["A", None, "B"], "no_majority"),
+        (["tie", "B", "A", "A", "tie"], "no_majority"),
+        (["A", None, None], "too_few_votes"),
+        (["A", "A", None, None], "too_few_votes"),
+        ([None, None], "ambiguous"),
     ],
 )
-def test_the_modal_verdict_wins_and_the_first_among_equals(
-    verdicts: list[Verdict | None], winner: Verdict | None
+def test_the_modal_verdict_wins_and_there_is_none_among_equals_or_few(
+    verdicts: list[Verdict | None], winner: str
 ) -> None:
     rows = samples(*verdicts)
     random.Random(0).shuffle(rows)
     (found,) = vote(rows)
-    assert (found.verdict, found.sample) == (winner, 0)
-    assert found.invalid == (None if winner else "ambiguous")
+    assert found.sample == 0
+    assert (found.verdict, found.invalid) == ((winner, None) if winner in VERDICTS else (None, winner))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "min_votes", "winner"),
+    [
+        (["A", None, None], 1, "A"),
+        (["A", None, None], 2, "too_few_votes"),
+        (["A", "A", None], 3, "too_few_votes"),
+        (["A", None, "B"], 1, "no_majority"),
+        ([None, None], 1, "ambiguous"),
+    ],
+)
+def test_how_many_valid_votes_it_takes_can_be_said(verdicts: list[Verdict | None], min_votes: int, winner: str) -> None:
+    (found,) = vote(samples(*verdicts), min_votes)
+    assert (found.verdict, found.invalid) == ((winner, None) if winner in VERDICTS else (None, winner))
+
+
+def test_what_a_vote_without_majority_averages_is_merged() -> None:
+    rows = [
+        VerdictRow("p0", order, sample, verdict, None, "", p_a=p)
+        for order, found in (("ab", [("A", 0.9), ("B", 0.3)]), ("ba", [("B", 0.3), ("B", 0.4)]))
+        for sample, (verdict, p) in enumerate(found)
+    ]  # fmt: skip
+    assert merge_orders(vote(rows), "average_probability")["p0"] == Merged("B", None)  # 0.6 and 0.35
+    assert merge_orders(vote(rows), "both_agree")["p0"] == Merged(None, "no_majority")
 
 
 def test_scores_and_probabilities_are_averaged() -> None:
@@ -82,12 +111,11 @@ def test_the_curve_is_the_mean_over_subsets_of_samples() -> None:
     for one in pairs:
         for order in ORDERS:
             for chosen in combinations(range(5), 3):
-                # Among equals the first in the order drawn wins: any of them, equally often.
                 said = [by_key[one.id, order, sample].verdict for sample in chosen]
                 votes = [verdict for verdict in said if verdict]
                 most = max(map(votes.count, votes), default=0)
                 leading = {verdict for verdict in votes if votes.count(verdict) == most}
-                exact.append((one.label in leading) / len(leading) if leading else 0.0)
+                exact.append(float(leading == {one.label} and len(votes) >= 2))
     (point,) = majority_curve(pairs, rows, [3], draws=3000, resamples=5)
     assert point.estimate.value == pytest.approx(fmean(exact), abs=0.01)
 

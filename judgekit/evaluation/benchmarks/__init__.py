@@ -5,13 +5,16 @@ Each benchmark has a small file here that says how one published row becomes pai
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from judgekit.errors import ConfigError, Problem
+from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig, Source
 from judgekit.rows import ResponsePair, ScoredResponse
+
+_log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", ResponsePair, ScoredResponse)
 
@@ -34,6 +37,19 @@ def load_benchmark(name: str, config: BenchmarkConfig, held_out: Sequence[Respon
     if not has_source(config):
         return None
     return _spread(_source("pairs", name, config).read(name, config), config.limit)
+
+
+def check_labels(pairs: Sequence[ResponsePair], file: str) -> None:
+    """Say that pairs without labels measure no judge, before one is asked about them.
+
+    :raises DataError: when none has a label
+    """
+    bare = sum(pair.label is None for pair in pairs)
+    if bare and bare == len(pairs):
+        message = f"none of the {bare} pairs has a label, so no judge can be measured on them"
+        raise DataError(f"{message}; add labels, or get verdicts with `judgekit judge`", file=file, field="label")
+    if bare:
+        _log.warning("%s: %d of %d pairs have no label; they are judged and not measured", file, bare, len(pairs))
 
 
 def load_scored(name: str, config: BenchmarkConfig) -> list[ScoredResponse] | None:
