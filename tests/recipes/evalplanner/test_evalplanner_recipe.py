@@ -27,6 +27,7 @@ from judgekit.rows import ORDERS, Demonstration, Preference, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
+from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import DataConfig, SourceConfig
 from judgekit.schema.logger import LoggerConfig
@@ -277,6 +278,16 @@ def test_the_default_path_executes_by_prompt_and_takes_plans_from_chains(tiny: P
     assert len(worked) == 6 and len(shown) == 2, "two judgments, their plans, their executions"
     assert all("[The Start of Evaluation Plan]" in row.prompt[-1]["content"] for row in shown)
     assert all(EvalPlanner(config.prompt).read(row.target, False).verdict for row in shown)  # type: ignore[arg-type]
+
+
+def test_the_small_set_up_can_go_the_same_way(tmp_path: Path) -> None:
+    modes = {}
+    for name, ablation in (("demo", []), ("prompted", ["ablation=evalplanner/prompted"])):
+        config = Composer().job(["experiment=demo", f"store={tmp_path}", *ablation]).config
+        assert isinstance(config.recipe, EvalPlannerConfig) and config.recipe.warm_start.plan_every > 0
+        modes[name] = (config.recipe.first_execution, config.recipe.second_plans)
+        assert {"worked_chains", "chains/d1", "chains/d2", "train/dpo2"} <= {stage.name for stage in plan(config)}
+    assert modes == {"demo": ("prefill", "prompt"), "prompted": ("prompt", "chain")}
 
 
 def test_a_sweep_over_beta_samples_nothing_before_training(
