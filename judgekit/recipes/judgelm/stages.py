@@ -115,6 +115,7 @@ class Reviews(TaughtJudgments):
     """
 
     label = "reviews/{kind}"
+    version = 2
     kind: str
     tasks: Made[Any]
     prompt: JudgeLMPrompt
