@@ -156,6 +156,46 @@ def test_every_file_composes_and_validates(choice: str, composer: Composer, data
     assert isinstance(config, RunConfig)
 
 
+PUBLISHED = {
+    "evalplanner": {
+        "data.first_round": 5000, "data.second_round": None, "data.validation": 300,
+        "data.sources.wildchat.count": None, "data.sources.math.count": None,
+        "data.per_source.wildchat.first_round": 2500, "data.per_source.math.first_round": 2500,
+        "data.per_source.wildchat.validation": 150, "data.per_source.math.validation": 150,
+        "recipe.first_execution": "prompt", "recipe.second_plans": "chain", "recipe.dpo.batch_size": 32,
+    },
+    "self_taught": {"data.first_round": None, "data.sources.wildchat.count": None},
+    "pandalm": {"data.first_round": None},
+    # Batches of one row on each of four GPUs, accumulated over 32 steps: every row counts the same
+    "judgelm": {"loss.sft_average": "examples", "recipe.sft.batch_size": 128},
+    # Checkpoints are selected among those of ten epochs
+    "meta_rewarding": {
+        "recipe.validate": True, "data.validation": 253, "recipe.dpo.epochs": 10, "recipe.dpo.lr": 5e-6,
+        "data.sources.oasst.language": "en", "recipe.seed_data.ift": False, "data.first_round": None,
+    },
+    "self_rewarding": {
+        "recipe.sft.dropout": 0.1, "recipe.dpo.dropout": 0.1, "recipe.validate": True, "data.validation": 253,
+        "recipe.seed_data.ift_count": 3200, "recipe.seed_data.eft_count": 1630, "data.sources.oasst.language": "en",
+    },
+}  # fmt: skip
+"""Values of the papers and their releases."""
+
+
+@pytest.mark.parametrize("recipe", PUBLISHED)
+def test_the_papers_set_ups_have_the_papers_values(recipe: str, composer: Composer, data_paths: dict[str, str]) -> None:
+    choice = f"experiment=paper/{recipe}"
+    extra = [*(data_paths[name] for name in NEEDS_FILES.get(choice, ())), *NEEDS_CHOICES.get(choice, [])]
+    config = composer.job([choice, *extra]).config
+
+    def held(key: str) -> Any:
+        value: Any = config
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        return value
+
+    assert {key: held(key) for key in PUBLISHED[recipe]} == PUBLISHED[recipe]
+
+
 def test_a_server_cannot_sample_from_judges_that_are_trained(composer: Composer) -> None:
     with pytest.raises(ConfigError) as error:
         composer.job(["sampler=openai"])

@@ -21,5 +21,8 @@ class OptimConfig:
     batch_size: int = setting(8, "examples (SFT) or pairs (DPO) per optimizer step, over all processes", ge=1)
     betas: tuple[float, float] = setting((0.9, 0.95), "Adam β1, β2")
     weight_decay: float = setting(0.1, "decoupled weight decay", ge=0.0)
+    dropout: float = setting(
+        0.0, "dropout while training, on what each layer's attention and MLP add to the residual stream", ge=0.0, lt=1.0
+    )
     clip_norm: float | None = setting(1.0, "gradient norm limit; null: none", gt=0)
     checkpoint_every: int = setting(100, "steps between checkpoints", ge=1)

@@ -15,8 +15,8 @@ class WarmStartConfig:
     enabled: bool = setting(False, "run the warm start")
     examples: int = setting(320, "worked judgments to use", ge=1)
     plan_every: int = setting(
-        4, "also show the plan prompt (evalplanner) or the plain task (self_rewarding, meta_rewarding) for every n-th "
-        "of them; 0: never", ge=0,
+        4, "also show the plan prompt and, where it is used, the execution prompt (evalplanner), or the plain task "
+        "(self_rewarding, meta_rewarding) for every n-th of them; 0: never", ge=0,
     )  # fmt: skip
     categories: tuple[str, ...] | None = setting(
         None,

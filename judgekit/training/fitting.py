@@ -24,7 +24,7 @@ from judgekit.errors import StageError
 from judgekit.kernels import no_cudnn_attention
 from judgekit.randomness import draw_bits
 from judgekit.training.checkpoints import Checkpoints, TrainingProgress
-from judgekit.training.lora import load_model, save_model
+from judgekit.training.lora import add_dropout, load_model, save_model
 from judgekit.training.module import Batches, JudgeModule
 from judgekit.training.training_job import Plan, TrainingJob
 
@@ -85,7 +85,10 @@ def _load(job: TrainingJob) -> Any:
     seed = draw_bits(job.seed, job.stage, "adapter")
     place = _environment(job)
     empty = job.sharded and (place.node_rank(), place.local_rank()) != (0, 0)
-    return load_model(job.start, job.trainer, job.dtype, seed, training_device(job), empty)
+    model = load_model(job.start, job.trainer, job.dtype, seed, training_device(job), empty)
+    if job.optim.dropout:
+        add_dropout(model, job.optim.dropout)
+    return model
 
 
 def training_device(job: TrainingJob) -> torch.device:

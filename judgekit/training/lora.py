@@ -181,6 +181,29 @@ def _lora_config(trainer: TrainerConfig) -> Any:
     )
 
 
+def add_dropout(model: Any, rate: float) -> None:
+    """Drop a share of what attention and MLP of every layer add to the residual stream, while the model trains.
+
+    Models of today have no dropout of their own in these places, where earlier ones had it.
+
+    :raises ModelError: a model whose layers are built otherwise
+    """
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layers = [module for module in base.modules() if type(module).__name__ in set(base._no_split_modules or ())]
+    parts = [part for layer in layers for name, part in layer.named_children() if name in ("self_attn", "mlp")]
+    if not parts or len(parts) != 2 * len(layers):
+        kind = type(base).__name__
+        raise ModelError(f"Where dropout belongs in a {kind} is not known here. Set this stage's optim dropout to 0.")
+
+    def drop(module: nn.Module, _: Any, out: Any) -> Any:
+        whole = out if isinstance(out, tuple) else (out,)
+        dropped = functional.dropout(whole[0], rate, module.training)
+        return (dropped, *whole[1:]) if isinstance(out, tuple) else dropped
+
+    for part in parts:
+        part.register_forward_hook(drop)
+
+
 def save_model(model: Any, folder: Path, base: Path, weights: dict[str, Tensor] | None = None) -> None:
     """Write an adapter alone (PEFT format), or a full model with its tokenizer.
 

@@ -115,7 +115,9 @@ class JudgeModule(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Take the reference from its file or the starting weights, then go on from the last checkpoint, if any."""
+        self.whole.eval()  # dropout would draw other units for each of the passes that are compared
         self.whole(check_head, self.device)
+        self.whole.train()
         if self.plan.job.task == "dpo":
             self._take_reference()
         if self.plan.job.reference_only:

@@ -108,6 +108,9 @@ TABLE = [
     ("8 seven", False, "not scores", "not scores"),
     ("Scores: 8 7", False, "not scores", "not scores"),
     ("8/10 7/10", False, "not scores", "not scores"),
+    ("8 +1", False, "not scores", "A"),  # one sum, not two scores
+    ("7-8 6", False, "not scores", "not scores"),
+    ("8½ 7", False, "not scores", "not scores"),
     ("8 7 \nwhy", False, "A", "not scores"),
     # The release strips the whole text before it parses it (gen_model_judgement.py), but not the first line.
     ("\n8 7", False, "A", "A"),

@@ -12,16 +12,17 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from judgekit.errors import StageError
+from judgekit.errors import ModelError, StageError
 from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.ipo import IpoLoss
 from judgekit.losses.robust import RobustLoss
 from judgekit.rows import Demonstration, Preference, write_rows
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.trainer import TrainerConfig
+from judgekit.training.lora import add_dropout
 from judgekit.training.module import learning_rate
 from judgekit.training.trainer import TrainResult, compute_reference, train
 from judgekit.weights import Weights
@@ -176,6 +177,36 @@ def test_steps_do_not_depend_on_how_batches_are_packed(stage: Stage, task: str) 
         assert values == pytest.approx(narrow[step], rel=2e-3, abs=2e-4)
 
 
+def test_dropout_is_on_what_attention_and_mlp_add_and_only_while_training(stage: Stage) -> None:
+    model = AutoModelForCausalLM.from_pretrained(stage.start.base)
+    layer, states = model.model.layers[1], torch.randn(1, 400, 32)
+    whole, mlp = layer.self_attn, layer.mlp
+    plain = (whole(states, model.model.rotary_emb(states, torch.arange(400)[None]), None)[0], mlp(states))
+    add_dropout(model, 0.25)
+    for training in (False, True):
+        model.train(training)
+        torch.manual_seed(1)
+        found = (whole(states, model.model.rotary_emb(states, torch.arange(400)[None]), None)[0], mlp(states))
+        for before, after in zip(plain, found, strict=True):
+            gone = after == 0
+            assert gone.float().mean() == (pytest.approx(0.25, abs=0.02) if training else 0)
+            assert torch.allclose(after[~gone], before[~gone] * (4 / 3 if training else 1))
+
+
+def test_dropout_trains_and_the_reference_has_none(stage: Stage) -> None:
+    _, plain = stage.train(name="plain")
+    _, dropped = stage.train(name="dropped", optim=replace(OPTIM, dropout=0.1))
+    assert plain[1]["loss"] == pytest.approx(math.log(2)) and dropped[1]["loss"] != pytest.approx(math.log(2), abs=1e-4)
+    reference = [load_file(stage.folder / f"{name}-work" / "reference.safetensors") for name in ("plain", "dropped")]
+    assert_same(*reference)
+
+
+def test_dropout_is_refused_where_it_is_not_known_where_it_belongs() -> None:
+    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=9, n_positions=8))
+    with pytest.raises(ModelError, match="Where dropout belongs in a GPT2LMHeadModel is not known"):
+        add_dropout(model, 0.1)
+
+
 @pytest.mark.parametrize(
     ("adapter", "dropout", "dtype"),
     [
@@ -191,7 +222,9 @@ def test_a_run_killed_within_an_epoch_resumes_to_the_same_bits(
 ) -> None:
     stage = Stage(tmp_path, dtype=dtype)
     trainer = replace(TRAINER, adapter=adapter, lora_dropout=dropout)
-    optim = replace(OPTIM, batch_size=4, max_steps=7)  # four steps an epoch, a checkpoint after every second
+    optim = replace(
+        OPTIM, batch_size=4, max_steps=7, dropout=dropout / 2
+    )  # four steps an epoch, a checkpoint after every second
     whole, unbroken = stage.train(name="whole", trainer=trainer, optim=optim)
 
     def die(step: int, _: dict[str, float]) -> None:

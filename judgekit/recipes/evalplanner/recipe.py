@@ -26,7 +26,8 @@ def evalplanner(lab: Lab) -> Outcome:
 
     judge = measured.add(lab.seed)
     if start.enabled:
-        worked = lab.make(WorkedChains(splits=splits, plan_every=start.plan_every))
+        executed = "prompt" in (recipe.first_execution, recipe.second_execution)
+        worked = lab.make(WorkedChains(splits=splits, plan_every=start.plan_every, executed=executed))
         judge = measured.add(warm_judge(lab, worked, judge, start, accuracy))
 
     chains = lab.make(

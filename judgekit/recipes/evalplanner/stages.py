@@ -10,7 +10,7 @@ from judgekit.data.worked_judgments import Worked
 from judgekit.prompts.base import name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPrompt
 from judgekit.recipes.evalplanner.plan_execution import ChainRules, Selection, select
-from judgekit.rows import Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
+from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
 from judgekit.sampling.text import TextRequest, ask_for_verdict
 from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.data import PROMPT_TOKENS, orders
@@ -28,19 +28,31 @@ Mode = Literal["prompt", "chain", "prefill"]
 
 @dataclass(frozen=True, kw_only=True)
 class WorkedChains(WorkedJudgments):
-    """Worked judgments, and the plan prompt with its plan for every ``plan_every``-th pair; 0: never."""
+    """Worked judgments, and the plan prompt with its plan for every ``plan_every``-th pair; 0: never.
+
+    :param executed: show the execution prompt with its execution too
+    """
 
     label = "worked_chains"
+    version = 2
     plan_every: int
+    executed: bool
 
     def further(self, number: int, pair: ResponsePair, worked: Worked) -> list[Demonstration]:
-        """The plan alone."""
+        """The plan alone, and what follows from it."""
         if not self.plan_every or number % self.plan_every:
             return []
         assert isinstance(self.prompt, EvalPlannerPrompt)
         protocol = EvalPlanner(self.prompt)
         target = f"{PLAN_START}\n{worked.plan}\n{protocol.plan_stop}"
-        return [Demonstration(f"{pair.id}/plan", protocol.plan_prompt(pair.instruction), target)]
+        shown = [Demonstration(f"{pair.id}/plan", protocol.plan_prompt(pair.instruction), target)]
+        if self.executed:
+            order = ORDERS[number % 2]
+            position = name_response("A" if pair.label == "A" else "B", order)
+            prompt = protocol.execution_prompt(pair, order, worked.plan)
+            target = f"{worked.execution.strip()}\n[[{position}]]"
+            shown.append(Demonstration(f"{pair.id}/execution", prompt, target))
+        return shown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from judgekit.data.constraints import constraint_instructions
 from judgekit.data.pairs import build_pairs
@@ -20,12 +21,13 @@ from judgekit.losses.dpo import DpoLoss
 from judgekit.losses.ipo import IpoLoss
 from judgekit.losses.sft import SftLoss
 from judgekit.planning import plan
-from judgekit.prompts.evalplanner import EvalPlannerPrompt
+from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.recipes.evalplanner.config import EvalPlannerConfig
-from judgekit.rows import Preference, read_rows
+from judgekit.rows import ORDERS, Demonstration, Preference, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
+from judgekit.schema.composition import Composer
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import DataConfig, SourceConfig
 from judgekit.schema.logger import LoggerConfig
@@ -206,6 +208,86 @@ def test_the_same_run_again_does_nothing(run: tuple[RunConfig, Path, Script, dic
     assert {stage["status"] for stage in stages(folder).values()} == {"reused"}
     assert {path: path.read_bytes() for path in before} == before
     assert all(stage.stored for stage in plan(config))
+
+
+class Prompted(Script):
+    """SCRIPT on the recipe's own path: executions by the execution prompt on D1, plans out of whole chains on D2."""
+
+    def __init__(self, tiny: Path) -> None:
+        super().__init__()
+        self.tokenizer = AutoTokenizer.from_pretrained(tiny)
+        self.prompts: dict[str, str] = {}
+
+    def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+        self.prompts[request.id] = self.tokenizer.decode(request.prompt_ids)
+        pair, *rest = request.id.split("/")
+        if len(rest) != 1 or "[End of Evaluation Plan]" not in request.params.stop:
+            return super()._generate(request, sample, mark)
+        # A judge begins a whole chain, which stops where its plan ends.
+        self.sampled.append((request.id, sample))
+        cut = self.names[pair] == "d2-0" and sample == 0
+        text = f"[Start of Evaluation Plan]\nSeen in {rest[0]}, plan {sample}.\n"
+        return Generation(text, tuple(text.encode()), "length" if cut else "stop", prompt_tokens=1)
+
+    def answer(self, request: str, sample: int) -> tuple[str, Any]:
+        text, finish = super().answer(request, sample)
+        if request.count("/") == 2 and self.names[request.split("/")[0]].startswith("d1"):
+            # A reply to the execution prompt has no sections.
+            text = text.replace("[End of Plan Execution]\n[Final Verdict]\n", "")
+        return text, finish
+
+
+def test_the_default_path_executes_by_prompt_and_takes_plans_from_chains(tiny: Path, tmp_path: Path) -> None:
+    by_itself = EvalPlannerConfig()
+    assert (by_itself.first_execution, by_itself.second_plans) == ("prompt", "chain")
+    config = make_config(tiny, tmp_path / "store")
+    start = replace(config.recipe.warm_start, plan_every=1)  # type: ignore[union-attr]
+    recipe = replace(config.recipe, first_execution="prompt", second_plans="chain", warm_start=start)  # type: ignore[type-var]
+    script = Prompted(tiny)
+    run_recipe(replace(config, recipe=recipe, benchmark={}), tmp_path / "out", lambda weights: script)
+    found = stages(tmp_path / "out")
+
+    # The same table as the other path's, since the same chains are right and wrong
+    assert found["chains/d1"]["rows"] == {"instructions": 2, "plans": 4, "chains": 16, "valid": 13}
+    assert found["preferences/d1"]["rows"] == {"preferences": 1}
+    assert found["chains/d2"]["rows"] == {"instructions": 2, "plans": 3, "chains": 12, "valid": 12}
+    assert found["chains/d2"]["dropped"] == {"plan truncated": 1}
+    assert found["preferences/d2"]["rows"] == {"preferences": 1}
+
+    # What is learned from replies to the execution prompt is a whole chain on the judge prompt.
+    (row,) = read_rows(Path(found["preferences/d1"]["path"]) / "rows.jsonl", Preference)
+    head = "[Start of Evaluation Plan]\nRequirement number 0.\n[End of Evaluation Plan]\n[Start of Plan Execution]\n"
+    right, wrong = (row.chosen[-5:], row.rejected[-5:])
+    assert {right, wrong} == {"[[A]]", "[[B]]"}
+    assert row.chosen == f"{head}Chain R 0.\n[End of Plan Execution]\n[Final Verdict]\n{right}"
+    assert row.rejected == f"{head}Chain W 1.\n[End of Plan Execution]\n[Final Verdict]\n{wrong}"
+    assert "Requirement number 0." not in row.prompt[-1]["content"]
+    names = {name: pair for pair, name in script.names.items()}
+    executed = script.prompts[f"{names['d1-0']}/ab/0"]
+    assert "Follow the plan." in executed and executed.count("Requirement number 0.") == 1
+    assert "[The Start of Evaluation Plan]\nRequirement number 0.\n[The End of Evaluation Plan]" in executed
+
+    # Orders take turns in giving plans, whose executions go on after them in both orders.
+    begun = [item for item in script.sampled if item[0].count("/") == 1]
+    assert sorted(begun) == sorted((f"{names[f'd2-{n}']}/{order}", k) for n in (0, 1) for k, order in enumerate(ORDERS))
+    assert script.prompts[f"{names['d2-1']}/ba/0"].endswith(
+        "[Start of Evaluation Plan]\nSeen in ab, plan 0.\n[End of Evaluation Plan]\n[Start of Plan Execution]\n"
+    )
+    worked = read_rows(Path(found["worked_chains"]["path"]) / "rows.jsonl", Demonstration)
+    shown = [row for row in worked if row.id.endswith("/execution")]
+    assert len(worked) == 6 and len(shown) == 2, "two judgments, their plans, their executions"
+    assert all("[The Start of Evaluation Plan]" in row.prompt[-1]["content"] for row in shown)
+    assert all(EvalPlanner(config.prompt).read(row.target, False).verdict for row in shown)  # type: ignore[arg-type]
+
+
+def test_the_small_set_up_can_go_the_same_way(tmp_path: Path) -> None:
+    modes = {}
+    for name, ablation in (("demo", []), ("prompted", ["ablation=evalplanner/prompted"])):
+        config = Composer().job(["experiment=demo", f"store={tmp_path}", *ablation]).config
+        assert isinstance(config.recipe, EvalPlannerConfig) and config.recipe.warm_start.plan_every > 0
+        modes[name] = (config.recipe.first_execution, config.recipe.second_plans)
+        assert {"worked_chains", "chains/d1", "chains/d2", "train/dpo2"} <= {stage.name for stage in plan(config)}
+    assert modes == {"demo": ("prefill", "prompt"), "prompted": ("prompt", "chain")}
 
 
 def test_a_sweep_over_beta_samples_nothing_before_training(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from judgekit.errors import ConfigError, StageError
 from judgekit.losses.dpo import DpoLoss
@@ -187,6 +188,35 @@ def test_the_baseline_writes_the_judgments(run: Run) -> None:
     assert json.loads((folder / "manifest.json").read_text())["judges"] == ["seed", "m1", "m2"]
     inputs = json.loads((Path(stages(folder)["train/m1"]["path"]) / "stage.json").read_text())["inputs"]
     assert stages(folder)["train/ift"]["digest"] not in inputs, "M1 is trained from the seed"
+
+
+def test_checkpoints_are_chosen_by_judging_the_validation_split(config: RunConfig, tmp_path: Path) -> None:
+    """The judge is right about the pair after the first of three checkpoints, and never again."""
+
+    class Judging(Script):
+        scored = 0
+
+        def answer(self, model: str, request: Request, sample: int) -> str:
+            if request.params.temperature == 0 and request.id[-2:] in ("/a", "/b"):
+                self.scored += 1
+                good = "good answer" in tokenizer.decode(request.prompt_ids)
+                return f"Score: {4 if good == (self.scored <= 2) else 2}"
+            return super().answer(model, request, sample)
+
+    tokenizer = AutoTokenizer.from_pretrained(str(config.model.path))
+    recipe = replace(
+        config.recipe,
+        validate=True,
+        rankings=0,
+        seed_data=SeedDataConfig(eft=False),
+        schedule={"m2": IterationConfig()},
+        sft=replace(STEP, max_steps=3, epochs=3),
+    )  # type: ignore[type-var]
+    data = replace(config.data, validation=1, first_round=7)
+    script = Judging()
+    run_recipe(replace(config, data=data, recipe=recipe, store=str(tmp_path / "store")), tmp_path / "out", script)
+    assert stages(tmp_path / "out")["train/m1"]["rows"]["chosen_step"] == 1
+    assert script.scored == 2 * (3 + 1), "both responses, by every checkpoint of M1 and the one of M2"
 
 
 def test_new_prompts_are_filtered(run: Run) -> None:
