@@ -82,7 +82,7 @@ class Train(Stage):
     """
 
     label = "train/{judge}"
-    version = 3
+    version = 4
     judge: str
     task: Task
     rows: Made[Any]
@@ -104,7 +104,7 @@ class Train(Stage):
         result = self._train(reports)
         for reason, count in result.refused.items():
             workspace.drop(reason, count)
-        workspace.count(rows=result.rows, steps=result.steps, chosen_step=result.chosen_step)
+        workspace.count(rows=result.rows, prompts=result.prompts, steps=result.steps, chosen_step=result.chosen_step)
         workspace.tokens(prompt=result.tokens, generated=0)
         write_series(reports.series, workspace.path / "series.jsonl")
 
@@ -136,7 +136,7 @@ class Reference(Stage):
     """
 
     label = "reference/{judge}"
-    version = 2
+    version = 3
     judge: str
     rows: Made[Any]
     model: Origin
