@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from judgekit.data.checking import Checker
-from judgekit.data.pairs import Question, build_pairs, without_responses
+from judgekit.data.pairs import CUT, Question, Replies, build_pairs, without_responses
 from judgekit.data.sources import load_source
 from judgekit.data.splits import split_instructions
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, read_rows, write_rows
@@ -20,6 +20,7 @@ from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read
+from judgekit.stages.surface_cues import PairCues
 from judgekit.store import Workspace
 
 PROMPT_TOKENS = 300
@@ -58,6 +59,7 @@ class Pairs(Stage):
     """
 
     label = "pairs"
+    version = 2
     instructions: Made[Any]
     model: Model | None
     sources: dict[str, SourceConfig] = read("data.sources")
@@ -94,7 +96,7 @@ class Pairs(Stage):
                 workspace.count(**{name: len(found)})
         write_rows(workspace.path / "pairs.jsonl", self.controls.kept(made, workspace))
 
-    def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Mapping[tuple[str, int], str]:
+    def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Replies:
         if self.model is None:
             return {}
         params = SamplingParams(self.temperature, self.top_p, self.tokens, seed=self.seed)
@@ -106,8 +108,9 @@ class Pairs(Stage):
             )
             for question in questions
         ]  # fmt: skip
-        replies = self.model.ask(requests, workspace, "responses")
-        return {key: reply.text.strip() for key, reply in replies.generations.items()}
+        replies = self.model.ask(requests, workspace, "responses").generations
+        workspace.count(cut_off=sum(reply.finish == CUT for reply in replies.values()))
+        return {key: replace(reply, text=reply.text.strip()) for key, reply in replies.items()}
 
     @property
     def cost(self) -> Planned:
@@ -208,6 +211,8 @@ def make_splits(
         instructions = choose(instructions)
     asked = any(is_sampled(source) for source in data.sources.values())
     pairs = lab.make(Pairs(instructions=instructions, model=lab.model(lab.seed) if asked else None))
+    if any(source.pairs != "none" for source in data.sources.values()):
+        lab.make(PairCues(data="pairs", rows=pairs))
     return lab.make(
         Splits(
             instructions=instructions,

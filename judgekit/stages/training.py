@@ -18,6 +18,7 @@ from judgekit.stages.judging import consistent_accuracy
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Judging, Origin
 from judgekit.stages.stage import Made, Stage, at, read, unkeyed
+from judgekit.stages.surface_cues import PreferenceCues
 from judgekit.store import Workspace
 from judgekit.tracking.progress import StageProgress
 from judgekit.training.training_job import Task
@@ -188,6 +189,7 @@ def train_judge(
     place = _Place(lab, base)
     logps, model = None, None
     if task == "dpo":
+        lab.make(PreferenceCues(judge=name, rows=rows))
         model = (reference or start).origin
         logps = lab.make(
             Reference(
