@@ -66,7 +66,7 @@ def test_a_prompt_is_never_judged_by_its_own_pairs() -> None:
     pairs = [Contrast(f"p{n % 40}", f"{text(drawn, 9)} own{n % 40}", text(drawn, 9)) for n in range(400)]
     assert (cue_accuracy(pairs, seed=0)["words"].value or 1.0) < 0.6
     alone = [Contrast(f"p{n}", pair.better, pair.worse) for n, pair in enumerate(pairs)]
-    assert (cue_accuracy(alone, seed=0)["words"].value or 0.0) > 0.9
+    assert (cue_accuracy(alone, seed=0)["words"].value or 0.0) > 0.8
 
 
 def test_few_prompts_say_nothing() -> None:
