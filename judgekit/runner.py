@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from judgekit.report.html import build_report
+from judgekit.report.surface_cues import cue_numbers
 from judgekit.report.terminal import show_results
 from judgekit.run_folder import JUDGE_FILE, RunFolder
 from judgekit.sampling.base import Sampler
@@ -54,7 +55,7 @@ def run_recipe(
         numbers = report_measurements(
             outcome.measurements, record, scoring, outcome.final.name, config.logger.table_rows
         )
-        numbers |= bias_numbers(outcome, run_dir) | last_losses(outcome)
+        numbers |= cue_numbers(record.manifest["stages"]) | bias_numbers(outcome, run_dir) | last_losses(outcome)
         record.summary(numbers)
         leave_judge(lab, config, outcome.final, run_dir)
         record_artifacts(lab, outcome, run_dir)

@@ -14,9 +14,13 @@ from judgekit.data.constraints import satisfies, written_responses
 from judgekit.prompts import noisy
 from judgekit.randomness import pick
 from judgekit.rows import Instruction, Message, ResponsePair
+from judgekit.sampling.base import Generation
 from judgekit.schema.data import DataConfig, SourceConfig
 
 Drop = Callable[[str], None]
+
+CUT = "length"
+"""How a reply ended that was cut at its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,13 @@ class Question:
     tokens: int | None = None
 
 
-Ask = Callable[[Sequence[Question]], Mapping[tuple[str, int], str]]
-"""Questions -> reply by (question id, sample). A question that cannot be asked (too long) has no reply."""
+Replies = Mapping[tuple[str, int], Generation]
+
+Ask = Callable[[Sequence[Question]], Replies]
+"""Questions -> reply by (question id, sample). A question that cannot be asked (too long) has no reply.
+
+A reply that was cut at its limit makes no response: how a text ends would tell which of two is better.
+"""
 
 Verify = Callable[[Sequence[tuple[Instruction, str]]], Sequence[bool | None]]
 """(instruction, response) pairs -> right, wrong, or None where it could not be verified."""
@@ -126,36 +135,50 @@ def _near_miss(instructions: Sequence[Instruction], ask: Ask, drop: Drop) -> lis
     questions = [Question(f"{row.id}/x", noisy.answer_prompt(row.text)) for row in usable]
     questions += [Question(f"{row.id}/noisy", noisy.answer_prompt(row.near_miss or "")) for row in usable]
     replies = ask(questions)
-    return _both(usable, replies, drop)
+    return _both(usable, replies, {key: reply.text for key, reply in replies.items() if reply.finish != CUT}, drop)
 
 
 def _noisy_instruction(instructions: Sequence[Instruction], data: DataConfig, ask: Ask, drop: Drop) -> list[Candidate]:
     """The rejected response answers a modified instruction that the model writes itself."""
     answers = ask([Question(f"{row.id}/x", noisy.answer_prompt(row.text)) for row in instructions])
-    answered = [row for row in instructions if (f"{row.id}/x", 0) in answers]
+    texts = {key: reply.text for key, reply in answers.items() if reply.finish != CUT}
+    answered = [row for row in instructions if (f"{row.id}/x", 0) in texts]
     modified = ask(
         [
             Question(
                 f"{row.id}/modified",
-                noisy.modify_prompt(row.text, answers[f"{row.id}/x", 0]),
+                noisy.modify_prompt(row.text, texts[f"{row.id}/x", 0]),
                 tokens=2 * data.response_tokens,
             )
             for row in answered
         ]
     )
-    replies = {key: text for key, text in answers.items()}
+    longer: set[str] = set()
     for row in answered:
-        written = noisy.read_modified(modified.get((f"{row.id}/modified", 0), ""))
-        if written is not None:
-            replies[f"{row.id}/noisy", 0] = written.answer
-    return _both(instructions, replies, drop)
+        reply = modified.get((f"{row.id}/modified", 0))
+        written = noisy.read_modified(reply.text) if reply is not None else None
+        if reply is None or written is None:
+            continue
+        # Its limit is that of the other answer, which length would tell from it otherwise.
+        if reply.tokens * len(written.answer) > data.response_tokens * len(reply.text):
+            longer.add(row.id)
+            drop("answer to a modified instruction over data.response_tokens")
+        else:
+            texts[f"{row.id}/noisy", 0] = written.answer
+    return _both([row for row in instructions if row.id not in longer], answers, texts, drop)
 
 
-def _both(instructions: Sequence[Instruction], replies: Mapping[tuple[str, int], str], drop: Drop) -> list[Candidate]:
+def _both(
+    instructions: Sequence[Instruction], replies: Replies, texts: Mapping[tuple[str, int], str], drop: Drop
+) -> list[Candidate]:
+    """The answer to the instruction and the one to another, where both are whole."""
     candidates = []
     for row in instructions:
-        better, worse = replies.get((f"{row.id}/x", 0)), replies.get((f"{row.id}/noisy", 0))
-        if better is None:
+        names = (f"{row.id}/x", 0), (f"{row.id}/noisy", 0)
+        better, worse = (texts.get(name) for name in names)
+        if any(name in replies and replies[name].finish == CUT for name in names):
+            drop("answer cut at data.response_tokens")
+        elif better is None:
             drop("no answer to the instruction")
         elif worse is None:
             drop("no answer to a modified instruction")
@@ -176,10 +199,10 @@ def _verified(
             checkable.append(row)
     replies = ask([Question(row.id, noisy.answer_prompt(row.text), samples=data.solutions) for row in checkable])
     samples = [
-        (row, replies[row.id, index])
+        (row, replies[row.id, index].text)
         for row in checkable
         for index in range(data.solutions)
-        if (row.id, index) in replies
+        if (row.id, index) in replies and replies[row.id, index].finish != CUT
     ]
     formats = [place for place, (row, _) in enumerate(samples) if row.source == CONSTRAINTS]
     others = [place for place, (row, _) in enumerate(samples) if row.source != CONSTRAINTS]

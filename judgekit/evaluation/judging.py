@@ -32,6 +32,7 @@ def judge_pairs(
     params: SamplingParams,
     *,
     constrained: bool = False,
+    whole: bool = False,
     samples: Sequence[int] = (0,),
     workspace: Workspace | None = None,
     title: str = "judging",
@@ -44,6 +45,7 @@ def judge_pairs(
     :param params: decoding of the whole judgment
     :param samples: sample indices; greedy decoding repeats itself up to rounding in other batches
     :param constrained: choose the verdict among the protocol's verdict tokens; yields ``p_a``
+    :param whole: no verdict for a text that was cut at its limit, even behind its verdict, because it is to be imitated
     """
     if isinstance(protocol, PointProtocol):
         return _judge_by_scores(judge, protocol, pairs, orders, params, samples, workspace, title)
@@ -70,7 +72,7 @@ def judge_pairs(
                 rows.append(VerdictRow(pair.id, order, sample, None, refused[name], ""))
                 continue
             text, truncated, p_first = read[name, sample]
-            reading = protocol.read(text, truncated)
+            reading = Reading(None, "truncated") if truncated and whole else protocol.read(text, truncated)
             p_a = p_first if p_first is None or order == "ab" else 1.0 - p_first
             verdict = name_response(reading.verdict, order)
             score_a, score_b = _scores(reading, order)

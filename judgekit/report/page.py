@@ -17,6 +17,7 @@ from judgekit.report.judged_benchmark import JudgedBenchmark, read_benchmark
 from judgekit.report.judgment_browser import MOST_JUDGMENTS, Browser, browser
 from judgekit.report.results_table import ResultRow, results_table
 from judgekit.report.secondary_metrics import SecondaryMetric, secondary_metrics
+from judgekit.report.surface_cues import CueRow, cue_rows
 from judgekit.run_folder import RunFolder
 from judgekit.tracking.base import SeriesPoint
 from judgekit.tracking.local_files import read_series
@@ -62,6 +63,7 @@ class Page:
     :param manifest: as in ``manifest.json``
     :param seconds: wall-clock time from start to end, None while it runs
     :param bias: judge and meta-judge by iteration, of recipes with an actor
+    :param cues: by which surface cues the better text of the data's pairs could be told
     :param config: text of ``config.yaml``
     """
 
@@ -69,6 +71,7 @@ class Page:
     seconds: float | None
     benchmarks: tuple[Benchmark, ...]
     bias: tuple[BiasIteration, ...]
+    cues: tuple[CueRow, ...]
     training: tuple[TrainingStage, ...]
     browser: Browser | None
     config: str
@@ -92,6 +95,7 @@ def read_page(run_dir: Path) -> Page:
         seconds=_seconds(manifest),
         benchmarks=tuple(benchmarks),
         bias=read_bias(run_dir),
+        cues=tuple(cue_rows(metrics)),
         training=tuple(_training(read_series(run_dir))),
         browser=browser(files, _most_judgments(config)),
         config=config,

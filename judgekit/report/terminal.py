@@ -12,6 +12,7 @@ from rich.text import Text
 
 from judgekit.report.results_table import print_results
 from judgekit.report.secondary_metrics import secondary_metrics
+from judgekit.report.surface_cues import print_cues
 
 TABLE_WIDTH = 100
 SECONDARY_ROWS = 24
@@ -37,5 +38,6 @@ def show_results(
         console.print(table, "")
         if len(rows) > SECONDARY_ROWS:
             console.print(f"{len(rows) - SECONDARY_ROWS} more are in the report and in metrics.json.", "")
+    print_cues(console, numbers)
     console.print(f"Report: {report}", highlight=False, soft_wrap=True)
     sys.stdout.flush()

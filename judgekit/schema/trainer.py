@@ -35,6 +35,16 @@ class TrainerConfig:
         False, "compute activations again in the backward pass to save memory", rounding=True
     )
     max_tokens: int = setting(4096, "longest packed sequence in one forward pass, tokens", ge=32)
+    group_prompts: bool = setting(
+        False,
+        "batches of runs of one prompt's rows, up to half a batch each, instead of rows shuffled one by one: "
+        "fewer tokens to compute, fewer prompts in a step",
+    )
+    spread_prompts: bool = setting(
+        True,
+        "where max_steps ends within an epoch, draw as few rows of each prompt as fill the steps, so that they "
+        "reach all prompts; false: the first rows of the shuffled ones. Papers do not say",
+    )
     threads: int | None = setting(
         None, "CPU threads of a process; null: torch's default, divided among the processes of a node", ge=1,
         rounding=True,

@@ -87,6 +87,7 @@ class CandidateAnswers(Stage):
     """One response of a candidate to every instruction it gave one to (``answers.jsonl``)."""
 
     label = "answers/{candidate}/{split}"
+    version = 2
     candidate: str
     split: str
     instructions: Made[Any]
@@ -111,7 +112,9 @@ class CandidateAnswers(Stage):
             if not reply.text.strip():
                 workspace.drop("empty response")
                 continue
-            workspace.count(cut_off=int(reply.finish == "length"))
+            if reply.finish == "length":
+                workspace.drop("response cut at data.response_tokens")
+                continue
             found.append(Response(key, rows[key].instruction, reply.text.strip()))
         workspace.count(answers=len(found))
         write_rows(workspace.path / "answers.jsonl", found)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from judgekit.data.checking import Checker
-from judgekit.data.pairs import Question, build_pairs, without_responses
+from judgekit.data.pairs import CUT, Question, Replies, build_pairs, without_responses
 from judgekit.data.sources import load_source
 from judgekit.data.splits import distinct, normalised, split_instructions
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, write_rows
@@ -21,6 +21,7 @@ from judgekit.stages.controls import RowControls, row_controls
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read
+from judgekit.stages.surface_cues import PairCues
 from judgekit.store import Workspace
 
 PROMPT_TOKENS = 300
@@ -69,6 +70,7 @@ class Pairs(Stage):
     """
 
     label = "pairs"
+    version = 2
     instructions: Made[Any]
     model: Model | None
     sources: dict[str, SourceConfig] = read("data.sources")
@@ -105,7 +107,7 @@ class Pairs(Stage):
                 workspace.count(**{name: len(found)})
         write_rows(workspace.path / "pairs.jsonl", self.controls.kept(made, workspace))
 
-    def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Mapping[tuple[str, int], str]:
+    def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Replies:
         if self.model is None:
             return {}
         params = SamplingParams(self.temperature, self.top_p, self.tokens, seed=self.seed)
@@ -117,8 +119,9 @@ class Pairs(Stage):
             )
             for question in questions
         ]  # fmt: skip
-        replies = self.model.ask(requests, workspace, "responses")
-        return {key: reply.text.strip() for key, reply in replies.generations.items()}
+        replies = self.model.ask(requests, workspace, "responses").generations
+        workspace.count(cut_off=sum(reply.finish == CUT for reply in replies.values()))
+        return {key: replace(reply, text=reply.text.strip()) for key, reply in replies.items()}
 
     @property
     def cost(self) -> Planned:
@@ -265,6 +268,8 @@ def make_splits(
         instructions = choose(instructions)
     asked = any(is_sampled(source) for source in data.sources.values())
     pairs = lab.make(Pairs(instructions=instructions, model=lab.model(lab.seed) if asked else None))
+    if any(source.pairs != "none" for source in data.sources.values()):
+        lab.make(PairCues(data="pairs", rows=pairs))
     splits = lab.make(
         Splits(
             instructions=instructions,

@@ -42,7 +42,7 @@ class SampledJudgments(Stage):
         verdicts = judge_pairs(
             self.model.open(), self.judging.protocol, pairs, orders(self.both_orders),
             self.drawing.params(self.judging.tokens), samples=range(self.first, self.first + self.count),
-            constrained=self.judging.constrained, workspace=workspace, title=self.name,
+            constrained=self.judging.constrained, whole=True, workspace=workspace, title=self.name,
         )  # fmt: skip
         for row in verdicts:
             if row.verdict is None:

@@ -18,6 +18,7 @@ from judgekit.stages.judging import consistent_accuracy
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Judging, Origin
 from judgekit.stages.stage import Made, Stage, at, read, unkeyed
+from judgekit.stages.surface_cues import PreferenceCues
 from judgekit.store import Workspace
 from judgekit.tracking.progress import StageProgress
 from judgekit.training.training_job import Task
@@ -82,7 +83,7 @@ class Train(Stage):
     """
 
     label = "train/{judge}"
-    version = 3
+    version = 4
     judge: str
     task: Task
     rows: Made[Any]
@@ -104,7 +105,7 @@ class Train(Stage):
         result = self._train(reports)
         for reason, count in result.refused.items():
             workspace.drop(reason, count)
-        workspace.count(rows=result.rows, steps=result.steps, chosen_step=result.chosen_step)
+        workspace.count(rows=result.rows, prompts=result.prompts, steps=result.steps, chosen_step=result.chosen_step)
         workspace.tokens(prompt=result.tokens, generated=0)
         write_series(reports.series, workspace.path / "series.jsonl")
 
@@ -136,7 +137,7 @@ class Reference(Stage):
     """
 
     label = "reference/{judge}"
-    version = 2
+    version = 3
     judge: str
     rows: Made[Any]
     model: Origin
@@ -188,6 +189,7 @@ def train_judge(
     place = _Place(lab, base)
     logps, model = None, None
     if task == "dpo":
+        lab.make(PreferenceCues(judge=name, rows=rows))
         model = (reference or start).origin
         logps = lab.make(
             Reference(

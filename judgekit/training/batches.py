@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from judgekit.prompts.chat import ChatTokenizer, encode_prompt, encode_reply
-from judgekit.randomness import digest, draw_bits, shuffled
+from judgekit.randomness import digest, draw_bits, draw_uniform, shuffled
 from judgekit.rows import Demonstration, Preference
 
 Ids = tuple[int, ...]
@@ -140,24 +140,66 @@ def encode_rows(
     return found
 
 
-def epoch_batches(units: Sequence[Unit], batch_size: int, seed: int, epoch: int) -> list[list[Unit]]:
-    """The optimizer batches of one epoch, of the units that belong to it; the last one may be smaller.
+def epoch_batches(
+    units: Sequence[Unit],
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    steps: int | None = None,
+    *,
+    spread: bool = True,
+    grouped: bool = False,
+) -> list[list[Unit]]:
+    """The optimizer batches of one epoch, of the units that belong to it, shuffled; the last one may be smaller.
 
-    Units of one prompt stay together in runs of at most half a batch, so that prefixes are really shared and yet no
-    step sees a single prompt; inside a prompt those with the same chosen completion are neighbours. Runs are shuffled.
+    What a batch holds is drawn without a look at prompts; prefixes are shared among whatever it drew.
+
+    :param steps: batches there are room for; None: for all
+    :param spread: where units fill more than that, take from every prompt as few as fill them, drawn at random, so that
+        the steps reach all prompts; otherwise the first batches
+    :param grouped: shuffle runs of up to half a batch of one prompt instead, which share more prefixes
     """
+    mine = [unit for unit in units if unit.epoch in (None, epoch)]
+    room = len(mine) if steps is None else steps * batch_size
+    if spread:
+        mine = _spread(mine, room, seed, epoch)
+    runs = _runs(mine, max(1, batch_size // 2), seed, epoch) if grouped else [[unit] for unit in mine]
+    order = [unit for run in shuffled(runs, seed, "batches", epoch) for unit in run][:room]
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def _by_prompt(units: Iterable[Unit]) -> list[list[Unit]]:
     prompts: dict[Ids, list[Unit]] = {}
     for unit in units:
-        if unit.epoch in (None, epoch):
-            prompts.setdefault(unit.prompt, []).append(unit)
-    length = max(1, batch_size // 2)
+        prompts.setdefault(unit.prompt, []).append(unit)
+    return list(prompts.values())
+
+
+def _spread(units: list[Unit], room: int, seed: int, epoch: int) -> list[Unit]:
+    """``room`` of the units: one of every prompt, then a second one, and so on, the last turn as far as it goes."""
+    if len(units) <= room:
+        return units
+    waiting = _by_prompt(units)
+    kept: list[Unit] = []
+    while len(kept) < room:
+        turn = []
+        for members in waiting:  # most of a prompt's units are never drawn, so they are not shuffled
+            place = int(draw_uniform(seed, "turn", epoch, members[0].index, len(members)) * len(members))
+            members[place], members[-1] = members[-1], members[place]
+            turn.append(members.pop())
+        kept += turn if len(kept) + len(turn) <= room else shuffled(turn, seed, "last turn", epoch)[: room - len(kept)]
+        waiting = [members for members in waiting if members]
+    return kept
+
+
+def _runs(units: list[Unit], length: int, seed: int, epoch: int) -> list[list[Unit]]:
+    """Runs of one prompt's units, in which those with the same chosen completion are neighbours."""
     runs: list[list[Unit]] = []
-    for members in prompts.values():
+    for members in _by_prompt(units):
         rank = {ids: draw_bits(seed, "completion", epoch, digest(ids)) for u in members for ids in u.completions}
         ordered = sorted(members, key=lambda unit: ([rank[ids] for ids in unit.completions], unit.index))
         runs += [ordered[start : start + length] for start in range(0, len(ordered), length)]
-    order = [unit for run in shuffled(runs, seed, "batches", epoch) for unit in run]
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return runs
 
 
 def share(units: Sequence[Unit], max_tokens: int, rank: int, processes: int, level: bool = False) -> Share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from judgekit.training.ranks import run_ranks
 from judgekit.training.training_job import Plan, Task, TrainingJob, make_plan, weights_key
 from judgekit.weights import Weights
 
+BEYOND = "row beyond max_steps"
+"""What rows that no step has room for are counted under."""
+
 OnStep = Callable[[int, dict[str, float]], None]
 OnCheckpoint = Callable[[int, Path], float]
 
@@ -32,7 +36,8 @@ class TrainResult:
     """What a training stage did.
 
     :param steps: optimizer steps; ``chosen_step`` is the one whose weights are the output
-    :param rows: examples or pairs trained on; ``refused`` counts the others by reason
+    :param rows: examples or pairs that steps were planned with, of so many ``prompts``
+    :param refused: the others by reason, those that no step has room for among them
     :param tokens: tokens computed, shared ones once
     :param seconds: time spent, over all attempts, validation included
     :param loss: loss of the last step
@@ -42,6 +47,7 @@ class TrainResult:
     steps: int
     chosen_step: int
     rows: int
+    prompts: int
     refused: dict[str, int]
     tokens: int
     seconds: float
@@ -105,8 +111,12 @@ def train(
     assert done is not None and (done.step == len(plan.batches) or checkpoints.reached(stop_at))
     chosen = checkpoints.chosen()
     checkpoints.publish(chosen, output)
-    refused, scores = dict(encoded.refused), checkpoints.scores()
-    return TrainResult(done.step, chosen, len(encoded.units), refused, done.tokens, done.seconds, done.loss, scores)
+    reached = plan.reached
+    refused = encoded.refused + Counter({BEYOND: len(encoded.units) - len(reached)})
+    return TrainResult(
+        done.step, chosen, len(reached), len({unit.prompt for unit in reached}), dict(refused), done.tokens,
+        done.seconds, done.loss, checkpoints.scores(),
+    )  # fmt: skip
 
 
 def compute_reference(

@@ -84,7 +84,7 @@ class Plan:
     """The steps of a job.
 
     :param batches: the units of every optimizer step, in order, over all processes
-    :param per_epoch: steps of one epoch
+    :param per_epoch: steps of the first epoch
     """
 
     job: TrainingJob
@@ -96,13 +96,25 @@ class Plan:
         """Batches that hold every pair once."""
         return self.batches[: self.per_epoch]
 
+    @property
+    def reached(self) -> list[Unit]:
+        """The units that any step sees, in order."""
+        return [unit for _, unit in sorted({unit.index: unit for batch in self.batches for unit in batch}.items())]
+
 
 def make_plan(job: TrainingJob, units: list[Unit]) -> Plan:
     """Batches in an order that depends on rows, seed and epoch only, not on how many processes there are."""
-    size = job.optim.batch_size
-    epochs = [epoch_batches(units, size, job.seed, epoch) for epoch in range(job.optim.epochs)]
-    batches = [batch for epoch in epochs for batch in epoch]
-    return Plan(job, batches[: job.optim.max_steps], len(epochs[0]))
+    optim, batches, per_epoch = job.optim, list[list[Unit]](), 0
+    for epoch in range(optim.epochs):
+        left = None if optim.max_steps is None else optim.max_steps - len(batches)
+        if left == 0:
+            break
+        batches += epoch_batches(
+            units, optim.batch_size, job.seed, epoch, left,
+            spread=job.trainer.spread_prompts, grouped=job.trainer.group_prompts,
+        )  # fmt: skip
+        per_epoch = len(batches) if epoch == 0 else per_epoch
+    return Plan(job, batches, per_epoch)
 
 
 def weights_key(job: TrainingJob, units: list[Unit]) -> str:

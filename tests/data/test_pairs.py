@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pytest
 
 from judgekit.data.constraints import constraint_instructions, satisfies
-from judgekit.data.pairs import Question, build_pairs
+from judgekit.data.pairs import Ask, Question, build_pairs
 from judgekit.prompts.noisy import ANSWER_END, ANSWER_START, MODIFIED
 from judgekit.rows import Instruction, ResponsePair
+from judgekit.sampling.base import Generation
 from judgekit.schema.data import DataConfig, SourceConfig
 
 SEED = 4
@@ -23,7 +24,9 @@ def row(name: str, near_miss: str | None = None, checker: str | None = None) -> 
 
 
 class Scripted:
-    """Answers questions by (id, sample); what the script lacks could not be asked.
+    """Answers questions by (id, sample); what the script lacks could not be asked, and what ends in ✂ was cut there.
+
+    A token is a word.
 
     :ivar asked: all questions so far, call by call
     """
@@ -31,14 +34,16 @@ class Scripted:
     def __init__(self, script: Mapping[str, str | list[str | None]]) -> None:
         self.script, self.asked = script, list[list[Question]]()
 
-    def __call__(self, questions: Sequence[Question]) -> dict[tuple[str, int], str]:
+    def __call__(self, questions: Sequence[Question]) -> dict[tuple[str, int], Generation]:
         self.asked.append(list(questions))
-        replies: dict[tuple[str, int], str] = {}
+        replies: dict[tuple[str, int], Generation] = {}
         for question in questions:
             texts = self.script.get(question.id, [])
             for sample, text in enumerate([texts] if isinstance(texts, str) else texts):
                 if text is not None and sample < question.samples:
-                    replies[question.id, sample] = text
+                    ids = tuple(range(len(text.split())))
+                    cut, text = text.endswith("✂"), text.removesuffix("✂")
+                    replies[question.id, sample] = Generation(text, ids, "length" if cut else "eos", 1)
         return replies
 
 
@@ -50,7 +55,7 @@ def verify(items: Sequence[tuple[Instruction, str]]) -> list[bool | None]:
 def build(
     rows: Sequence[Instruction],
     way: Way,
-    ask: Callable[[Sequence[Question]], Mapping[tuple[str, int], str]] = lambda questions: {},
+    ask: Ask = lambda questions: {},
     *,
     seed: int = SEED,
     max_chars: int | None = None,
@@ -132,6 +137,39 @@ def test_noisy_instruction_pairs_and_every_reason_for_none() -> None:
     assert [question.id for question in modify] == [f"{row.id}/modified" for row in rows if row.id != "mute"]
     assert {question.tokens for question in modify} == {100}, "a question and an answer need twice the room"
     assert "Do good." in modify[0].prompt[-1]["content"] and "a good answer" in modify[0].prompt[-1]["content"]
+
+
+def test_cut_answers_make_no_pair() -> None:
+    """A chosen answer may be cut at 50 tokens; the rejected one, in tags, must not be told by its end or its length."""
+    rows = [row(name) for name in ("good", "cut", "tagged", "unended", "longer")]
+    ask = Scripted(
+        {
+            "good/x": "word " * 49, "good/modified": modified("word " * 40),
+            "cut/x": "word " * 50 + "✂",
+            "tagged/x": "short", "tagged/modified": modified("also short") + " and then another one that ends here✂",
+            "unended/x": "short", "unended/modified": f"{MODIFIED} Do another. {ANSWER_START} never ends✂",
+            "longer/x": "short", "longer/modified": modified("word " * 70),
+        }
+    )  # fmt: skip
+    found, dropped, _ = build(rows, "noisy_instruction", ask)
+    assert found.keys() == {"good", "tagged"} and found["tagged"] == ("short", "also short")
+    assert dropped == {
+        "answer cut at data.response_tokens": 1,
+        "no answer to a modified instruction": 1,
+        "answer to a modified instruction over data.response_tokens": 1,
+    }
+    assert "cut/modified" not in {question.id for question in ask.asked[1]}
+
+
+def test_cut_near_misses_and_solutions_make_no_pair() -> None:
+    rows = [row(name, near_miss=f"Undo {name}.") for name in ("good", "first", "second")]
+    script = {"good/x": "yes", "good/noisy": "no", "first/x": "ye✂", "first/noisy": "no"}
+    found, dropped, _ = build(rows, "near_miss", Scripted(script | {"second/x": "yes", "second/noisy": "n✂"}))
+    assert found.keys() == {"good"} and dropped == {"answer cut at data.response_tokens": 2}
+    rows = [row(name, checker="c") for name in ("some", "wrong")]
+    solved = Scripted({"some": ["R1", "W2✂", "W3"], "wrong": ["R1", "W2✂", "W3✂"]})
+    found, dropped, _ = build(rows, "verified", solved)
+    assert found == {"some": ("R1", "W3")} and dropped == {"no wrong solution": 1}
 
 
 def test_verified_pairs_and_every_reason_for_none() -> None:

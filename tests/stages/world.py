@@ -112,7 +112,7 @@ def train_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
         scores = {1: float(on_checkpoint(1, output))} if on_checkpoint is not None else {}
         _write(output, told := digest([*parts, scores], 64))
         on_step(1, {"loss": int(told[:6], 16) / 1e6})
-        return trainer.TrainResult(1, 1, 1, {}, 1, 0.0, 0.0, scores)
+        return trainer.TrainResult(1, 1, 1, 1, {}, 1, 0.0, 0.0, scores)
 
     def compute_reference(
         rows_file: Path, start: Weights, output: Path, work: Path, optim: Any, settings: Any, seed: int, stage: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -64,9 +65,69 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert first != epoch_batches(units, 8, 2, 1) and first != epoch_batches(units, 8, 3, 0)
     assert sorted(unit.index for batch in first for unit in batch) == list(range(30))
     assert [len(batch) for batch in first] == [8, 8, 8, 6]
-    assert all(len({unit.prompt for unit in batch}) > 1 for batch in first)
-    neighbours = sum(a.prompt == b.prompt for batch in first for a, b in zip(batch, batch[1:], strict=False))
+
+
+def test_pairs_are_shuffled_one_by_one() -> None:
+    """Of 512 pairs of 64 prompts, 8 each, a random batch of 32 holds 64 x (1 - C(504, 32) / C(512, 32)) = 25.8."""
+    units = [Unit(index, (index // 8,), ((index, 0), (index, 1))) for index in range(512)]
+    held = [len({unit.prompt for unit in batch}) for batch in epoch_batches(units, 32, 2, 0)]
+    assert len(held) == 16 and min(held) >= 20 and 24.5 < sum(held) / 16 < 27
+
+
+def test_grouping_keeps_runs_of_half_a_batch() -> None:
+    units = [Unit(index, (index // 6,), ((index % 3,), (9, index % 2))) for index in range(30)]
+    batches = epoch_batches(units, 8, 2, 0, grouped=True)
+    assert sorted(unit.index for batch in batches for unit in batch) == list(range(30))
+    assert all(len({unit.prompt for unit in batch}) > 1 for batch in batches)
+    neighbours = sum(a.prompt == b.prompt for batch in batches for a, b in zip(batch, batch[1:], strict=False))
     assert neighbours >= 18
+
+
+def test_steps_reach_all_prompts_and_take_equally_of_each() -> None:
+    sizes = (1, 2, 3, 10, 40)
+    units = [Unit(0, (prompt,), ((number,), (9,))) for prompt, size in enumerate(sizes) for number in range(size)]
+    units = [Unit(index, unit.prompt, unit.completions) for index, unit in enumerate(units)]
+
+    def taken(steps: int, **choice: bool) -> list[int]:
+        batches = epoch_batches(units, 4, 2, 0, steps, **choice)
+        assert len(batches) == steps and all(len(batch) == 4 for batch in batches)
+        indices = [unit.index for batch in batches for unit in batch]
+        assert len(set(indices)) == len(indices)
+        return [sum(unit.prompt == (prompt,) for batch in batches for unit in batch) for prompt in range(5)]
+
+    # 20 of 56 pairs: one, two, three, and seven of either large prompt; 8 of 56: one of each and three second ones.
+    assert taken(5) == [1, 2, 3, 7, 7] and taken(5, grouped=True) == [1, 2, 3, 7, 7]
+    assert sum(taken(2)) == 8 and sorted(taken(2)) == [1, 1, 2, 2, 2]
+    assert taken(14) == taken(14, spread=False) == [1, 2, 3, 10, 40]
+    assert taken(5, spread=False)[4] > 10
+
+
+def _chain_pairs(instructions: int, executions: int) -> list[Unit]:
+    """DPO pairs as EvalPlanner makes them: right x wrong executions of 5 plans in 2 orders, of judges of any skill."""
+    drawn, units = random.Random(0), list[Unit]()
+    for instruction in range(instructions):
+        skill = drawn.betavariate(3, 1)
+        for order in range(2):
+            prompt = (instruction, order)
+            for plan in range(5):
+                right = sum(drawn.random() < skill for _ in range(executions))
+                units += [
+                    Unit(len(units) + right * wrong + place, prompt, ((0, plan, place), (1, plan, wrong)))
+                    for wrong in range(executions - right)
+                    for place in range(right)
+                ]
+    return units
+
+
+@pytest.mark.parametrize(("executions", "share"), [(4, 1), (8, 8)])
+def test_a_thousand_steps_reach_the_instructions_of_the_papers_second_round(executions: int, share: int) -> None:
+    """16,429 instructions of D2, 1,000 steps of 32 pairs; with 8 executions an eighth of everything, for time."""
+    units = _chain_pairs(16_429 // share, executions)
+    batches = epoch_batches(units, 32, 2, 0, 1000 // share)
+    assert len(batches) == 1000 // share and all(len(batch) == 32 for batch in batches)
+    instructions = [{unit.prompt[0] for unit in batch} for batch in batches]
+    assert min(map(len, instructions)) >= 30 and sum(map(len, instructions)) / len(batches) > 31.5
+    assert len(set().union(*instructions)) > 13_000 / share
 
 
 def test_rows_that_do_not_fit_are_refused_by_reason(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge
 from judgekit.stages.stage import Made
+from judgekit.stages.surface_cues import PairCues
 from judgekit.stages.teaching import Teacher, find_teacher
 from judgekit.stages.training import train_judge
 
@@ -56,6 +57,7 @@ def critiquellm(lab: Lab) -> Outcome:
     both = asked | {"expected": 2 * expected}
     point_ref = lab.make(Points(split="d1", **both))
     pair_ref = lab.make(Comparisons(path="pair_ref", points=point_ref, referenced=True, **asked))
+    lab.make(PairCues(data="teacher", rows=pairs, file="d1", judgments=pair_ref))
     first = lab.make(FreeComparisons(comparisons=pair_ref, **asked))
     point_free = lab.make(FreePoints(split="d1", points=point_ref, **both))
     second = lab.make(Comparisons(path="path2", points=point_free, referenced=False, **asked))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from judgekit.data.worked_judgments import Worked
-from judgekit.prompts.base import name_response
+from judgekit.prompts.base import Reading, name_response
 from judgekit.prompts.evalplanner import PLAN_START, EvalPlanner, EvalPlannerPrompt
 from judgekit.recipes.evalplanner.plan_execution import ChainRules, Selection, select
 from judgekit.rows import ORDERS, Demonstration, Judgment, Order, ResponsePair, Verdict, write_rows
@@ -198,6 +198,8 @@ class Chains(Stage):
         """One chain: read the verdict and write the text a judge should learn (plan, execution and verdict)."""
         protocol = self._protocol
         reading = protocol.read(reply, truncated)
+        if truncated and self.execution_mode == "prefill":
+            reading = Reading(None, "truncated")  # the reply itself is to be imitated, and would teach never to end
         if self.execution_mode == "prompt" and reading.verdict is not None:
             text = protocol.stitch(plan, protocol.split(reply)[1], reading.verdict)
         else:

@@ -29,6 +29,7 @@ from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge
 from judgekit.stages.stage import Made, file_inputs
+from judgekit.stages.surface_cues import PairCues
 from judgekit.stages.teaching import Teacher, find_teacher
 from judgekit.stages.training import ConsistentAccuracy, train_judge
 from judgekit.stages.warm_start import WorkedJudgments, warm_judge
@@ -65,6 +66,7 @@ def review(lab: Lab, seed: Judge) -> tuple[Made[Reviewed], list[Judge]]:
         judges.append(warm_judge(lab, worked, seed, start, ConsistentAccuracy(splits)))
     teacher = find_teacher(lab, judges[-1])
     plain = teach_reviews(lab, teacher, PLAIN, tasks)
+    lab.make(PairCues(data="teacher", rows=tasks, file="d1", judgments=plain))
     referenced = teach_reviews(lab, teacher, REFERENCED, tasks) if recipe.references != "none" else None
     return lab.make(Reviewed(tasks=tasks, plain=plain, referenced=referenced)), judges
 

@@ -18,6 +18,7 @@ from judgekit.stages.lab import Lab
 from judgekit.stages.measuring import Measured, Outcome
 from judgekit.stages.models import Judge, Judging
 from judgekit.stages.stage import Made, at
+from judgekit.stages.surface_cues import PairCues
 from judgekit.stages.teaching import find_teacher
 from judgekit.stages.training import ConsistentAccuracy, train_judge
 
@@ -41,6 +42,7 @@ def pandalm(lab: Lab) -> Outcome:
             expected=count * min(most, recipe.pairs_per_instruction or most),
         )
     )  # fmt: skip
+    lab.make(PairCues(data="teacher", rows=pairs, judgments=judgments))
     lessons = lab.make(Demonstrations(compared=pairs, judgments=judgments, asked=asked, orders=shown))
     measured.add(train_judge(lab, "sft", "sft", lessons, seed, recipe.sft, validation))
     return measured.outcome()

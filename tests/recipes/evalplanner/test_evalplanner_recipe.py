@@ -43,10 +43,10 @@ SEED = 5
 SIZES = {"held_out": 2, "validation": 0, "warm": 2, "d1": 2, "d2": 2}
 STEP = OptimConfig(lr=1e-3, max_steps=1, epochs=1, batch_size=2, checkpoint_every=1)
 
-# Replies by instruction, plan, order: R right, W wrong, M no verdict, B both verdicts.
+# Replies by instruction, plan, order: R right, W wrong, M no verdict, B both verdicts, C right but cut off after it.
 SCRIPT: dict[str, dict[tuple[int, str], str]] = {
     "d1-0": {(0, "ab"): "RW", (0, "ba"): "RR", (1, "ab"): "WM", (1, "ba"): "BW"},
-    "d1-1": {(0, "ab"): "WW", (0, "ba"): "WM", (1, "ab"): "WW", (1, "ba"): "WW"},
+    "d1-1": {(0, "ab"): "WW", (0, "ba"): "WC", (1, "ab"): "WW", (1, "ba"): "WW"},
     # The first plan of this one never ends, see below.
     "d2-0": {(1, "ab"): "RR", (1, "ba"): "WR"},
     "d2-1": {(0, "ab"): "RR", (0, "ba"): "RR", (1, "ab"): "RR", (1, "ba"): "RR"},
@@ -115,9 +115,12 @@ class Script(ScriptedSampler):
             return "[Final Verdict]\n[[A]]", "eos"
         kind = SCRIPT[self.names[pair]][int(rest[1]), order][sample % 100_000]
         first = (self.labels[pair] == "A") == (order == "ab")
-        position = {"R": "AB"[not first], "W": "AB"[first], "M": "", "B": "A]] or [[B"}[kind]
+        position = {"R": "AB"[not first], "C": "AB"[not first], "W": "AB"[first], "M": "", "B": "A]] or [[B"}[kind]
         verdict = f"[[{position}]]" if position else "undecided"
-        return f"Chain {kind} {sample}.\n[End of Plan Execution]\n[Final Verdict]\n{verdict}", "eos"
+        return (
+            f"Chain {kind} {sample}.\n[End of Plan Execution]\n[Final Verdict]\n{verdict}",
+            "length" if kind == "C" else "eos",
+        )
 
 
 def stages(run_dir: Path) -> dict[str, dict[str, Any]]:
@@ -140,7 +143,8 @@ def test_counts_equal_the_table_worked_out_by_hand(run: tuple[RunConfig, Path, S
     # 2 instructions x 2 plans x 2 orders x 2 executions; R and W have verdicts: 5 + 7 of 8 each
     assert found["chains/d1"]["rows"] == {"instructions": 2, "plans": 4, "chains": 16, "valid": 13}
     assert found["chains/d1"]["dropped"] == {
-        "chain without a verdict: missing": 2,
+        "chain without a verdict: missing": 1,
+        "chain without a verdict: truncated": 1,
         "chain without a verdict: ambiguous": 1,
     }
     assert found["demonstrations/d1"]["rows"] == {"demonstrations": 1}
@@ -154,6 +158,10 @@ def test_counts_equal_the_table_worked_out_by_hand(run: tuple[RunConfig, Path, S
     assert found["preferences/d2"]["dropped"] == {
         "instruction whose plans never gave both a right and a wrong chain": 1
     }
+    # Of all pairs, of which there are 8; a single training pair can be split into no folds.
+    assert found["cues/pairs"]["rows"] == {"pairs": 8} and run[3]["cues/pairs/n"] == 8
+    assert found["cues/dpo1"]["rows"] == found["cues/dpo2"]["rows"] == {"pairs": 1}
+    assert "cues/dpo1/n" not in run[3] and 0 <= run[3]["cues/pairs/length"] <= 1
     # 4 plans and 16 executions; equal plans of one instruction would still give distinct samples
     assert found["chains/d1"]["generations"] == {"sampled": 20, "cached": 0}
     assert found["verdicts/seed/starter"]["rows"] == {"verdicts": 4, "invalid": 0}

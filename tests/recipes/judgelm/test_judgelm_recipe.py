@@ -159,7 +159,7 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     # of the review with reference of the third row nothing is left, because it has none without
     assert found["reviewed"]["rows"] == {"validation": 0, "held_out": 3, "reviews_plain": 3, "reviews_reference": 1}
     assert found["reviewed"]["dropped"] == {"no usable review without reference": 1}
-    assert found["train/sft"]["rows"] == {"rows": 9, "steps": 6, "chosen_step": 6}
+    assert found["train/sft"]["rows"] == {"rows": 9, "prompts": 6, "steps": 6, "chosen_step": 6}
 
 
 def test_every_epoch_shows_every_row_once_with_its_own_draws(run: Run) -> None:

@@ -17,7 +17,7 @@ from judgekit.planning import plan
 from judgekit.prompts.pandalm import PandaLM, PandaLMPrompt, Parts
 from judgekit.recipes.pandalm.config import PandaLMConfig
 from judgekit.recipes.pandalm.stages import TeacherJudgments
-from judgekit.rows import ORDERS, Demonstration, Judgment, ResponsePair, Verdict, read_rows
+from judgekit.rows import ORDERS, Demonstration, Judgment, Response, ResponsePair, Verdict, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
@@ -32,6 +32,7 @@ from judgekit.schema.optim import OptimConfig
 from judgekit.schema.teachers import TeacherConfig
 from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
+from judgekit.stages.candidates import CandidateAnswers
 from judgekit.stages.lab import Lab
 from judgekit.stages.stage import Made
 from judgekit.stages.teaching import find_teacher
@@ -163,7 +164,7 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["worked_reviews"]["rows"] == {"demonstrations": 3} and found["tuning/two"]["rows"] == {
         "demonstrations": 2
     }
-    assert found["answers/one/d1"]["rows"] == {"answers": 4, "cut_off": 0}
+    assert found["answers/one/d1"]["rows"] == {"answers": 4}
     assert found["candidate_pairs/d1"]["rows"] == {"instructions": 4, "pairs": 12}
     # 24 questions; B- and .g leave three without a verdict
     assert found["teacher_judgments"]["rows"] == {"asked": 24, "usable": 21}
@@ -238,6 +239,25 @@ def test_a_reply_cut_off_within_its_reference_is_not_trained_on(tiny: Path, tmp_
         found = lab.make(stage).done
     assert [row.order for row in read_rows(found.file("judgments.jsonl"), Judgment)] == ["ab"]
     assert found.info.dropped == {"teacher: cut off": 1}
+
+
+def test_cut_answers_of_candidates_are_dropped(tiny: Path, tmp_path: Path) -> None:
+    class Cut(ScriptedSampler):
+        def _generate(self, request: Request, sample: int, mark: str) -> Generation:
+            whole = super()._generate(request, sample, mark)
+            return replace(whole, finish="length") if request.id == "q1" else whole
+
+    asked = [ResponsePair(name, f"Why {name}?", "", "", None) for name in ("q0", "q1", "q2")]
+    config = make_config(tiny, tmp_path / "store")
+    with recorded(config, tmp_path / "out") as record:
+        lab = Lab(config, record, lambda _: Cut(lambda request, _: f"as to {request.id}"))
+        stage = CandidateAnswers(
+            candidate="one", split="d1", instructions=lab.make(Given(called="d1", files={"d1": asked})),
+            model=lab.model(lab.seed), temperature=1.0, top_p=1.0, chat=True,
+        )  # fmt: skip
+        found = lab.make(stage).done
+    assert [row.id for row in read_rows(found.file("answers.jsonl"), Response)] == ["q0", "q2"]
+    assert found.info.dropped == {"response cut at data.response_tokens": 1}
 
 
 def test_conflicts_alone_end_the_run_with_a_remedy(run: Run, tmp_path: Path) -> None:

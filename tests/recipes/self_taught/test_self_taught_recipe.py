@@ -240,7 +240,7 @@ def swept(run: Run, folder: Path, bias: BiasConfig, **recipe: Any) -> tuple[dict
     run_recipe(replace(run[0], recipe=changed, bias=bias, loss=SftLoss()), folder, script)
     found = stages(folder)
     assert found["judgments/iter1"]["status"] == "reused"
-    assert {temperature for *_, temperature in script.sampled} == {0.0}, "only the new judge is asked, greedily"
+    assert {temperature for *_, temperature in script.sampled} <= {0.0}, "only the new judge is asked, greedily"
     return found, script
 
 
