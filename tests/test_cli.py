@@ -327,6 +327,11 @@ def test_eval_reports_every_mistake_at_once(
         (["prompt=pairwise", "merge=average_score"], "merge (override merge=average_score): the protocol 'pairwise'"),
         (["prompt=pairwise", "merge=average_probability"], "free verdicts have no probabilities to average"),
         (["prompt=pairwise", "judge.tokens=9000"], "judge.tokens (override judge.tokens=9000): 9000 tokens leave no"),
+        (
+            ["prompt=pairwise", "sampler=vllm", "judge.beams=4"],
+            "judge.beams=4): sampler=vllm has no beam search. Use s",
+        ),
+        (["prompt=pairwise", "sampler=vllm", "sampler.beams=4"], "judge.beams (override judge.beams=4): sampler=vllm"),
         (["prompt=pairwise", "benchmark=roscoe", "benchmark.roscoe.path=data"], "has single responses to score"),
         (["prompt=pairwise", "benchmark=starter"], "these are the pairs a run held out"),
         (["prompt=pairwise", "benchmark=[]"], "benchmark (override benchmark=[]): nothing to measure on"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from judgekit.errors import Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
+from judgekit.judges import decoding_of
 from judgekit.prompts.base import PairProtocol, PromptConfig
 from judgekit.registry import Named
 from judgekit.schema.config import RunConfig
@@ -188,6 +189,14 @@ def _own(name: str) -> Callable[[AnyConfig], list[Problem]]:
 shared("prompt")(_own("prompt"))
 for _name in ("recipe", "loss", "sampler"):
     reads(_name)(_own(_name))
+
+
+@reads("teacher", "sampler")
+def _teacher_decoding(config: RunConfig) -> list[Problem]:
+    if config.teacher.beams is None and config.teacher.repetition_penalty is None:
+        return []  # what the sampler says is looked at there
+    sampler = config.teacher.sampler or config.sampler
+    return [problem.under("teacher") for problem in decoding_of(config.teacher, None, sampler).by(sampler).beyond]
 
 
 @reads("teacher.sampler", "sampler")
