@@ -15,6 +15,7 @@ import yaml
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.prompts.wording import for_weights
 from judgekit.registry import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
 from judgekit.samplers.base import SamplerConfig
@@ -136,12 +137,14 @@ def open_judge(
     :raises ModelError: not a judge, or its weights cannot be had
     """
     found = find_judge(judge, sampler)
-    asked = prompt or found.prompt
+    asked = prompt_of(found, prompt)
     if asked is None:
         raise ConfigError([needs_prompt(judge)])
     decoding = decoding_of(judge, found, sampler)
-    if problems := decoding.by(sampler).beyond:
-        raise ConfigError([problem.under("judge") for problem in problems])
+    problems = [problem.under("judge") for problem in decoding.by(sampler).beyond]
+    problems += [problem.under("prompt" if prompt else "judge.prompt") for problem in asked.problems()]
+    if problems:
+        raise ConfigError(problems)
     text, digest = _asked(found, sampler, store, progress, make_sampler)
     try:
         yield OpenJudge(
@@ -154,6 +157,17 @@ def open_judge(
         )
     finally:
         text.close()
+
+
+def prompt_of(found: FoundJudge, prompt: PromptConfig | None) -> PromptConfig | None:
+    """The protocol a judge is asked with, released weights in their release's words; None where it brings none.
+
+    :param prompt: in place of its own
+    """
+    asked = prompt or found.prompt
+    if asked is None or found.model is None or found.trained is not None:
+        return asked
+    return for_weights(asked, found.model.hub_id)
 
 
 def _asked(

@@ -233,7 +233,7 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("judgekit r", "run eval check explain judge compare rank score report sweep sync cache export"),
+        ("judgekit r", "run eval check explain judge compare rank score report sweep wording sync cache export"),
         ("judgekit run loss=dpo_n", "loss=dpo_nll loss=dpo_norm"),
         ("judgekit check recipe.exec", "recipe.executions="),
         ("judgekit eval prompt=pair", "prompt=pairwise"),

@@ -218,10 +218,11 @@ def test_released_judges_bring_their_protocol_and_want_a_commit(
     name: str, prompt: PromptConfig, tmp_path: Path
 ) -> None:
     config = judge_config(name)
+    own = replace(prompt, wording="own")  # type: ignore[call-arg]
     found = find_judge(config, HfConfig())
     assert found.name == name and found.prompt == prompt and found.model is not None and found.model.revision is None
     with (
         pytest.raises(ModelError, match=r"judge\.model\.revision=COMMIT"),
-        open_judge(config, HfConfig(), None, tmp_path),
+        open_judge(config, HfConfig(), own, tmp_path),
     ):
         raise AssertionError("there is no commit to fetch")

@@ -6,13 +6,15 @@ replaced by the release's own template.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, Reading, fill, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.wording import WordedPrompt
 from judgekit.rows import Message, Order, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -29,9 +31,11 @@ _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
 @dataclass(frozen=True)
-class AutoJPrompt(PromptConfig):
+class AutoJPrompt(WordedPrompt):
     """``prompt=autoj``: a comparison that ends in a final decision (Auto-J, arXiv 2310.05470); plain text."""
 
+    release: ClassVar[str] = "autoj"
+    sentences: ClassVar[Mapping[str, str]] = {"template": "pair"}
     name: Literal["autoj"] = setting("autoj", "protocol")
     template: str | None = setting(
         None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
@@ -69,7 +73,7 @@ class AutoJ:
 
     def _template(self) -> str:
         if self.config.template is None:
-            return TEMPLATE
+            return self.config.sentence("template", TEMPLATE)
         text = Path(self.config.template).read_text(encoding="utf-8")
         missing = [name for name in SLOTS if f"{{{name}}}" not in text]
         if missing:

@@ -10,6 +10,7 @@ from judgekit.errors import Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
 from judgekit.judges import decoding_of
 from judgekit.prompts.base import PairProtocol, PromptConfig
+from judgekit.prompts.wording import for_weights
 from judgekit.registry import Named
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
@@ -189,6 +190,15 @@ def _own(name: str) -> Callable[[AnyConfig], list[Problem]]:
 shared("prompt")(_own("prompt"))
 for _name in ("recipe", "loss", "sampler"):
     reads(_name)(_own(_name))
+
+
+@reads("teacher", "sampler.name")
+def _teacher_prompt(config: RunConfig) -> list[Problem]:
+    prompt, model = config.teacher.prompt, config.teacher.model
+    if prompt is None:
+        return []
+    asked = for_weights(prompt, model.hub_id if model is not None else None)
+    return [problem.under("teacher.prompt") for problem in asked.problems()]
 
 
 @reads("teacher", "sampler")

@@ -8,7 +8,7 @@ from pathlib import Path
 from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
-from judgekit.judges import Decoding, FoundJudge, decoding_of, find_judge, needs_prompt, starter_pairs
+from judgekit.judges import Decoding, FoundJudge, decoding_of, find_judge, needs_prompt, prompt_of, starter_pairs
 from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.schema.checks import verdict_tokens
 from judgekit.schema.evaluation import EvalConfig
@@ -25,7 +25,7 @@ def _found(config: EvalConfig) -> FoundJudge | None:
 
 def _asked(config: EvalConfig) -> PromptConfig | None:
     found = _found(config)
-    return config.prompt or (found.prompt if found is not None else None)
+    return config.prompt if found is None else prompt_of(found, config.prompt)
 
 
 def _decoding(config: EvalConfig) -> Decoding:
@@ -46,6 +46,14 @@ def _judge(config: EvalConfig) -> list[Problem]:
 @of_eval("judge", "prompt", "sampler.name")
 def _prompt(config: EvalConfig) -> list[Problem]:
     return [needs_prompt(config.judge)] if _found(config) is not None and _asked(config) is None else []
+
+
+@of_eval("judge", "prompt", "sampler.name")
+def _wording(config: EvalConfig) -> list[Problem]:
+    """What the judge's own protocol says of its values; of one that is chosen, what these weights add to it."""
+    asked, said = _asked(config), config.prompt.problems() if config.prompt is not None else []
+    place = "prompt" if config.prompt is not None else "judge.prompt"
+    return [] if asked is None else [one.under(place) for one in asked.problems() if one not in said]
 
 
 @of_eval("judge", "prompt", "sampler.verdict")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.errors import StageError
-from judgekit.judges import Decoding, decoding_of, find_judge, judge_weights
+from judgekit.judges import Decoding, decoding_of, find_judge, judge_weights, prompt_of
 from judgekit.prompts.base import PromptConfig, Verdicts, name_response, pair_protocol
 from judgekit.rows import Judgment, Message, Order, ResponsePair, write_rows
 from judgekit.samplers.base import SamplerConfig
@@ -219,7 +219,7 @@ def find_teacher(lab: Lab, stand_in: Judge | None = None) -> Teacher:
         constrained=decoding.constrained,
         beams=decoding.beams,
         repetition_penalty=decoding.repetition_penalty,
-        prompt=lab.use(config.prompt) or (found and found.prompt) or lab.protocol_config,
+        prompt=(found and prompt_of(found, lab.use(config.prompt))) or lab.use(config.prompt) or lab.protocol_config,
     )
 
 
