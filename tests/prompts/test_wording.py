@@ -245,3 +245,11 @@ def test_a_key_says_which_words_and_is_the_old_one_for_ours() -> None:
 
     assert "wording" not in key_of(Asked(prompt=PandaLMPrompt())).config["prompt"]
     assert key_of(Asked(prompt=PandaLMPrompt(wording="release"))).config["prompt"]["wording"] == "release"
+
+
+def test_a_released_teacher_without_its_sentences_is_refused(clones: Path) -> None:
+    weights = ["model@teacher.model=llama_7b", "teacher.model.hub_id=WeOpenML/PandaLM-7B-v1"]
+    given = ["recipe=pandalm", *weights, "prompt@teacher.prompt=pandalm_plain", "model.path=" + str(clones)]
+    with pytest.raises(ConfigError) as caught:
+        Composer().job(given)
+    assert "teacher.prompt.wording" in [problem.key for problem in caught.value.problems]
