@@ -27,13 +27,14 @@ from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
 from judgekit.evaluation.flat_metrics import Numbers, benchmark_numbers, point_numbers
 from judgekit.evaluation.judging import judge_pairs, rate_responses
 from judgekit.evaluation.verdict_metrics import VerdictMetrics, score
-from judgekit.judges import OpenJudge, decoding, open_judge
+from judgekit.judges import OpenJudge, open_judge
 from judgekit.named_judge import judge_config
 from judgekit.prompts.base import PROMPTS, PointProtocol, PromptConfig
 from judgekit.rows import ORDERS, Order, Response, ResponsePair, ScoredResponse
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.backends import MakeSampler
+from judgekit.sampling.base import SamplingParams
 from judgekit.schema.judges import JudgeConfig
 from judgekit.score_rows import ScoreRow, mean_scores
 from judgekit.verdict_rows import MergeRule, VerdictRow
@@ -111,11 +112,11 @@ class Judge:
         """
         rows = list(pairs)
         _unique([pair.id for pair in rows])
-        judge, sampler = self._opened, self._sampler
-        params = decoding(judge, samples, sampler.temperature, sampler.top_p, seed)
+        judge = self._opened
         return judge_pairs(
-            judge.ask, judge.protocol, rows, orders, params, constrained=judge.constrained, samples=range(samples)
-        )
+            judge.ask, judge.protocol, rows, orders, self._params(samples, seed),
+            constrained=judge.decoding.constrained, samples=range(samples),
+        )  # fmt: skip
 
     def rate(
         self, responses: Iterable[Response | ScoredResponse], *, samples: int = 1, seed: int = 0
@@ -126,14 +127,18 @@ class Judge:
         :raises ConfigError: the judge compares two responses and scores none
         :raises DataError: two responses have one id
         """
-        judge, sampler = self._opened, self._sampler
+        judge = self._opened
         if not isinstance(judge.protocol, PointProtocol):
             message = f"the protocol '{judge.prompt.name}' compares two responses, and single ones are to be scored"
             raise ConfigError([Problem("prompt", message, "Use prompt='rating'")])
         rows = [row.shown if isinstance(row, ScoredResponse) else row for row in responses]
         _unique([row.id for row in rows])
-        params = decoding(judge, samples, sampler.temperature, sampler.top_p, seed)
-        return rate_responses(judge.ask, judge.protocol, rows, params, samples=range(samples))
+        return rate_responses(judge.ask, judge.protocol, rows, self._params(samples, seed), samples=range(samples))
+
+    def _params(self, samples: int, seed: int) -> SamplingParams:
+        """Greedy for a single sample, drawn otherwise."""
+        decoding, sampler = self._opened.decoding, self._sampler
+        return decoding.greedy if samples == 1 else decoding.drawn(sampler.temperature, sampler.top_p, seed)
 
 
 def _config(source: str | Path | JudgeConfig | None) -> JudgeConfig:

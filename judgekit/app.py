@@ -22,7 +22,7 @@ from judgekit.schema.composition import Composer, conf_dir, to_config
 from judgekit.schema.config import RunConfig
 from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.nodes import register
-from judgekit.schema.overrides import judge_override
+from judgekit.schema.overrides import judge_overrides
 
 _log = logging.getLogger(__name__)
 _LONGEST = 80
@@ -141,7 +141,7 @@ def run(arguments: Sequence[str], application: Application = APPLICATIONS["run"]
     extra = Path(flags.config_dir) if flags.config_dir else None
     composer = Composer(extra=extra, name=flags.config_name or application.config_name, kind=application.kind)
     if application.kind is EvalConfig:
-        arguments = [judge_override(argument, composer.loader) for argument in arguments]
+        arguments = judge_overrides(arguments, composer.loader)
         flags = get_args_parser().parse_args(arguments)
     shows = (flags.help, flags.hydra_help, flags.info, flags.shell_completion, flags.experimental_rerun)
     if flags.cfg:

@@ -118,6 +118,12 @@ def _cache(options: argparse.Namespace) -> None:
         cache.prune_cache(options.store, days=options.older_than, weights=options.weights, dry_run=options.dry_run)
 
 
+def _wording(options: argparse.Namespace) -> None:
+    from judgekit.prompts.wording import import_wording
+
+    print(import_wording(options.release, options.source))
+
+
 def _sweep(options: argparse.Namespace) -> None:
     from judgekit.commands import sweep
 
@@ -133,7 +139,11 @@ def _sweep(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from judgekit.export import export
+    from judgekit.export.pickles import write_safetensors
 
+    if options.safetensors:
+        print(write_safetensors(options.run_dir, options.output))
+        return
     for folder in export(options.run_dir, options.output, merged=options.merged, data=options.data):
         print(folder)
 
@@ -156,6 +166,7 @@ _COMMANDS = {
     "score": "metrics of anyone's verdicts or scores, as JSON",
     "report": "write report.html of a run or a sweep, or print its tables as markdown",
     "sweep": "how the jobs of a sweep are; start failed ones again, end them, collect their numbers",
+    "wording": "the sentences of released judges' prompts, which are not shipped",
     "sync": "upload what runs recorded for W&B offline",
     "cache": "what the cache of generations holds, and making it smaller",
     "export": "write the judge of a finished run for peft, transformers and vLLM, and its training rows for TRL",
@@ -204,11 +215,15 @@ def _parser() -> argparse.ArgumentParser:
     sync = commands.add_parser("sync", help=_COMMANDS["sync"], description=_COMMANDS["sync"])
     sync.add_argument("folders", type=Path, nargs="+", metavar="RUN_OR_SWEEP", help="folders of runs or sweeps")
     sync.set_defaults(command=_sync)
+    _add_wording(commands)
     _add_cache(commands)
     export = commands.add_parser("export", help=_COMMANDS["export"], description=_COMMANDS["export"])
     export.add_argument("run_dir", type=Path, help="a folder that `judgekit run` wrote")
     export.add_argument("--merged", action="store_true", help="also merge the adapter into the base model")
     export.add_argument("--data", action="store_true", help="also write the training rows, as conversations")
+    export.add_argument(
+        "--safetensors", action="store_true", help="DIR is a model with pickled weights: write it with safetensors"
+    )
     export.add_argument("-o", "--output", type=Path, metavar="DIR", help="default: export/ in the run's folder")
     export.set_defaults(command=_export)
     return parser
@@ -231,6 +246,23 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parsers["collect"].add_argument(
         "-o", "--output", type=Path, metavar="FILE", help=".csv or .parquet; default: both, in the sweep's folder"
     )
+
+
+def _add_wording(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    wording = commands.add_parser("wording", help=_COMMANDS["wording"], description=_COMMANDS["wording"])
+    actions = wording.add_subparsers(required=True, metavar="ACTION")
+    told = "read them from the release's own file into the user's configuration folder, once they are known by digest"
+    read = actions.add_parser("import", help=told, description=told)
+    read.add_argument("release", metavar="NAME", help="autoj, judgelm or pandalm")
+    read.add_argument(
+        "--from",
+        type=Path,
+        required=True,
+        dest="source",
+        metavar="CLONE",
+        help="a clone of the repository, or the file",
+    )
+    read.set_defaults(command=_wording)
 
 
 def _add_cache(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,9 @@ def _measurements(config: EvalConfig, maker: Maker[EvalConfig], judge: OpenJudge
             Digest(judge.digest), None, config.sampler.name, {}, judge.ask.max_length,
             lambda: replace(judge.ask, shard=maker.shard),
         ),
-        "judging": Judging(judge.prompt, judge.tokens, "constrained" if judge.constrained else "free"),
+        "judging": Judging(judge.prompt, *astuple(judge.decoding)),
         "samples": config.samples,
-        "drawing": Drawing() if config.samples > 1 else None,
+        "drawing": Drawing(repetition_penalty=judge.decoding.repetition_penalty) if config.samples > 1 else None,
     }  # fmt: skip
     for name, benchmark in config.chosen.items():
         if isinstance(judge.protocol, PointProtocol) and BENCHMARKS[benchmark.kind].scored is not None:

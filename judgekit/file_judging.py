@@ -98,7 +98,7 @@ def judge_file(
         if found.kind == "responses" and not isinstance(opened.protocol, PointProtocol):
             message = f"the protocol '{opened.prompt.name}' compares two responses, and {asked.input} has single ones"
             raise ConfigError([Problem("prompt.name", message, "Use prompt=rating")])
-        if opened.constrained and not verdict_tokens(opened.prompt):
+        if opened.decoding.constrained and not verdict_tokens(opened.prompt):
             message = f"constrained decoding chooses among verdicts, and the protocol '{opened.prompt.name}' has none"
             raise ConfigError([Problem("--verdict", message, "Use --verdict free or another protocol")])
         path, *made = _files(asked, found)
@@ -147,7 +147,7 @@ def _beside(output: Path, what: str, ending: str | None = None) -> Path:
 
 def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
     """All that determines the rows, named as messages do."""
-    decoding = asdict(_params(asked, opened)) | {"constrained": opened.constrained}
+    decoding = _params(asked, opened).key | {"constrained": opened.decoding.constrained}
     named = "".join(f" {field}={asked.columns[field]}" for field in sorted(asked.columns))
     orders = list(asked.orders) if found.kind != "responses" else []
     return {
@@ -159,8 +159,8 @@ def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
 def _params(asked: Asked, opened: OpenJudge) -> SamplingParams:
     """Greedy decoding is the same whatever the seed, and so are its replies in the cache."""
     if asked.temperature == 0:
-        return SamplingParams(0.0, 1.0, opened.tokens)
-    return SamplingParams(asked.temperature, asked.top_p, opened.tokens, seed=asked.seed)
+        return opened.decoding.greedy
+    return opened.decoding.drawn(asked.temperature, asked.top_p, asked.seed)
 
 
 def _judge(asked: Asked, found: Survey, opened: OpenJudge, journal: Journal) -> Summary:
@@ -229,8 +229,8 @@ def _ask(
     for row in chunk:
         pairs += row.pairs if isinstance(row, Candidates) else [row] if isinstance(row, ResponsePair) else []
     verdicts = judge_pairs(
-        opened.ask, opened.protocol, pairs, asked.orders, params, constrained=opened.constrained, samples=samples,
-        workspace=workspace, title=title,
+        opened.ask, opened.protocol, pairs, asked.orders, params, constrained=opened.decoding.constrained,
+        samples=samples, workspace=workspace, title=title,
     )  # fmt: skip
     return [verdict_values(row) for row in verdicts]
 

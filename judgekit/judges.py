@@ -15,6 +15,7 @@ import yaml
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.prompts.wording import for_weights
 from judgekit.registry import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
 from judgekit.samplers.base import SamplerConfig
@@ -42,7 +43,7 @@ class FoundJudge:
 
     :param model: base model, None for a server's model
     :param trained: folder of an adapter on the base, or of a whole model that takes its place; None: the base itself
-    :param prompt: the protocol it brings, None where it brings none; ``tokens`` and ``verdict`` likewise
+    :param prompt: the protocol it brings, None where it brings none; how it decodes likewise
     """
 
     name: str | None
@@ -51,6 +52,54 @@ class FoundJudge:
     prompt: PromptConfig | None = None
     tokens: int | None = None
     verdict: Literal["free", "constrained"] | None = None
+    beams: int | None = None
+    repetition_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a judge's greedy judgments are decoded.
+
+    :param tokens: longest judgment
+    :param verdict: ``constrained``: chosen among the protocol's verdict tokens
+    """
+
+    tokens: int
+    verdict: Literal["free", "constrained"]
+    beams: int
+    repetition_penalty: float
+
+    @property
+    def constrained(self) -> bool:
+        """Whether verdicts are chosen."""
+        return self.verdict == "constrained"
+
+    @property
+    def greedy(self) -> SamplingParams:
+        """One judgment."""
+        return SamplingParams(0.0, 1.0, self.tokens, beams=self.beams, repetition_penalty=self.repetition_penalty)
+
+    def drawn(self, temperature: float, top_p: float, seed: int) -> SamplingParams:
+        """One of several judgments, which needs no beams."""
+        return SamplingParams(temperature, top_p, self.tokens, seed=seed, repetition_penalty=self.repetition_penalty)
+
+    def by(self, sampler: SamplerConfig) -> SamplerConfig:
+        """A back end that decodes so; its ``problems`` say what it has not got."""
+        return replace(
+            sampler, judge_tokens=self.tokens, verdict=self.verdict, beams=self.beams,
+            repetition_penalty=self.repetition_penalty,
+        )  # fmt: skip
+
+
+def decoding_of(judge: JudgeConfig, found: FoundJudge | None, sampler: SamplerConfig) -> Decoding:
+    """What the judge's configuration says, otherwise the run it comes from, otherwise the sampler."""
+    run = found or FoundJudge(None, None)
+    return Decoding(
+        judge.tokens or run.tokens or sampler.judge_tokens,
+        judge.verdict or run.verdict or sampler.verdict,
+        judge.beams or run.beams or sampler.beams,
+        judge.repetition_penalty or run.repetition_penalty or sampler.repetition_penalty,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +108,6 @@ class OpenJudge:
 
     :param name: name in reports and file names
     :param ask: the model
-    :param tokens: longest judgment
-    :param constrained: verdicts are chosen among the protocol's verdict tokens
     :param digest: weights as used, or what a server tells of its model
     """
 
@@ -68,8 +115,7 @@ class OpenJudge:
     ask: TextSampler
     protocol: PairProtocol | PointProtocol
     prompt: PromptConfig
-    tokens: int
-    constrained: bool
+    decoding: Decoding
     digest: str
 
 
@@ -91,9 +137,14 @@ def open_judge(
     :raises ModelError: not a judge, or its weights cannot be had
     """
     found = find_judge(judge, sampler)
-    asked = prompt or found.prompt
+    asked = prompt_of(found, prompt)
     if asked is None:
         raise ConfigError([needs_prompt(judge)])
+    decoding = decoding_of(judge, found, sampler)
+    problems = [problem.under("judge") for problem in decoding.by(sampler).beyond]
+    problems += [problem.under("prompt" if prompt else "judge.prompt") for problem in asked.problems()]
+    if problems:
+        raise ConfigError(problems)
     text, digest = _asked(found, sampler, store, progress, make_sampler)
     try:
         yield OpenJudge(
@@ -101,12 +152,22 @@ def open_judge(
             ask=text,
             protocol=asked.protocol,
             prompt=asked,
-            tokens=judge.tokens or found.tokens or sampler.judge_tokens,
-            constrained=(judge.verdict or found.verdict or sampler.verdict) == "constrained",
+            decoding=decoding,
             digest=digest,
         )
     finally:
         text.close()
+
+
+def prompt_of(found: FoundJudge, prompt: PromptConfig | None) -> PromptConfig | None:
+    """The protocol a judge is asked with, released weights in their release's words; None where it brings none.
+
+    :param prompt: in place of its own
+    """
+    asked = prompt or found.prompt
+    if asked is None or found.model is None or found.trained is not None:
+        return asked
+    return for_weights(asked, found.model.hub_id)
 
 
 def _asked(
@@ -133,16 +194,6 @@ def judge_weights(found: FoundJudge) -> Weights:
     if (found.trained / "adapter_config.json").exists():
         return Weights(obtain(found.model), found.trained)
     return Weights(check_folder(found.trained))
-
-
-def decoding(judge: OpenJudge, samples: int, temperature: float, top_p: float, seed: int) -> SamplingParams:
-    """How a judge's replies are decoded: greedy for a single sample, drawn otherwise.
-
-    :param seed: of drawn samples
-    """
-    if samples == 1:
-        return SamplingParams(0.0, 1.0, judge.tokens)
-    return SamplingParams(temperature, top_p, judge.tokens, seed=seed)
 
 
 def find_judge(judge: JudgeConfig, sampler: SamplerConfig) -> FoundJudge:
@@ -206,8 +257,9 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         base = judge.model or known_fields(ModelConfig, held["base_model"])
         prompt = PROMPTS.read(held["protocol"])
         return FoundJudge(
-            str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"]
-        )
+            str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"],
+            decoding.get("beams"), decoding.get("repetition_penalty"),
+        )  # fmt: skip
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"
         raise DataError(message, file=file) from error

@@ -124,7 +124,10 @@ def _check_weights(folder: Path) -> None:
     elif not (folder / "model.safetensors").exists():
         pickled = next(folder.glob("*.bin"), None)
         reason = f"{pickled.name} is a pickle, which is not read" if pickled else "no model.safetensors or its index"
-        raise ModelError(f"{folder} has no usable weights: {reason}. Write them with save_pretrained of transformers.")
+        raise ModelError(
+            f"{folder} has no usable weights: {reason}. `judgekit export FOLDER --safetensors` writes the pickles of a "
+            f"release, downloaded whole, as safetensors."
+        )
 
 
 def _is_whole(folder: Path) -> bool:

@@ -117,6 +117,8 @@ def leave_judge(lab: Lab, config: RunConfig, judge: Judge, run_dir: Path) -> Non
             "temperature": 0.0,
             "max_new_tokens": config.sampler.judge_tokens,
             "verdict": config.sampler.verdict,
+            "beams": config.sampler.beams,
+            "repetition_penalty": config.sampler.repetition_penalty,
         },
     }
     (aside / JUDGE_FILE).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")

@@ -233,7 +233,7 @@ def test_hydra_flags_work(runs: Runs, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("judgekit r", "run eval check explain judge compare rank read score report sweep sync cache export"),
+        ("judgekit r", "run eval check explain judge compare rank read score report sweep wording sync cache export"),
         ("judgekit run loss=dpo_n", "loss=dpo_nll loss=dpo_norm"),
         ("judgekit check recipe.exec", "recipe.executions="),
         ("judgekit eval prompt=pair", "prompt=pairwise"),
@@ -327,6 +327,11 @@ def test_eval_reports_every_mistake_at_once(
         (["prompt=pairwise", "merge=average_score"], "merge (override merge=average_score): the protocol 'pairwise'"),
         (["prompt=pairwise", "merge=average_probability"], "free verdicts have no probabilities to average"),
         (["prompt=pairwise", "judge.tokens=9000"], "judge.tokens (override judge.tokens=9000): 9000 tokens leave no"),
+        (
+            ["prompt=pairwise", "sampler=vllm", "judge.beams=4"],
+            "judge.beams=4): sampler=vllm has no beam search. Use s",
+        ),
+        (["prompt=pairwise", "sampler=vllm", "sampler.beams=4"], "judge.beams (override judge.beams=4): sampler=vllm"),
         (["prompt=pairwise", "benchmark=roscoe", "benchmark.roscoe.path=data"], "has single responses to score"),
         (["prompt=pairwise", "benchmark=starter"], "these are the pairs a run held out"),
         (["prompt=pairwise", "benchmark=[]"], "benchmark (override benchmark=[]): nothing to measure on"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from judgekit.errors import ConfigError, DataError, JudgekitError, ModelError
-from judgekit.judges import find_judge, open_judge, plain_name
+from judgekit.judges import decoding_of, find_judge, open_judge, plain_name
 from judgekit.named_judge import judge_config
 from judgekit.prompts.autoj import AutoJPrompt
 from judgekit.prompts.base import PromptConfig
@@ -21,6 +21,7 @@ from judgekit.prompts.pairwise import Pairwise, PairwisePrompt
 from judgekit.prompts.pandalm import PandaLMPrompt
 from judgekit.samplers.hf import HfConfig
 from judgekit.samplers.openai import OpenAIConfig
+from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.backends import used_digest
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
@@ -75,7 +76,7 @@ def ask(judge: JudgeConfig, store: Path, **settings: Any) -> tuple[str, str, str
     """Name, digest and a greedy reply of a judge."""
     prompt = ({"role": "user", "content": "Which is better?"},)
     with open_judge(judge, HF, settings.pop("prompt", PairwisePrompt()), store) as opened:
-        request = TextRequest("x", prompt, SamplingParams(0.0, 1.0, opened.tokens))
+        request = TextRequest("x", prompt, opened.decoding.greedy)
         reply = opened.ask.ask([request], None).generations["x", 0]
         return opened.name, opened.digest, reply.text
 
@@ -84,16 +85,37 @@ def test_a_run_brings_its_protocol_and_its_decoding(model: Path, tmp_path: Path)
     run = make_run(tmp_path / "run", model)
     for folder in (run, run / "judge"):
         with open_judge(JudgeConfig(path=str(folder)), HF, None, tmp_path) as opened:
-            assert (opened.name, opened.tokens, opened.constrained) == ("dpo1", 5, True)
+            assert (opened.name, opened.decoding.tokens, opened.decoding.constrained) == ("dpo1", 5, True)
             assert opened.protocol == EvalPlanner(EvalPlannerPrompt(style="brief"))
             assert opened.ask.max_length == 1024
     own = JudgeConfig(name="my judge", path=str(run), tokens=7, verdict="free", dtype="bfloat16", max_length=512)
     with open_judge(own, HF, PairwisePrompt(ties=True), tmp_path) as opened:
-        assert (opened.name, opened.tokens, opened.constrained) == ("my-judge", 7, False)
+        assert (opened.name, opened.decoding.tokens, opened.decoding.constrained) == ("my-judge", 7, False)
         assert opened.protocol == Pairwise(PairwisePrompt(ties=True))
         assert opened.ask.max_length == 512
         found = find_judge(own, HF).model
         assert found is not None and opened.digest == used_digest(Weights(model), found, HF)
+
+
+def test_a_runs_decoding_goes_with_its_judge(model: Path, tmp_path: Path) -> None:
+    decoding = {"temperature": 0.0, "max_new_tokens": 5, "verdict": "free", "beams": 3, "repetition_penalty": 1.1}
+    run = str(make_run(tmp_path / "run", model, decoding=decoding))
+    params = SamplingParams(0.0, 1.0, 5, beams=3, repetition_penalty=1.1)
+    with open_judge(JudgeConfig(path=run), HF, None, tmp_path) as opened:
+        assert opened.decoding.greedy == params
+        assert opened.decoding.drawn(0.7, 0.9, 2) == SamplingParams(0.7, 0.9, 5, seed=2, repetition_penalty=1.1)
+    with open_judge(JudgeConfig(path=run, beams=1), HF, None, tmp_path) as opened:
+        assert opened.decoding.greedy == replace(params, beams=1)
+    refused = pytest.raises(ConfigError, match="judge.beams: sampler=vllm has no beam search. Use sampler=hf")
+    with refused, open_judge(JudgeConfig(path=run), VllmConfig(), None, tmp_path):
+        raise AssertionError("vLLM has no beams")
+
+
+def test_pandalm_decodes_as_released() -> None:
+    """Four beams, repetition penalty 1.2, 512 new tokens: its release, ``pandalm_inference.py``."""
+    judge = judge_config("pandalm_7b")
+    decoding = decoding_of(judge, find_judge(judge, HfConfig()), HfConfig())
+    assert decoding.greedy == SamplingParams(0.0, 1.0, 512, beams=4, repetition_penalty=1.2)
 
 
 def test_models_and_adapters_are_told_apart_by_their_files(model: Path, adapter: Path, tmp_path: Path) -> None:
@@ -121,9 +143,9 @@ def test_a_servers_model_is_named_by_the_server(tmp_path: Path) -> None:
         sampler = OpenAIConfig(base_url=server.url, judge_tokens=9)
         with open_judge(JudgeConfig(), sampler, PairwisePrompt(), tmp_path) as opened:
             prompt = ({"role": "user", "content": "hello"},)
-            replies = opened.ask.ask([TextRequest("x", prompt, SamplingParams(0.0, 1.0, opened.tokens))], None)
+            replies = opened.ask.ask([TextRequest("x", prompt, opened.decoding.greedy)], None)
             assert replies.generations["x", 0].text == "to hello"
-            assert (opened.name, opened.tokens) == ("m", 9)
+            assert (opened.name, opened.decoding.tokens) == ("m", 9)
         with pytest.raises(ConfigError, match="asks a server's own model, and outputs/demo was given too"):
             find_judge(JudgeConfig(path="outputs/demo"), sampler)
 
@@ -196,10 +218,11 @@ def test_released_judges_bring_their_protocol_and_want_a_commit(
     name: str, prompt: PromptConfig, tmp_path: Path
 ) -> None:
     config = judge_config(name)
+    own = replace(prompt, wording="own")  # type: ignore[call-arg]
     found = find_judge(config, HfConfig())
     assert found.name == name and found.prompt == prompt and found.model is not None and found.model.revision is None
     with (
         pytest.raises(ModelError, match=r"judge\.model\.revision=COMMIT"),
-        open_judge(config, HfConfig(), None, tmp_path),
+        open_judge(config, HfConfig(), own, tmp_path),
     ):
         raise AssertionError("there is no commit to fetch")

@@ -21,7 +21,7 @@ from judgekit.schema.evaluation import EvalConfig
 from judgekit.schema.keys import Key, keys_of, unknown_key
 from judgekit.schema.launchers import LAUNCHERS
 from judgekit.schema.origins import Origins
-from judgekit.schema.overrides import judge_override
+from judgekit.schema.overrides import judge_overrides
 
 Readers = Callable[[RunConfig, str], Sequence[str]]
 """Names of the stages that read a field of a run, by its key."""
@@ -45,7 +45,7 @@ def explain(items: Sequence[str], console: Console, extra: Path | None = None, r
         console.print(_launcher_table([item.partition("=")[2] for item in given if _key_of(item) == _LAUNCHER]))
         return
     composer = _composer([*wanted, *map(_key_of, given)], extra)
-    config, origins = composer.values([judge_override(item, composer.loader) for item in given])
+    config, origins = composer.values(judge_overrides(given, composer.loader))
     keys = keys_of(config)
     overlays = set(composer.loader.list_groups("")) - {key.path for key in keys.values()} - {"hydra"}
     problems = [unknown_key(name, keys) for name in wanted if name not in keys and name not in overlays]

@@ -13,7 +13,7 @@ from judgekit.file_judging import Asked, judge_file
 from judgekit.rows import ORDERS
 from judgekit.schema.composition import Composer
 from judgekit.schema.evaluation import EvalConfig
-from judgekit.schema.overrides import judge_override
+from judgekit.schema.overrides import judge_overrides
 
 DEFAULT_PROMPTS: dict[InputKind, str] = {"pairs": "pairwise", "candidates": "pairwise", "responses": "rating"}
 """How judges are asked that do not say it themselves."""
@@ -67,7 +67,7 @@ def configure(options: argparse.Namespace) -> EvalConfig:
         "seed": options.seed,
     }
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
-    overrides = [judge_override(text, composer.loader) for text in [*overrides, *options.overrides]]
+    overrides = judge_overrides([*overrides, *options.overrides], composer.loader)
     try:
         config = composer.job(overrides, ignoring=("benchmark", "benchmarks")).config
     except ConfigError as error:

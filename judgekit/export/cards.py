@@ -146,12 +146,14 @@ def _results(run: ExportRun) -> str:
 
 def _asking(run: ExportRun) -> str:
     protocol, ending = run.judge["protocol"], run.prompt.ending
+    decoding = run.judge["decoding"]
+    how = "by beam search" if decoding.get("beams", 1) > 1 else "greedily"
     wording = f", wording `{protocol['style']}`" if "style" in protocol else ""
     told = "read by `judgekit judge`" if ending is None else f"{ending.told}: count it, do not guess"
     return (
         f"Protocol `{protocol['name']}`{wording}. `prompt.json` holds the chat messages with the slots "
-        "`{instruction}`, `{response_a}` and `{response_b}`. Decode greedily, at most "
-        f"{run.judge['decoding']['max_new_tokens']} new tokens. The reply is {told}. Ask in both orders and trust a "
+        f"`{{instruction}}`, `{{response_a}}` and `{{response_b}}`. Decode {how}, at most "
+        f"{decoding['max_new_tokens']} new tokens. The reply is {told}. Ask in both orders and trust a "
         "verdict that stays the same."
     )
 

@@ -75,6 +75,12 @@ def model_snippets(run: ExportRun, kind: Literal["adapter", "model"]) -> list[st
     read = "    return reply\n"
     if ending is not None:
         read = (_READ if ending.after else _READ_ANYWHERE).format(after=ending.after, pattern=ending.pattern)
-    ask = _ASK.format(imports=imports, load=load, tokens=run.judge["decoding"]["max_new_tokens"], read=read)
+    decoding = run.judge["decoding"]
+    tokens = str(decoding["max_new_tokens"])
+    if decoding.get("beams", 1) > 1:
+        tokens += f", num_beams={decoding['beams']}, early_stopping=True"
+    if decoding.get("repetition_penalty", 1) != 1:
+        tokens += f", repetition_penalty={decoding['repetition_penalty']}"
+    ask = _ASK.format(imports=imports, load=load, tokens=tokens, read=read)
     vllm = _VLLM[kind].format(rank=run.config["trainer"]["lora_rank"])
     return [f"```python\n{ask}```", f"With vLLM:\n\n```python\n{vllm}```"]

@@ -8,14 +8,16 @@ replaced by the release's own templates.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from judgekit.errors import ConfigError, Problem
-from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, fill, shown
+from judgekit.prompts.base import PROMPTS, Reading, ScoreReading, fill, shown
 from judgekit.prompts.chat import PLAIN
 from judgekit.prompts.replies import Quotations, decided
+from judgekit.prompts.wording import WordedPrompt
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -40,9 +42,11 @@ _SAID: dict[str, Verdict] = {"response 1": "A", "response 2": "B", "tie": "tie"}
 
 
 @dataclass(frozen=True)
-class AutoJPrompt(PromptConfig):
+class AutoJPrompt(WordedPrompt):
     """``prompt=autoj``: a comparison that ends in a final decision (Auto-J, arXiv 2310.05470); plain text."""
 
+    release: ClassVar[str] = "autoj"
+    sentences: ClassVar[Mapping[str, str]] = {"template": "pair"}
     name: Literal["autoj"] = setting("autoj", "protocol")
     template: str | None = setting(
         None, "file with a template in place of ours; slots {prompt}, {response}, {response_another}", path=True
@@ -68,7 +72,7 @@ class AutoJ:
     def judge_prompt(self, pair: ResponsePair, order: Order) -> tuple[Message, ...]:
         """The prompt for a pair in one order, in plain text."""
         first, second = shown(pair, order)
-        return _asked(self.config.template, TEMPLATE, prompt=pair.instruction, response=first, response_another=second)
+        return _asked(self.config, TEMPLATE, prompt=pair.instruction, response=first, response_another=second)
 
     def read(self, text: str, truncated: bool) -> Reading:
         """The one decision outside quotations, or with ``parser=release`` what follows the last ``final decision is``.
@@ -95,9 +99,11 @@ class AutoJ:
 
 
 @dataclass(frozen=True)
-class AutoJSinglePrompt(PromptConfig):
+class AutoJSinglePrompt(WordedPrompt):
     """``prompt=autoj_single``: a critique of one response and a rating from 1 to 10 (Auto-J, arXiv 2310.05470)."""
 
+    release: ClassVar[str] = "autoj"
+    sentences: ClassVar[Mapping[str, str]] = {"template": "single"}
     name: Literal["autoj_single"] = setting("autoj_single", "protocol")
     template: str | None = setting(None, "file with a template in place of ours; slots {prompt}, {response}", path=True)
 
@@ -113,7 +119,7 @@ class AutoJSingle:
 
     def score_prompt(self, row: Response) -> tuple[Message, ...]:
         """The prompt for a response, in plain text; the protocol has no place for references."""
-        return _asked(self.config.template, SINGLE, prompt=row.instruction, response=row.response)
+        return _asked(self.config, SINGLE, prompt=row.instruction, response=row.response)
 
     def read_score(self, text: str, truncated: bool) -> ScoreReading:
         """What stands in the last ``Rating: [[...]]``. Where there is none the release takes 0; here there is no score.
@@ -132,15 +138,16 @@ class AutoJSingle:
         return ScoreReading(score, None) if low <= score <= high else ScoreReading(None, "out of range")
 
 
-def _asked(file: str | None, template: str, **texts: str) -> tuple[Message, ...]:
-    """A template, or that of a file, with its slots filled, between the chat markers of Llama 2.
+def _asked(config: AutoJPrompt | AutoJSinglePrompt, ours: str, **texts: str) -> tuple[Message, ...]:
+    """The template with its slots filled, between the chat markers of Llama 2.
 
-    :raises ConfigError: the file lacks a slot
+    :raises ConfigError: the file of a template lacks a slot
     """
-    if file is not None:
+    template = config.sentence("template", ours)
+    if config.template is not None:
         # The line end that editors put behind the last line is none of the prompt's.
-        template = Path(file).read_text(encoding="utf-8").removesuffix("\n")
+        template = Path(config.template).read_text(encoding="utf-8").removesuffix("\n")
         if missing := [name for name in texts if f"{{{name}}}" not in template]:
-            message = f"{file} has no slot {{{missing[0]}}}"
+            message = f"{config.template} has no slot {{{missing[0]}}}"
             raise ConfigError([Problem("prompt.template", message, f"Slots: {', '.join(texts)}")])
     return ({"role": PLAIN, "content": f"[INST] {fill(template, **texts)} [/INST]"},)

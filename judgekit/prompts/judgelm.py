@@ -1,7 +1,7 @@
 """The JudgeLM protocol (arXiv 2310.17631): the scores of all answers on one line, then the reasons.
 
-Slots, tags and output format are those of the paper and its release; the wording is ours, and ``opening`` and
-``request`` take another one, for example the wording that released weights were trained with. One prompt serves every
+Slots, tags and output format are those of the paper and its release; the wording is ours, and ``wording``, ``opening``
+and ``request`` take another one, such as the wording that released weights were trained with. One prompt serves every
 mode: two answers or N, with and without a reference, one turn or several; *fast* ends the reply after the score line,
 and a single answer is scored as the second of two, whose first is the reference with its score already written.
 """
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from judgekit.errors import DataError, Problem
-from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, ScoreReading, ScoresReading, fill, no_room, shown
+from judgekit.prompts.base import PROMPTS, Reading, ScoreReading, ScoresReading, fill, no_room, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.wording import WordedPrompt
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -111,7 +112,7 @@ def judge_text(
     number = NUMBERS[count - 2] if count - 2 < len(NUMBERS) else str(count)
     names = [str(place) for place in range(1, count + 1)]
     request = fill(
-        config.request or REQUEST[config.style],
+        config.sentence("request", REQUEST[config.style]),
         number=number,
         assistants=f"Assistant {', '.join(names[:-1])} and {names[-1]}",
         low=f"{config.low:g}",
@@ -119,7 +120,7 @@ def judge_text(
         turns=TURNS if config.multi_turn else "",
         reference=REFERENCE[config.style] if reference is not None else "",
     )
-    text = f"{config.opening or OPENING[config.style]}\n" + fill(QUESTION, question=question)
+    text = config.sentence("opening", OPENING[config.style]) + "\n" + fill(QUESTION, question=question)
     text += fill(REFERENCE_ANSWER, reference=reference) if reference is not None else ""
     for name, answer in zip(names, answers, strict=True):
         text += fill(ANSWER, place=name, answer=answer)
@@ -127,9 +128,11 @@ def judge_text(
 
 
 @dataclass(frozen=True)
-class _Wording(PromptConfig):
+class _Wording(WordedPrompt):
     """What both protocols have."""
 
+    release: ClassVar[str] = "judgelm"
+    sentences: ClassVar[Mapping[str, str]] = {"opening": "opening", "request": "request"}
     style: Literal["full", "brief"] = setting("full", "wording; slots and output format are the same")
     low: float = setting(1.0, "worst score")
     high: float = setting(10.0, "best score")
@@ -149,7 +152,7 @@ class _Wording(PromptConfig):
         """Slots that stand for nothing, and a scale without room."""
         unknown = sorted(set(re.findall(r"\{(\w+)\}", self.request or "")) - set(SLOTS))
         found = [Problem("request", f"{{{name}}} stands for nothing", f"Slots: {', '.join(SLOTS)}") for name in unknown]
-        return found + no_room(self.low, self.high)
+        return [*super().problems(), *found, *no_room(self.low, self.high)]
 
 
 SLOTS = ("number", "assistants", "low", "high", "turns", "reference")

@@ -8,11 +8,13 @@ paper's request to its teacher is not documented.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from judgekit.prompts.base import PROMPTS, PromptConfig, Reading, fill, shown
+from judgekit.prompts.base import PROMPTS, Reading, fill, shown
 from judgekit.prompts.chat import PLAIN
+from judgekit.prompts.wording import WordedPrompt
 from judgekit.rows import Message, Order, ResponsePair, Verdict
 from judgekit.schema.fields import setting
 
@@ -62,9 +64,11 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class PandaLMPrompt(PromptConfig):
+class PandaLMPrompt(WordedPrompt):
     """``prompt=pandalm``: the verdict on the first line, then a reason and a reference (PandaLM, arXiv 2306.05087)."""
 
+    release: ClassVar[str] = "pandalm"
+    sentences: ClassVar[Mapping[str, str]] = {"task": "task", "task_input": "task_input"}
     name: Literal["pandalm"] = setting("pandalm", "protocol")
     style: Literal["judge", "teacher", "teacher_brief"] = setting(
         "judge",
@@ -113,8 +117,8 @@ class PandaLM:
         if self.teaches:
             system = TEACHER if self.config.style == "teacher" else TEACHER_BRIEF
             return ({"role": "system", "content": system}, {"role": "user", "content": sections})
-        own = self.config.task_input if given else self.config.task
-        text = f"{own or (TASK_INPUT if given else TASK)}\n\n{sections}{EVALUATION}"
+        sentence = self.config.sentence("task_input", TASK_INPUT) if given else self.config.sentence("task", TASK)
+        text = f"{sentence}\n\n{sections}{EVALUATION}"
         return ({"role": "user" if self.config.chat else PLAIN, "content": text},)
 
     def target(self, parts: Parts) -> str:

@@ -30,11 +30,14 @@ class SamplerConfig(Named):
     :cvar function: MODULE:NAME of what makes the back end, imported when it is needed
     :cvar takes_weights: it samples from weights it is given (``make``); otherwise from a model of its own (``serve``)
     :cvar chunk: rows of a file judged together: back ends that batch on their own wait for the slowest of them
+    :cvar searches: it has a beam search; ``penalises`` a repetition penalty
     """
 
     function: ClassVar[str] = ""
     takes_weights: ClassVar[bool] = True
     chunk: ClassVar[int] = 512
+    searches: ClassVar[bool] = False
+    penalises: ClassVar[bool] = False
     temperature: float = setting(
         0.8, "sampling temperature of plans, executions and judgments to train on; 0: greedy", ge=0.0, le=2.0
     )
@@ -44,6 +47,12 @@ class SamplerConfig(Named):
     judge_tokens: int = setting(2048, "longest whole judgment, tokens", ge=1)
     verdict: Literal["free", "constrained"] = setting(
         "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
+    )
+    beams: int = setting(
+        1, "beams of greedy judgments in free text: a search ends when as many have ended; 1: no search", ge=1
+    )
+    repetition_penalty: float = setting(
+        1.0, "over 1, tokens that stand in the prompt or the reply so far are less likely, in all free text", gt=0.0
     )
     shards: int = setting(1, "parts a sampling stage splits into", ge=1, unkeyed=WHO)
     shard: int | None = setting(
@@ -84,11 +93,23 @@ class SamplerConfig(Named):
         return sampler
 
     def problems(self) -> list[Problem]:
-        """A shard that there is not."""
+        """A shard that there is not, and decoding that this back end has not got."""
         if self.shard is None or self.shard < self.shards:
-            return []
+            return self.beyond
         message = f"there are {self.shards} shards, numbered from 0, and this asks for number {self.shard}"
-        return [Problem("shard", message, f"Use 0 to {self.shards - 1}, or raise sampler.shards")]
+        return [Problem("shard", message, f"Use 0 to {self.shards - 1}, or raise sampler.shards"), *self.beyond]
+
+    @property
+    def beyond(self) -> list[Problem]:
+        """Decoding that this back end has not got."""
+        found = []
+        if self.beams > 1 and not self.searches:
+            message = f"sampler={self.name} has no beam search"
+            found.append(Problem("beams", message, "Use sampler=hf, or 1 for plain greedy decoding"))
+        if self.repetition_penalty != 1 and not self.penalises:
+            message = f"sampler={self.name} has no repetition penalty"
+            found.append(Problem("repetition_penalty", message, "Use sampler=hf or sampler=vllm, or 1 for none"))
+        return found
 
 
 SAMPLERS = Sections("sampler", "judgekit.samplers", SamplerConfig)

@@ -20,6 +20,8 @@ class HfConfig(SamplerConfig):
 
     function: ClassVar[str] = "judgekit.sampling.hf:HfSampler"
     chunk: ClassVar[int] = 64
+    searches: ClassVar[bool] = True
+    penalises: ClassVar[bool] = True
     name: Literal["hf"] = setting("hf", "back end")
     device: str = setting("auto", "torch device; auto: cuda where there is one, else cpu", rounding=True)
     batch_size: int = setting(64, "sequences generated together, at most", ge=1, rounding=True)

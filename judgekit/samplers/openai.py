@@ -22,11 +22,13 @@ class OpenAIConfig(SamplerConfig):
 
     function: ClassVar[str] = "judgekit.sampling.openai:server_sampler"
     takes_weights: ClassVar[bool] = False
+    penalises: ClassVar[bool] = True
     name: Literal["openai"] = setting("openai", "back end")
     base_url: str = setting("http://localhost:8000/v1", "address of the server")
     served_model: str | None = setting(None, "model to ask for; null: the only one the server offers")
     dialect: Literal["openai", "vllm"] = setting(
-        "openai", "vllm: the server also continues a begun reply and restricts replies to given texts"
+        "openai",
+        "vllm: the server also continues a begun reply, restricts replies to given texts and has a repetition penalty",
     )
     api_key_env: str = setting("OPENAI_API_KEY", "environment variable that holds the key", unkeyed=WHO)
     concurrency: int = setting(32, "requests under way at the same time, at most", ge=1, unkeyed=WHO)
@@ -61,3 +63,11 @@ class OpenAIConfig(SamplerConfig):
             message = "a server is asked by one process"
             found.append(Problem("shards", message, "Use sampler.shards=1 and raise sampler.concurrency"))
         return found
+
+    @property
+    def beyond(self) -> list[Problem]:
+        """Also what only vLLM's server has."""
+        if self.repetition_penalty == 1 or self.dialect == "vllm":
+            return super().beyond
+        hint = "Use sampler.dialect=vllm with a vLLM server, or 1 for none"
+        return [Problem("repetition_penalty", "the OpenAI API has no repetition penalty", hint), *super().beyond]

@@ -22,6 +22,7 @@ class VllmConfig(SamplerConfig):
     """``sampler=vllm``: vLLM's offline engine in processes of its own."""
 
     function: ClassVar[str] = "judgekit.sampling.vllm:VllmSampler"
+    penalises: ClassVar[bool] = True
     name: Literal["vllm"] = setting("vllm", "back end")
     tensor_parallel: int = setting(1, "GPUs one engine splits the model over", ge=1, rounding=True)
     data_parallel: int = setting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from judgekit.rows import Message
@@ -25,6 +25,9 @@ class SamplingParams:
     :param stop: generation ends once the text contains one of these
     :param choices: when not empty, the reply is one of these strings, with the probability of each
     :param seed: random stream; a sample's draws depend on (seed, prompt token ids, sample index) and nothing else
+    :param beams: of a beam search, for greedy replies; 1: none
+    :param repetition_penalty: divides positive logits of the tokens that stand in prompt and reply so far, and
+        multiplies negative ones (arXiv 1909.05858, §4.1); 1: none. Choices know neither
     """
 
     temperature: float
@@ -33,6 +36,17 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     seed: int = 0
+    beams: int = 1
+    repetition_penalty: float = 1.0
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What a reply is kept under, as JSON; what came later is left out where it is off."""
+        values = asdict(self)
+        # 0 and 0.0 are the same temperature but not the same JSON.
+        values |= {name: float(values[name]) for name in ("temperature", "top_p", "repetition_penalty")}
+        off = {"beams": 1, "repetition_penalty": 1.0}
+        return {name: value for name, value in values.items() if name not in off or value != off[name]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ import socket
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,10 +51,7 @@ def generation_keys(
     :param prompt: its token ids, or its messages and prefill where a server encodes them
     :param samples: sample indices, one key each
     """
-    values = asdict(params)
-    # 0 and 0.0 are the same temperature but not the same JSON.
-    values["temperature"], values["top_p"] = float(params.temperature), float(params.top_p)
-    prompt = digest([weights_digest, list(prompt), values], KEY_LENGTH)
+    prompt = digest([weights_digest, list(prompt), params.key], KEY_LENGTH)
     return [digest([prompt, sample], KEY_LENGTH) for sample in samples]
 
 

@@ -249,6 +249,18 @@ def decode_step(
     return logits
 
 
+def penalised(scores_BV: torch.Tensor, penalty_B: torch.Tensor, seen_BV: torch.Tensor) -> torch.Tensor:
+    """Logits or log-probabilities of which those of tokens seen are divided by the penalty, negative ones multiplied.
+
+    The repetition penalty of arXiv 1909.05858, §4.1, as ``transformers`` and vLLM read it.
+
+    :param seen_BV: tokens of the prompt and of the reply so far
+    """
+    penalty_B1 = penalty_B[:, None]
+    lower_BV = torch.where(scores_BV < 0, scores_BV * penalty_B1, scores_BV / penalty_B1)
+    return torch.where(seen_BV, lower_BV, scores_BV)
+
+
 NUCLEUS_CANDIDATES = 64
 
 

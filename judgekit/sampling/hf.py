@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from judgekit.kernels import no_cudnn_attention
 from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding
-from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request
+from judgekit.sampling.base import Batch, Finish, Finished, Generation, Item, Request, SamplingParams
+from judgekit.sampling.beams import Search
 from judgekit.sampling.choices import Choices
 from judgekit.sampling.streams import uniforms
 from judgekit.schema.models import ModelConfig
@@ -70,16 +72,18 @@ class HfSampler:
         )  # fmt: skip
         batches: list[Batch] = []
         held: list[Item] = []
-        prompt = reply = 0  # longest of the batch, tokens
+        sequences = prompt = reply = 0  # of the batch: beams, and the longest, tokens
         items = [(index, sample) for index in order for sample in requests[index].samples]
         for index, sample in items:
             size, limit = len(requests[index].prompt_ids), requests[index].params.max_new_tokens
             width = max(prompt, size) + max(reply, limit)
-            full = len(held) >= self.config.batch_size or width * (len(held) + 1) > self.config.batch_tokens
+            beams = requests[index].params.beams
+            full = sequences + beams > self.config.batch_size or width * (sequences + beams) > self.config.batch_tokens
             if held and full:
                 batches.append(tuple(held))
-                held, prompt, reply = [], 0, 0
+                held, sequences, prompt, reply = [], 0, 0, 0
             held.append((index, sample))
+            sequences += beams
             prompt, reply = max(prompt, size), max(reply, limit)
         return [*batches, tuple(held)] if held else batches
 
@@ -106,10 +110,14 @@ class HfSampler:
             for place, (index, sample) in enumerate(batch)
         ]
         choosing = [row for row in rows if row.request.params.choices]
-        writing = [row for row in rows if not row.request.params.choices]
+        searching = [row for row in rows if row.request.params.beams > 1 and not row.request.params.choices]
+        writing = [row for row in rows if row.request.params.beams == 1 and not row.request.params.choices]
         with no_cudnn_attention():
             done = {row.index: result for row, result in zip(choosing, self._choose(choosing), strict=True)}
             done |= {row.index: result for row, result in zip(writing, self._write(writing), strict=True)}
+            for width in sorted({row.request.params.beams for row in searching}):
+                alike = [row for row in searching if row.request.params.beams == width]
+                done |= {row.index: result for row, result in zip(alike, self._search(alike, width), strict=True)}
         return [done[row.index] for row in rows]
 
     def close(self) -> None:
@@ -143,10 +151,13 @@ class HfSampler:
         device = self._model.device
         ends = _end_tokens(self._model, self._tokenizer)
         alive = list(rows)
+        penalty, seen = self._repetition(rows, logits)
         while True:
             temperature = torch.tensor([row.request.params.temperature for row in alive], device=device)
             top_p = torch.tensor([row.request.params.top_p for row in alive], device=device)
             uniform = torch.tensor([row.next_uniform() for row in alive], device=device)
+            if seen is not None:
+                logits = decoding.penalised(logits.float(), penalty, seen)
             ids = decoding.choose_tokens(logits, temperature, top_p, uniform)
             for row, token in zip(alive, ids.tolist(), strict=True):
                 if row.finish is None:
@@ -158,7 +169,11 @@ class HfSampler:
                 kept = torch.tensor(going, device=device)
                 cache.select(kept)
                 ids, positions, valid = ids[kept], positions[kept], valid[kept]
+                if seen is not None:
+                    penalty, seen = penalty[kept], seen[kept]
                 alive = [alive[place] for place in going]
+            if seen is not None:
+                seen.scatter_(1, ids[:, None], True)
             valid = torch.cat([valid, valid.new_ones((len(alive), 1))], dim=1)
             logits = decoding.decode_step(self._model, cache, ids, positions, valid)
             positions = positions + 1
@@ -166,25 +181,73 @@ class HfSampler:
             Generation(row.text, tuple(row.ids), row.finish or "length", len(row.request.prompt_ids)) for row in rows
         ]
 
+    def _repetition(self, rows: Sequence[_Row], logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Each row's penalty (B,) and, where any has one, which tokens its prompt holds (B, V)."""
+        penalty = torch.tensor([row.request.params.repetition_penalty for row in rows], device=logits.device)
+        if bool((penalty == 1).all()):
+            return penalty, None
+        seen = torch.zeros_like(logits, dtype=torch.bool)
+        for place, row in enumerate(rows):
+            seen[place, list(row.request.prompt_ids)] = True
+        return penalty, seen
+
+    def _search(self, rows: list[_Row], width: int) -> list[Generation]:
+        """The best reply of a beam search after each row's prompt."""
+        cache, logits, valid, positions = self._prefill(rows, max(row.request.params.max_new_tokens for row in rows))
+        penalty, seen = self._repetition(rows, logits)
+        ends, vocabulary, device = _end_tokens(self._model, self._tokenizer), logits.shape[-1], logits.device
+        searches = [Search(width, partial(self._ending, row.request.params, ends)) for row in rows]
+        alive, held = searches, 1  # rows of the cache that each search has
+        scores = torch.zeros(len(rows), device=device)
+        while True:
+            logps = logits.float().log_softmax(dim=-1)
+            if seen is not None:
+                logps = decoding.penalised(logps, penalty, seen)
+            totals = (logps + scores[:, None]).view(len(alive), held * vocabulary)
+            # So many that enough go on even if all the best beams end.
+            best, places = totals.topk(min(max(2, 1 + len(ends)) * width, totals.shape[1]))
+            for search, sums, found in zip(alive, best.tolist(), places.tolist(), strict=True):
+                search.step((total, *divmod(place, vocabulary)) for total, place in zip(sums, found, strict=True))
+            going = [place for place, search in enumerate(alive) if not search.over]
+            if not going:
+                break
+            beams = [(place * held, beam) for place in going for beam in alive[place].rows]
+            parents = torch.tensor([first + beam.parent for first, beam in beams], device=device)
+            ids = torch.tensor([beam.ids[-1] for _, beam in beams], device=device)
+            scores = torch.tensor([beam.score for _, beam in beams], device=device)
+            alive, held = [alive[place] for place in going], width
+            cache.select(parents)
+            valid, positions = valid[parents], positions[parents]
+            if seen is not None:
+                penalty, seen = penalty[parents], seen[parents].scatter_(1, ids[:, None], True)
+            valid = torch.cat([valid, valid.new_ones((len(beams), 1))], dim=1)
+            logits = decoding.decode_step(self._model, cache, ids, positions, valid)
+            positions = positions + 1
+        replies = [search.ended[0] for search in searches]
+        return [
+            Generation(reply.text, reply.ids, reply.finish, len(row.request.prompt_ids))
+            for row, reply in zip(rows, replies, strict=True)
+        ]
+
     def _advance(self, row: _Row, token: int, ends: frozenset[int]) -> None:
         """Append a token to a row and see whether the row has ended."""
-        params = row.request.params
         row.ids.append(token)
-        if token in ends:
-            row.finish = "eos"
-            row.text = self._decode(row.ids[:-1])
-            return
+        if (ended := self._ending(row.request.params, ends, row.ids)) is not None:
+            row.finish, row.text = ended
+
+    def _ending(self, params: SamplingParams, ends: frozenset[int], ids: list[int]) -> tuple[Finish, str] | None:
+        """Why a reply ends with its last token, and its text; None where it goes on."""
+        if ids[-1] in ends:
+            return "eos", self._decode(ids[:-1])
         if params.stop:
             # Only the tail can hold a new stop string: a token writes at least a byte, 4 more cover merges.
             width = max(len(stop.encode()) for stop in params.stop) + 4
-            if any(stop in self._decode(row.ids[-width:]) for stop in params.stop):
-                text = self._decode(row.ids)
+            if any(stop in self._decode(ids[-width:]) for stop in params.stop):
+                text = self._decode(ids)
                 places = [text.find(stop) for stop in params.stop if stop in text]
                 if places:
-                    row.finish, row.text = "stop", text[: min(places)]
-                    return
-        if len(row.ids) >= params.max_new_tokens:
-            row.finish, row.text = "length", self._decode(row.ids)
+                    return "stop", text[: min(places)]
+        return ("length", self._decode(ids)) if len(ids) >= params.max_new_tokens else None
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

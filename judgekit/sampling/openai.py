@@ -113,6 +113,7 @@ class OpenAISampler:
             features = {
                 "go on with a begun reply": any(request.prefill for request in requests),
                 "choose among given replies": any(request.params.choices for request in requests),
+                "penalise repetition": any(request.params.repetition_penalty != 1 for request in requests),
             }
             hint = "Use sampler.dialect=vllm with a vLLM server, or settings that do not need it"
             problems = [
@@ -209,6 +210,8 @@ class OpenAISampler:
             body |= {"top_p": params.top_p, "seed": stream_key(request, sample) >> 1}
         if params.stop:
             body["stop"] = list(params.stop)
+        if params.repetition_penalty != 1:
+            body["repetition_penalty"] = params.repetition_penalty
         return body
 
     async def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -195,7 +195,9 @@ def _decide_at_once(
 
 
 def _choosing(request: TextRequest, choices: tuple[str, ...], prefill: str) -> TextRequest:
-    params = replace(request.params, stop=(), choices=choices, max_new_tokens=CHOICE_TOKENS)
+    params = replace(
+        request.params, stop=(), choices=choices, max_new_tokens=CHOICE_TOKENS, beams=1, repetition_penalty=1.0
+    )
     return replace(request, params=params, prefill=prefill)
 
 

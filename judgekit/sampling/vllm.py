@@ -152,6 +152,7 @@ class VllmSampler:
             command: dict[str, Any] = {
                 "prompt": request.prompt_ids, "temperature": params.temperature, "top_p": params.top_p,
                 "max_tokens": params.max_new_tokens, "stop": params.stop,
+                "repetition_penalty": params.repetition_penalty,
             }  # fmt: skip
             if self.config.seeded and params.temperature > 0:
                 command["seed"] = stream_key(request, sample) >> 1

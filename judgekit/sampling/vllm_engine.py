@@ -112,7 +112,8 @@ class Engine:
             )
         return SamplingParams(
             temperature=command["temperature"], top_p=command["top_p"], max_tokens=command["max_tokens"],
-            stop=command["stop"], seed=command.get("seed"), stop_token_ids=self._ends, output_kind=final,
+            repetition_penalty=command["repetition_penalty"], stop=command["stop"], seed=command.get("seed"),
+            stop_token_ids=self._ends, output_kind=final,
         )  # fmt: skip
 
     def _answer(self, output: Any) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from judgekit.data.sources import trees
 from judgekit.errors import ConfigError, DataError, Problem
 from judgekit.evaluation.benchmarks.base import BENCHMARKS
+from judgekit.judges import decoding_of
 from judgekit.prompts.base import PairProtocol, PromptConfig
+from judgekit.prompts.wording import for_weights
 from judgekit.registry import Named
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
@@ -228,6 +230,23 @@ def _own(name: str) -> Callable[[AnyConfig], list[Problem]]:
 shared("prompt")(_own("prompt"))
 for _name in ("recipe", "loss", "sampler"):
     reads(_name)(_own(_name))
+
+
+@reads("teacher", "sampler.name")
+def _teacher_prompt(config: RunConfig) -> list[Problem]:
+    prompt, model = config.teacher.prompt, config.teacher.model
+    if prompt is None:
+        return []
+    asked = for_weights(prompt, model.hub_id if model is not None else None)
+    return [problem.under("teacher.prompt") for problem in asked.problems()]
+
+
+@reads("teacher", "sampler")
+def _teacher_decoding(config: RunConfig) -> list[Problem]:
+    if config.teacher.beams is None and config.teacher.repetition_penalty is None:
+        return []  # what the sampler says is looked at there
+    sampler = config.teacher.sampler or config.sampler
+    return [problem.under("teacher") for problem in decoding_of(config.teacher, None, sampler).by(sampler).beyond]
 
 
 @reads("teacher.sampler", "sampler")

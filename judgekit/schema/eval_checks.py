@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
-from judgekit.judges import FoundJudge, find_judge, needs_prompt, starter_pairs
+from judgekit.judges import Decoding, FoundJudge, decoding_of, find_judge, needs_prompt, prompt_of, starter_pairs
 from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.schema.checks import verdict_tokens
 from judgekit.schema.evaluation import EvalConfig
@@ -26,12 +25,11 @@ def _found(config: EvalConfig) -> FoundJudge | None:
 
 def _asked(config: EvalConfig) -> PromptConfig | None:
     found = _found(config)
-    return config.prompt or (found.prompt if found is not None else None)
+    return config.prompt if found is None else prompt_of(found, config.prompt)
 
 
-def _constrained(config: EvalConfig) -> bool:
-    found = _found(config)
-    return (config.judge.verdict or (found and found.verdict) or config.sampler.verdict) == "constrained"
+def _decoding(config: EvalConfig) -> Decoding:
+    return decoding_of(config.judge, _found(config), config.sampler)
 
 
 @of_eval("judge", "sampler.name")
@@ -50,10 +48,18 @@ def _prompt(config: EvalConfig) -> list[Problem]:
     return [needs_prompt(config.judge)] if _found(config) is not None and _asked(config) is None else []
 
 
+@of_eval("judge", "prompt", "sampler.name")
+def _wording(config: EvalConfig) -> list[Problem]:
+    """What the judge's own protocol says of its values; of one that is chosen, what these weights add to it."""
+    asked, said = _asked(config), config.prompt.problems() if config.prompt is not None else []
+    place = "prompt" if config.prompt is not None else "judge.prompt"
+    return [] if asked is None else [one.under(place) for one in asked.problems() if one not in said]
+
+
 @of_eval("judge", "prompt", "sampler.verdict")
 def _verdict_tokens(config: EvalConfig) -> list[Problem]:
     prompt = _asked(config)
-    if prompt is None or not _constrained(config) or verdict_tokens(prompt):
+    if prompt is None or not _decoding(config).constrained or verdict_tokens(prompt):
         return []
     message = f"constrained decoding chooses among verdict tokens, and the protocol '{prompt.name}' has none"
     return [Problem("judge.verdict", message, "Use judge.verdict=free or another protocol")]
@@ -64,7 +70,7 @@ def _length(config: EvalConfig) -> list[Problem]:
     found = _found(config)
     if found is None or found.model is None:
         return []
-    tokens, context = config.judge.tokens or found.tokens or config.sampler.judge_tokens, found.model.max_length
+    tokens, context = _decoding(config).tokens, found.model.max_length
     if tokens >= context:
         message = f"{tokens} tokens leave no room for a prompt in the model's {context}"
         return [Problem("judge.tokens", message, f"Use less than {context}, or raise judge.max_length")]
@@ -75,10 +81,9 @@ def _length(config: EvalConfig) -> list[Problem]:
     return []
 
 
-@of_eval("judge.verdict", "sampler")
+@of_eval("judge", "sampler")
 def _sampler(config: EvalConfig) -> list[Problem]:
-    verdict: Literal["free", "constrained"] = "constrained" if _constrained(config) else "free"
-    sampler = replace(config.sampler, verdict=verdict)
+    sampler = _decoding(config).by(config.sampler)
     problems = [_said_of_judge(problem.under("sampler")) for problem in sampler.problems()]
     if sampler.takes_weights and (sampler.shards > 1 or sampler.shard is not None):
         hint = "Use sampler.shards=1, and -m for several benchmarks side by side"
@@ -87,10 +92,11 @@ def _sampler(config: EvalConfig) -> list[Problem]:
 
 
 def _said_of_judge(problem: Problem) -> Problem:
-    """How verdicts are decoded is the judge's affair in an evaluation."""
-    if problem.key != "sampler.verdict":
+    """How a judgment is decoded is the judge's affair in an evaluation."""
+    if problem.key not in ("sampler.verdict", "sampler.beams", "sampler.repetition_penalty"):
         return problem
-    return replace(problem, key="judge.verdict", hint=(problem.hint or "").replace(problem.key, "judge.verdict"))
+    key = problem.key.replace("sampler", "judge")
+    return replace(problem, key=key, hint=(problem.hint or "").replace(problem.key, key))
 
 
 @of_eval("samples", "sampler.temperature")
@@ -107,7 +113,7 @@ def _merge(config: EvalConfig) -> list[Problem]:
         return []
     if config.merge == "average_score" and not isinstance(prompt.protocol, PointProtocol | ManyProtocol):
         return [Problem("merge", f"the protocol '{prompt.name}' gives no scores to average", "Use prompt=rating")]
-    if config.merge == "average_probability" and not _constrained(config):
+    if config.merge == "average_probability" and not _decoding(config).constrained:
         return [Problem("merge", "free verdicts have no probabilities to average", "Use judge.verdict=constrained")]
     return []
 

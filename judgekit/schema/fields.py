@@ -22,6 +22,7 @@ class Allowed:
     :param rounding: it changes results by rounding alone, so it is recorded with a stage and no part of its key
     :param unkeyed: why it cannot change any result; None: it can
     :param names: the value is a name in this register
+    :param off: with this value the field is in no stage's key: that of fields that came when stages were stored already
     """
 
     doc: str
@@ -33,6 +34,7 @@ class Allowed:
     rounding: bool = False
     unkeyed: str | None = None
     names: Register[Any] | None = None
+    off: Any = ...
 
 
 def setting(default: Any, doc: str, **allowed: Any) -> Any:

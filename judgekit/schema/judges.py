@@ -32,4 +32,8 @@ class JudgeConfig:
     verdict: Literal["free", "constrained"] | None = setting(
         None, "how a verdict is decoded; null: as in the run, otherwise sampler.verdict"
     )
+    beams: int | None = setting(None, "beams of greedy judgments; null: as in the run, otherwise sampler.beams", ge=1)
+    repetition_penalty: float | None = setting(
+        None, "less likely tokens that stand there already; null: as in the run, otherwise sampler's", gt=0.0
+    )
     prompt: PromptConfig | None = setting(None, "protocol it is asked with; null: that of the run it comes from")

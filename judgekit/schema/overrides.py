@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -77,12 +77,27 @@ def _chosen(override: Override) -> list[Any]:
     return [name for value in values for name in (value if isinstance(value, list) else [value])]
 
 
-_MOVED = {"sampler.verdict": "judge.verdict", "sampler.judge_tokens": "judge.tokens"}
+_MOVED = {"sampler.verdict": "judge.verdict", "sampler.judge_tokens": "judge.tokens", "sampler.beams": "judge.beams",
+          "sampler.repetition_penalty": "judge.repetition_penalty"}  # fmt: skip
 """In an evaluation the sampler's values only stand in where the judge brings none."""
 
 
-def judge_override(text: str, loader: ConfigLoader) -> str:
-    """An override of ``judgekit eval`` as Hydra understands it: ``judge=`` also takes folders and models.
+def judge_overrides(texts: Sequence[str], loader: ConfigLoader) -> list[str]:
+    """Overrides of ``judgekit eval`` as Hydra understands them: ``judge=`` also takes folders and models.
+
+    Where a judge of the configuration is asked with its own protocol, ``prompt.FIELD=`` means that one.
+
+    :raises ConfigError: kinds of judges that cannot be swept in one override
+    """
+    found = [_judge_override(text, loader) for text in texts]
+    chosen = {text.partition("=")[0] for text in found}
+    if "judge" not in chosen or "prompt" in chosen:
+        return found
+    return [f"judge.{text}" if text.startswith("prompt.") else text for text in found]
+
+
+def _judge_override(text: str, loader: ConfigLoader) -> str:
+    """One of them.
 
     :raises ConfigError: kinds of judges that cannot be swept in one override
     """

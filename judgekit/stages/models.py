@@ -75,10 +75,13 @@ class Drawing:
     temperature: float = read("sampler.temperature")
     top_p: float = read("sampler.top_p")
     seed: int = read("seed")
+    repetition_penalty: float = read("sampler.repetition_penalty", off=1.0)
 
     def params(self, tokens: int, stop: tuple[str, ...] = ()) -> SamplingParams:
         """Sampling of at most ``tokens`` new tokens."""
-        return SamplingParams(self.temperature, self.top_p, tokens, stop, (), self.seed)
+        return SamplingParams(
+            self.temperature, self.top_p, tokens, stop, (), self.seed, repetition_penalty=self.repetition_penalty
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Judging:
     prompt: PromptConfig = read("prompt")
     tokens: int = read("sampler.judge_tokens")
     verdict: str = read("sampler.verdict")
+    beams: int = read("sampler.beams", off=1)
+    repetition_penalty: float = read("sampler.repetition_penalty", off=1.0)
 
     @property
     def protocol(self) -> PairProtocol | PointProtocol:
@@ -101,5 +106,5 @@ class Judging:
 
     @property
     def greedy(self) -> SamplingParams:
-        """Greedy decoding."""
-        return SamplingParams(0.0, 1.0, self.tokens)
+        """Greedy decoding, or a beam search."""
+        return SamplingParams(0.0, 1.0, self.tokens, beams=self.beams, repetition_penalty=self.repetition_penalty)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from judgekit.rows import Row, read_rows
-from judgekit.schema.fields import Allowed, allowed
+from judgekit.schema.fields import METADATA_KEY, Allowed, allowed
 from judgekit.store import Artifact, Workspace, file_digest
 
 UNKNOWN = "not obtained yet"
@@ -34,9 +34,12 @@ class Read:
     path: str
 
 
-def read(path: str) -> Any:
-    """A field that the configuration's value at ``path`` fills in, and that a caller may set to something else."""
-    return dataclasses.field(default=Read(path))
+def read(path: str, off: Any = ...) -> Any:
+    """A field that the configuration's value at ``path`` fills in, and that a caller may set to something else.
+
+    :param off: the value with which it is in no key (see ``Allowed.off``)
+    """
+    return dataclasses.field(default=Read(path), metadata={METADATA_KEY: Allowed("", off=off)})
 
 
 def at(path: str) -> Any:
@@ -173,6 +176,8 @@ def _values(section: Any, key: Key, strict: bool, place: str) -> dict[str, Any]:
         if _UNKEYED in field.metadata or limits.unkeyed is not None:
             continue
         value = getattr(section, field.name)
+        if limits.off is not ... and value == limits.off:
+            continue
         if limits.rounding and not strict:
             key.record[f"{place}{field.name}"] = value
             continue

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.errors import StageError
-from judgekit.judges import find_judge, judge_weights
+from judgekit.judges import Decoding, decoding_of, find_judge, judge_weights, prompt_of
 from judgekit.prompts.base import PromptConfig, Verdicts, name_response, pair_protocol
 from judgekit.rows import Judgment, Message, Order, ResponsePair, write_rows
 from judgekit.samplers.base import SamplerConfig
 from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, ask_for_verdict
+from judgekit.schema.fields import setting
 from judgekit.stages.data import PROMPT_TOKENS
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model
@@ -85,6 +86,8 @@ class Teacher:
     temperature: float = read("teacher.temperature")
     top_p: float = read("teacher.top_p")
     seed: int = read("seed")
+    beams: int = setting(1, "", off=1)
+    repetition_penalty: float = setting(1.0, "", off=1.0)
     max_failed: float = unkeyed("it ends a stage or does not, and changes none", at("teacher.max_failed"))
 
     def params(self, tokens: int | None = None) -> SamplingParams:
@@ -92,9 +95,8 @@ class Teacher:
 
         :param tokens: longest reply; None: as configured
         """
-        if self.temperature == 0:
-            return SamplingParams(0.0, 1.0, tokens or self.tokens)
-        return SamplingParams(self.temperature, self.top_p, tokens or self.tokens, seed=self.seed)
+        decoding = Decoding(tokens or self.tokens, "free", self.beams, self.repetition_penalty)
+        return decoding.greedy if self.temperature == 0 else decoding.drawn(self.temperature, self.top_p, self.seed)
 
     def ask(
         self,
@@ -210,12 +212,14 @@ def find_teacher(lab: Lab, stand_in: Judge | None = None) -> Teacher:
     else:
         assert found.model is not None
         model = lab.model(lab.origin(found.model, lambda: judge_weights(found)), found.model, sampler)
-    verdict = config.verdict or (found and found.verdict) or (config.sampler or asked).verdict
+    decoding = decoding_of(config, found, config.sampler or asked)
     return Teacher(
         model=model,
-        tokens=config.tokens or (found and found.tokens) or (config.sampler or asked).judge_tokens,
-        constrained=verdict == "constrained",
-        prompt=lab.use(config.prompt) or (found and found.prompt) or lab.protocol_config,
+        tokens=decoding.tokens,
+        constrained=decoding.constrained,
+        beams=decoding.beams,
+        repetition_penalty=decoding.repetition_penalty,
+        prompt=(found and prompt_of(found, lab.use(config.prompt))) or lab.use(config.prompt) or lab.protocol_config,
     )
 
 

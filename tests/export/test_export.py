@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -246,3 +247,62 @@ def test_what_cannot_be_exported_is_told(copied: Path, tmp_path: Path) -> None:
     shutil.copyfile(rows, copied / "judge" / "adapter_model.safetensors")
     with pytest.raises(DataError, match="config.yaml"):
         export(copied)
+
+
+# --- pickled weights
+
+
+def pickled(folder: Path, shards: int) -> dict[str, torch.Tensor]:
+    """A tiny model whose weights are pickled; gives its tensors."""
+    held = load_file(make_model(folder) / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    held["lm_head.weight"] = held["model.embed_tokens.weight"]  # in one place of memory, as tied weights are
+    names = sorted(held)
+    if shards == 1:
+        torch.save(held, folder / "pytorch_model.bin")
+        return held
+    files = [f"pytorch_model-{number:05}-of-{shards:05}.bin" for number in range(1, shards + 1)]
+    for number, file in enumerate(files):
+        torch.save({name: held[name] for name in names[number::shards]}, folder / file)
+    index = {"weight_map": {name: files[place % shards] for place, name in enumerate(names)}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    return held
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_pickled_weights_become_safetensors_by_one_command(
+    shards: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = pickled(tmp_path / "old", shards)
+    assert main(["export", str(tmp_path / "old"), "--safetensors"]) == 0
+    made = tmp_path / "old-safetensors"
+    assert capsys.readouterr().out == f"{made}\n"
+    files = sorted(made.glob("*.safetensors"))
+    assert len(files) == shards and not list(made.glob("*.bin*"))
+    found = {name: tensor for file in files for name, tensor in load_file(file).items()}
+    assert found.keys() == held.keys() and all(torch.equal(found[name], held[name]) for name in held)
+    model, report = AutoModelForCausalLM.from_pretrained(made, use_safetensors=True, output_loading_info=True)
+    assert not report["missing_keys"] and torch.equal(model.lm_head.weight, held["lm_head.weight"])
+    assert main(["export", str(tmp_path / "old"), "--safetensors"]) == 2
+    assert "old-safetensors is there already" in capsys.readouterr().err
+
+
+class Code:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.file),)
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_model(tmp_path / "old")
+    torch.save({"weight": Code(tmp_path / "run")}, tmp_path / "old" / "pytorch_model.bin")
+    assert main(["export", str(tmp_path / "old"), "--safetensors", "-o", str(tmp_path / "new")]) == 2
+    assert "pytorch_model.bin cannot be read as tensors alone" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "old" / "pytorch_model.bin").unlink()
+    assert main(["export", str(tmp_path / "old"), "--safetensors", "-o", str(tmp_path / "other")]) == 2
+    assert "lacks pytorch_model.bin" in capsys.readouterr().err

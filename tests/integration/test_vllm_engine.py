@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,11 @@ def alive(group: int) -> bool:
 def test_the_engine_writes_what_transformers_writes(
     base: Path, model: ModelConfig, sampler: VllmSampler, tokenizer: Any, tmp_path: Path
 ) -> None:
-    requests = [*ask(tokenizer, GREEDY, name="greedy "), *ask(tokenizer, CHOICE, name="choice ")]
+    penalised = replace(GREEDY, repetition_penalty=1.2)
+    requests = [
+        *ask(tokenizer, GREEDY, name="greedy "), *ask(tokenizer, penalised, name="penalised "),
+        *ask(tokenizer, CHOICE, name="choice "),
+    ]  # fmt: skip
     found = sample_all(sampler, GenerationCache(tmp_path / "vllm", "a" * 64), requests)
     plain = HfSampler(Weights(base), model, HfConfig(device="cpu"))
     expected = sample_all(plain, GenerationCache(tmp_path / "hf", "a" * 64), requests)

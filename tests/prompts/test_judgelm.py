@@ -178,7 +178,7 @@ def test_released_weights_read_the_tokens_of_one_plain_text() -> None:
 def test_the_released_judges_bring_their_protocol() -> None:
     composer = Composer(name="eval", kind=EvalConfig)
     for size in ("7b", "13b", "33b"):
-        overrides = [f"judge=judgelm_{size}", "judge.model.revision=0123456789abcdef"]
+        overrides = [f"judge=judgelm_{size}", "judge.model.revision=0123456789abcdef", "judge.prompt.wording=own"]
         config = composer.job(overrides, ignoring=("benchmark", "benchmarks")).config
         assert isinstance(config, EvalConfig)
         found = find_judge(config.judge, config.sampler)

@@ -45,6 +45,8 @@ params = st.builds(
     stop=st.lists(st.sampled_from(["a", "b", "a,b"]), max_size=2).map(tuple),
     choices=st.lists(st.sampled_from(["a", "b", "a,b"]), max_size=2).map(tuple),
     seed=st.sampled_from([0, 1]),
+    beams=st.sampled_from([1, 4]),
+    repetition_penalty=st.sampled_from([1, 1.0, 1.2]),
 )
 identities = st.tuples(
     st.sampled_from(["f" * 64, "e" * 64]), st.lists(st.sampled_from([1, 2, 12]), max_size=3).map(tuple), params,
@@ -72,10 +74,17 @@ def test_keys_are_equal_exactly_when_everything_is(first: Any, second: Any) -> N
         replace(PARAMS, stop=("\n",)),
         replace(PARAMS, choices=("A", "B")),
         replace(PARAMS, seed=1),
+        replace(PARAMS, beams=4),
+        replace(PARAMS, repetition_penalty=1.2),
     ],
 )
 def test_each_sampling_parameter_makes_another_key(other: SamplingParams) -> None:
     assert generation_keys(WEIGHTS, (1,), PARAMS, [0]) != generation_keys(WEIGHTS, (1,), other, [0])
+
+
+def test_a_reply_without_beams_and_penalty_is_found_under_the_key_it_had_before_there_were_any() -> None:
+    params = SamplingParams(0.8, 0.95, 16, ("\n",), (), 5)
+    assert generation_keys(WEIGHTS, (1, 2, 3), params, [2]) == ["0af81651a054bec448647081131fbabb"]
 
 
 # --- what is put is got

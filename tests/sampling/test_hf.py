@@ -70,13 +70,14 @@ def sample(sampler: HfSampler, requests: Sequence[Request]) -> dict[tuple[str, i
     return found
 
 
-def generate(model: Any, request: Request) -> tuple[int, ...]:
+def generate(model: Any, request: Request, penalty: float = 1.0) -> tuple[int, ...]:
     """What ``transformers`` writes greedily after one prompt, alone."""
     prompt = torch.tensor([request.prompt_ids])
     out = model.generate(
         prompt,
         attention_mask=torch.ones_like(prompt),
         do_sample=False,
+        repetition_penalty=penalty,
         max_new_tokens=request.params.max_new_tokens,
         eos_token_id=END,
         pad_token_id=END,
@@ -129,6 +130,92 @@ def test_the_template_and_the_model_name_the_end_tokens(folder: Path, tokenizer:
     model = AutoModelForCausalLM.from_pretrained(folder)
     model.generation_config.eos_token_id = [7, 9]
     assert hf._end_tokens(model, tokenizer) == {END, 7, 9}
+
+
+# --- beams and the repetition penalty
+
+BEAMS = replace(GREEDY, beams=4, repetition_penalty=1.2)
+
+
+def searched(model: Any, request: Request, ends: Sequence[int] = (END,)) -> tuple[int, ...]:
+    """What ``transformers`` writes after one prompt, alone, with PandaLM's decoding."""
+    prompt = torch.tensor([request.prompt_ids])
+    out = model.generate(
+        prompt, attention_mask=torch.ones_like(prompt), do_sample=False, num_beams=4, repetition_penalty=1.2,
+        early_stopping=True, max_new_tokens=request.params.max_new_tokens, eos_token_id=list(ends), pad_token_id=END,
+    )  # fmt: skip
+    return tuple(out[0, prompt.shape[1] :].tolist())
+
+
+@pytest.mark.parametrize("often", [0, 1, 3])
+def test_a_beam_search_equals_generate(
+    sampler: HfSampler, reference: Any, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    requests = [
+        replace(request, params=replace(BEAMS, max_new_tokens=4 * place + 1))
+        for place, request in enumerate(requests_of(BEAMS))
+    ]
+    written = [token for request in requests for token in searched(reference, request)]
+    ends = sorted(set(written), key=written.count)[-often:] if often else [END]
+    monkeypatch.setattr(hf, "_end_tokens", lambda model, tokenizer: frozenset(ends))
+    found = sample(sampler, requests)
+    for request in requests:
+        assert found[request.id, 0].token_ids == searched(reference, request, ends), request.id
+    assert {reply.finish for reply in found.values()} == {"length", "eos"}
+    assert [len(batch) for batch in sampler.plan(requests)] == [4, 2]  # of 16 sequences at once
+
+
+def test_a_wide_beam_search_finds_the_best_of_all_replies(sampler: HfSampler, reference: Any) -> None:
+    """All replies of two tokens, and the end token alone, each by its mean log-probability."""
+    prompt = list(ids_of("ab"))
+    count = reference.config.vocab_size
+
+    def logps(starts: list[list[int]]) -> torch.Tensor:
+        with torch.no_grad():
+            rows = reference(torch.tensor([prompt + start for start in starts])).logits[:, -1].log_softmax(-1)
+        for row, start in zip(rows, starts, strict=True):
+            row[list({*prompt, *start})] *= 1.2  # log-probabilities are negative
+        return rows
+
+    (first,), second = logps([[]]), logps([[token] for token in range(count)])
+    means = (first[:, None] + second) / 2
+    means[END] = -torch.inf  # nothing follows the end
+    best = divmod(int(means.argmax()), count)
+    assert first[END] < means.max()
+    params = replace(BEAMS, beams=count, max_new_tokens=2)
+    (reply,) = sampler.run([Request("r", tuple(prompt), params)], ((0, 0),))
+    assert reply.token_ids == best
+    assert best[0] != int(first.argmax())  # greedy decoding begins otherwise
+
+
+def test_a_beam_ends_at_a_stop_string(sampler: HfSampler, tokenizer: Any) -> None:
+    (request,) = requests_of(BEAMS, texts=TEXTS[:1])
+    (whole,) = sampler.run([request], ((0, 0),))
+    stop = tokenizer.decode(whole.token_ids[5:7])
+    (reply,) = sampler.run([replace(request, params=replace(BEAMS, stop=(stop,)))], ((0, 0),))
+    assert reply.finish == "stop" and stop not in reply.text
+    assert tokenizer.decode(reply.token_ids).endswith(stop)
+
+
+def test_a_penalised_greedy_reply_equals_generate(sampler: HfSampler, reference: Any) -> None:
+    requests = [
+        replace(request, params=replace(GREEDY, max_new_tokens=3 * place + 3, repetition_penalty=penalty))
+        for penalty in (1.2, 1.0)
+        for place, request in enumerate(requests_of(GREEDY))
+    ]
+    requests = [replace(request, id=f"{request.id}/{request.params.repetition_penalty}") for request in requests]
+    found = sample(sampler, requests)
+    for request in requests:
+        expected = generate(reference, request, request.params.repetition_penalty)
+        assert found[request.id, 0].token_ids == expected, request.id
+    assert found["r5/1.2", 0].token_ids != found["r5/1.0", 0].token_ids
+
+
+def test_the_penalty_divides_what_is_positive_and_multiplies_what_is_negative() -> None:
+    scores = torch.tensor([[3.0, -3.0, 6.0, -6.0], [3.0, -3.0, 6.0, -6.0]])
+    seen = torch.tensor([[True, True, False, False], [False, False, True, True]])
+    lower = decoding.penalised(scores, torch.tensor([1.5, 3.0]), seen)
+    assert lower.tolist() == [[2.0, -4.5, 6.0, -6.0], [3.0, -3.0, 2.0, -18.0]]
 
 
 # --- randomness

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -412,8 +413,19 @@ def test_a_begun_reply_is_gone_on_with(ask: Callable[..., Replies]) -> None:
     assert body["continue_final_message"] is True and body["add_generation_prompt"] is False
 
 
+def test_the_penalty_goes_to_the_server(ask: Callable[..., Replies]) -> None:
+    with ScriptedServer() as server:
+        ask(server, [question("q", replace(GREEDY, repetition_penalty=1.2)), question("r")], dialect="vllm")
+    assert sorted(body.get("repetition_penalty", 1.0) for body in server.bodies) == [1.0, 1.2]
+
+
 @pytest.mark.parametrize(
-    "request_", [question("q", prefill="Plan:"), question("q", SamplingParams(0.0, 1.0, 8, choices=("a", "b")))]
+    "request_",
+    [
+        question("q", prefill="Plan:"),
+        question("q", SamplingParams(0.0, 1.0, 8, choices=("a", "b"))),
+        question("q", replace(GREEDY, repetition_penalty=1.2)),
+    ],
 )
 def test_what_only_vllm_can_is_refused_elsewhere(ask: Callable[..., Replies], request_: TextRequest) -> None:
     with ScriptedServer() as server, pytest.raises(ConfigError, match="sampler.dialect=vllm"):

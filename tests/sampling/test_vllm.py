@@ -89,6 +89,19 @@ def test_replies_and_how_they_ended(make: Make) -> None:
     assert "greedy" in run(make(seeded=False), requests)["two", 0].text
 
 
+def test_the_engine_is_told_the_penalty(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    send = EngineProcess.send
+
+    def watched(engine: EngineProcess, command: dict[str, Any]) -> None:
+        sent.append(command)
+        send(engine, command)
+
+    monkeypatch.setattr(EngineProcess, "send", watched)
+    run(make(), [Request("one", (5, 6), GREEDY), Request("two", (7, 8), replace(GREEDY, repetition_penalty=1.2))])
+    assert [command["repetition_penalty"] for command in sent if "ticket" in command] == [1.0, 1.2]
+
+
 def test_a_verdict_is_chosen_by_the_scores_of_its_tokens(make: Make) -> None:
     params = replace(GREEDY, choices=("[[A]]", "[[B]]", "tie"))
     sampler = make()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from judgekit.rows import Preference, read_rows
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
 from judgekit.stages.lab import Lab
+from judgekit.stages.models import Judging
+from judgekit.stages.stage import Stage, key_of
+from judgekit.stages.watched import filled
 from judgekit.tracking.recording import recorded
 from judgekit.training.batches import encode_rows
 from judgekit.verdict_rows import read_verdicts
@@ -59,6 +62,24 @@ def test_nucleus_sampling_is_in_the_key_of_sampled_pairs(tiny: Path, tmp_path: P
     starter = SourceConfig(kind="starter", pairs="near_miss", count=4)
     config = replace(config, data=replace(config.data, sources=config.data.sources | {"starter": starter}))
     assert planned(config)[0]["pairs"] != planned(changed(config, "sampler.top_p", 0.5))[0]["pairs"]
+
+
+def test_beams_and_the_penalty_are_in_the_keys_of_judgments_only_where_they_are_on(tiny: Path, tmp_path: Path) -> None:
+    config = config_of("evalplanner", tiny, tmp_path)
+    before = key_of(filled(Judged(), config, set())).config["judging"]
+    assert sorted(before) == ["prompt", "tokens", "verdict"]
+    for field, value in (("beams", 4), ("repetition_penalty", 1.2)):
+        other = changed(config, f"sampler.{field}", value)
+        assert key_of(filled(Judged(), other, set())).config["judging"] == before | {field: value}
+        assert planned(config)[0]["verdicts/seed/starter"] != planned(other)[0]["verdicts/seed/starter"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Stage):
+    """A stage of judgments, greedy and drawn."""
+
+    label = "judged"
+    judging: Judging = Judging()
 
 
 def test_what_checkpoints_are_chosen_by_is_in_the_key_of_training(tiny: Path, tmp_path: Path) -> None:

@@ -153,6 +153,8 @@ class PearsonWithTeacher:
     reference: bool = read("recipe.validation_reference")
     prompt: CritiquePairPrompt = read("prompt")
     tokens: int = read("sampler.judge_tokens")
+    beams: int = read("sampler.beams", off=1)
+    repetition_penalty: float = read("sampler.repetition_penalty", off=1.0)
 
     def score(self, model: TextSampler) -> float:
         """The correlation.
@@ -168,10 +170,8 @@ class PearsonWithTeacher:
                 "checkpoint can be chosen by it. Raise data.validation, or use recipe.validate=false."
             )
         rows = responses_of(self.pairs.rows("validation", ResponsePair))
-        rated = rate_responses(
-            model, protocol, [row for row in rows if row.id in taught], SamplingParams(0.0, 1.0, self.tokens),
-            title="validation",
-        )  # fmt: skip
+        params = SamplingParams(0.0, 1.0, self.tokens, beams=self.beams, repetition_penalty=self.repetition_penalty)
+        rated = rate_responses(model, protocol, [row for row in rows if row.id in taught], params, title="validation")
         own = mean_scores(rated)
         both = [(taught[name], value) for name, value in own.items() if value is not None]
         few = 2 * len(both) < len(own)
