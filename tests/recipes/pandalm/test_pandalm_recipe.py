@@ -171,6 +171,8 @@ def test_counts_equal_the_table_worked_out_by_hand(run: Run) -> None:
     assert found["teacher_judgments"]["dropped"] == {
         "teacher: refused": 1, "teacher: another format: no verdict": 2,
     }  # fmt: skip
+    # AA BB AA BB AA in both orders, and B- in the one that can be read
+    assert found["cues/teacher"]["rows"] == {"pairs": 6}
     # AA tT BB AA BB AA are kept in both orders
     assert found["demonstrations/teacher"]["rows"] == {"demonstrations": 12}
     assert found["demonstrations/teacher"]["dropped"] == {
