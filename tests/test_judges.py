@@ -213,7 +213,9 @@ def test_names_can_stand_in_paths(name: str, plain: str) -> None:
     assert plain_name(name) == plain
 
 
-@pytest.mark.parametrize(("name", "prompt"), [("pandalm_7b", PandaLMPrompt(chat=False)), ("autoj_13b", AutoJPrompt())])
+@pytest.mark.parametrize(
+    ("name", "prompt"), [("pandalm_7b", PandaLMPrompt(chat=False)), ("autoj_13b", AutoJPrompt(parser="release"))]
+)
 def test_released_judges_bring_their_protocol_and_want_a_commit(
     name: str, prompt: PromptConfig, tmp_path: Path
 ) -> None:

@@ -83,8 +83,9 @@ def test_free_verdicts_name_responses_in_the_order_of_the_pairs(tmp_path: Path) 
 
 
 def test_a_cut_judgment_may_be_read_but_not_imitated(tmp_path: Path) -> None:
-    judge, _ = judge_of(tmp_path, lambda request, sample: ("[Final Verdict]\n[[A]]\nAnd so on and", "length"))
-    read = [judge_pairs(judge, PROTOCOL, PAIRS[:1], ("ab",), PARAMS, whole=whole)[0] for whole in (False, True)]
+    judge, _ = judge_of(tmp_path, lambda request, sample: ("8 2\nAnd so on and", "length"))
+    protocol = JudgeLM(JudgeLMPrompt(style="brief"))
+    read = [judge_pairs(judge, protocol, PAIRS[:1], ("ab",), PARAMS, whole=whole)[0] for whole in (False, True)]
     assert [(row.verdict, row.invalid) for row in read] == [("A", None), (None, "truncated")]
 
 

@@ -231,10 +231,14 @@ def test_eval_takes_ours_where_it_is_told_so(clones: Path) -> None:
             asked(*overrides)
         (problem,) = caught.value.problems
         assert problem.key == place and problem.message.startswith("the sentences these weights were trained with")
-    assert asked("prompt.wording=own") == asked("judge.prompt.wording=own") == JudgeLMPrompt(plain=True, wording="own")
+    assert (
+        asked("prompt.wording=own")
+        == asked("judge.prompt.wording=own")
+        == JudgeLMPrompt(plain=True, parser="release", wording="own")
+    )
     assert asked("prompt=judgelm_single", "prompt.wording=own") == JudgeLMSinglePrompt(wording="own")
     import_wording("judgelm", clones / "judgelm")
-    assert asked() == JudgeLMPrompt(plain=True)
+    assert asked() == JudgeLMPrompt(plain=True, parser="release")
 
 
 def test_a_key_says_which_words_and_is_the_old_one_for_ours() -> None:
