@@ -256,6 +256,14 @@ CPU_BATCH_TOKENS = 4096
 """Tokens of one forward pass on a CPU where the configuration leaves it open."""
 
 
+_NOT_SERVED = (
+    "use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "bias", "lora_bias", "trainable_token_indices",
+    "target_parameters", "layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "arrow_config",
+    "kasa_config",
+)  # fmt: skip
+"""What vLLM refuses, or reads past: it scales every module by one lora_alpha / r and knows pairs of matrices alone."""
+
+
 def lora_rank(weights: Weights) -> int:
     """The smallest rank vLLM can be started with that holds the adapter.
 
@@ -265,10 +273,12 @@ def lora_rank(weights: Weights) -> int:
     path = weights.adapter / "adapter_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     remedy = "Use sampler=hf, or merge the adapter into the weights."
-    for name in ("use_dora", "modules_to_save"):
-        if settings.get(name):
+    if (kind := str(settings.get("peft_type", "LORA"))) != "LORA" or "r" not in settings:
+        raise ModelError(f"{path}: vLLM serves LoRA adapters, and this is one of {kind}. {remedy}")
+    for name in _NOT_SERVED:
+        if settings.get(name) not in (None, False, "none", {}, []):
             raise ModelError(f"{path}: vLLM cannot serve an adapter with {name}. {remedy}")
-    rank = max([int(settings["r"]), *map(int, (settings.get("rank_pattern") or {}).values())])
+    rank = int(settings["r"])
     fitting = [allowed for allowed in LORA_RANKS if allowed >= rank]
     if not fitting:
         raise ModelError(f"{path}: vLLM serves adapters up to rank {LORA_RANKS[-1]}, this has {rank}. {remedy}")

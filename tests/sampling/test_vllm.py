@@ -232,14 +232,26 @@ def test_an_adapter_is_served_with_the_smallest_rank_that_holds_it(tmp_path: Pat
     weights = adapter(tmp_path / "plain")
     found = engine_arguments(weights, MODEL, VllmConfig(), cpu=False)
     assert found["max_lora_rank"] == 16 and found["enable_lora"]
-    assert lora_rank(adapter(tmp_path / "pattern", rank_pattern={"q_proj": 40})) == 64
+    unset = {"bias": "none", "rank_pattern": {}, "alpha_pattern": {}, "layer_replication": None, "use_dora": False}
+    assert lora_rank(adapter(tmp_path / "unset", peft_type="LORA", **unset)) == 16
     for name, settings in {
-        "dora": {"use_dora": True},
-        "head": {"modules_to_save": ["lm_head"]},
-        "wide": {"r": 999},
+        "use_dora": {"use_dora": True},
+        "modules_to_save": {"modules_to_save": ["lm_head"]},
+        # a module's own rank or alpha is a scale of its own, and vLLM has one for all
+        "rank_pattern": {"rank_pattern": {"q_proj": 40}},
+        "alpha_pattern": {"alpha_pattern": {"q_proj": 64}},
+        "bias": {"bias": "lora_only"},
+        "trainable_token_indices": {"trainable_token_indices": [5]},
+        "target_parameters": {"target_parameters": ["experts.down_proj"]},
+        "layer_replication": {"layer_replication": [[0, 2], [1, 3]]},
+        "rank 999": {"r": 999},
+        "one of IA3": {"peft_type": "IA3"},
     }.items():
-        with pytest.raises(ModelError, match="sampler=hf"):
+        with pytest.raises(ModelError, match=f"{name}.*sampler=hf"):
             lora_rank(adapter(tmp_path / name, **settings))
+    (tmp_path / "one of IA3" / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
+    with pytest.raises(ModelError, match="one of IA3"):
+        lora_rank(Weights(tmp_path, tmp_path / "one of IA3"))
 
 
 def test_arguments_follow_the_machine_and_the_options(folder: Path) -> None:
