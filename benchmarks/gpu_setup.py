@@ -146,7 +146,7 @@ def batches_of(job: Job) -> list[list[Any]]:
     path, tokenizer = Path(job.folder, "rows.jsonl"), AutoTokenizer.from_pretrained(job.base)
     rows: Sequence[Any]
     rows = read_rows(path, Demonstration) if job.shape.task == "sft" else read_rows(path, Preference)
-    return epoch_batches(encode_rows(rows, tokenizer, 2**20, 2**20).units, job.shape.batch_size, SEED, 0)
+    return epoch_batches(encode_rows(rows, tokenizer, 2**20, 2**20).units, job.shape.batch_size, SEED, 0, grouped=True)
 
 
 @dataclass(frozen=True)

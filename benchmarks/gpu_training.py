@@ -97,7 +97,7 @@ def judgekit_steps(job: Job, watch: _Watch, adapter: bool) -> dict[str, Any]:
     from judgekit.weights import Weights
 
     base, folder = Path(job.base), Path(job.folder)
-    trainer = TrainerConfig(accelerator="gpu" if job.device == "cuda" else "cpu", **job.settings)
+    trainer = TrainerConfig(accelerator="gpu" if job.device == "cuda" else "cpu", group_prompts=True, **job.settings)
     weights = Weights(base, base / "adapter" if adapter else None)
     compute, reference.reference_logps = reference.reference_logps, watch.reference(reference.reference_logps)
     began = time.perf_counter()

@@ -77,7 +77,7 @@ def _prepare(job: Job) -> dict[str, Any]:
     folder, rows = Path(job.folder), rows_of(job, tokenizer)
     write_rows(folder / "rows.jsonl", rows)
     encoded = encode_rows(rows, tokenizer, 2**20, 2**20)
-    batches = epoch_batches(encoded.units, job.shape.batch_size, SEED, 0)
+    batches = epoch_batches(encoded.units, job.shape.batch_size, SEED, 0, grouped=True)
     units = [unit for batch in batches for unit in batch]
     lines = [json.dumps(plain_row(rows[unit.index], tokenizer) | {"ids": unit.sequences}) + "\n" for unit in units]
     (folder / "trl.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -177,7 +177,7 @@ def _judgekit(job: Job) -> dict[str, Any]:
     from judgekit.weights import Weights
 
     folder, losses = Path(job.folder), list[float]()
-    trainer = TrainerConfig(accelerator="gpu" if job.device == "cuda" else "cpu", **job.settings)
+    trainer = TrainerConfig(accelerator="gpu" if job.device == "cuda" else "cpu", group_prompts=True, **job.settings)
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter(), time.process_time()
         train(
