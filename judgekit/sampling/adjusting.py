@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 LEAST_TEMPERATURE = 0.01
 """In place of 0 where a server wants more than that."""
+FOLDED = "system text in the user's message"
 _DISPENSABLE = ("temperature", "top_p", "stop", "seed")
 _SAYS_NO = re.compile(
     r"unsupported|(?:not|n't) (?:be )?(?:support|permit|allow|accept|enable|available|set|specif)"
@@ -34,34 +35,29 @@ _NAMED = {name: re.compile(rf"\b{name}\b") for name in _DISPENSABLE} | {
 
 
 class Adjustments:
-    """What one server wants otherwise than the API has it.
-
-    :ivar told: what is changed in requests, in words; empty: nothing
-    """
+    """What one server wants otherwise than the API has it."""
 
     def __init__(self, url: str) -> None:
         """Begin with none."""
-        self.told: list[str] = []
         self._url = url
         self._left_out: set[str] = set()
         self._values: dict[tuple[str, float], float] = {}
         self._folds = self._renames = False
 
-    def leaves_out(self, name: str) -> bool:
-        """Whether requests go out without this parameter."""
-        return name in self._left_out
-
-    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The request as this server takes it."""
+    def apply(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The request as this server takes it, and what is changed in it, in words."""
         adjusted = {name: value for name, value in body.items() if name not in self._left_out}
+        told = [f"without {name}" for name in body if name in self._left_out]
         for (name, value), other in self._values.items():
             if adjusted.get(name) == value:
                 adjusted[name] = other
+                told.append(f"{name} {other:g} for {value:g}")
         if self._renames and "max_tokens" in adjusted:
             adjusted["max_completion_tokens"] = adjusted.pop("max_tokens")
-        if self._folds:
+        if self._folds and _has_system(body):
             adjusted["messages"] = _folded(body["messages"])
-        return adjusted
+            told.append(FOLDED)
+        return adjusted, told
 
     def learn(self, rejection: Rejected, body: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
         """Whether the request may be taken now, as it is adjusted after this rejection.
@@ -69,7 +65,7 @@ class Adjustments:
         :param body: before it was adjusted
         :param sent: as it was rejected
         """
-        if self.apply(body) != sent:  # another request has learnt it meanwhile
+        if self.apply(body)[0] != sent:  # another request has learnt it meanwhile
             return True
         words = f"{rejection} {rejection.code}"
         if rejection.status not in (400, 404, 422) or not _SAYS_NO.search(words) and "max_completion" not in words:
@@ -79,14 +75,12 @@ class Adjustments:
             self._renames = True
         elif (name := _at_fault(rejection, words, sent)) is not None:
             self._change(name, sent[name], words)
-        elif any(turn["role"] == "system" for turn in sent["messages"]) and _SYSTEM.search(
-            f"{words} {rejection.field}"
-        ):
+        elif _has_system(sent) and _SYSTEM.search(f"{words} {rejection.field}"):
             self._folds = True
-            self._say("system text in the user's message", "The server takes no system role")
+            self._say(FOLDED, "The server takes no system role")
         else:
             return False
-        return self.apply(body) != sent
+        return self.apply(body)[0] != sent
 
     def _change(self, name: str, value: Any, words: str) -> None:
         other = None
@@ -105,7 +99,6 @@ class Adjustments:
         self._say(f"without {name}", f"The server does not take {name}{effect.get(name, '')}")
 
     def _say(self, told: str, why: str) -> None:
-        self.told.append(told)
         log.warning("%s: %s. Asked from now on: %s.", self._url, why, told)
 
 
@@ -119,6 +112,10 @@ def _at_fault(rejection: Rejected, words: str, sent: Mapping[str, Any]) -> str |
     if _BOTH.search(words) and "top_p" in words and "temperature" in words and "top_p" in sent:
         return "top_p"
     return min(named, key=named.__getitem__, default=None)
+
+
+def _has_system(body: Mapping[str, Any]) -> bool:
+    return any(turn["role"] == "system" for turn in body["messages"])
 
 
 def _folded(messages: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -10,13 +10,12 @@ import asyncio
 import json
 import queue
 import re
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from judgekit.errors import ConfigError, Problem, StageError
 from judgekit.samplers.openai import OpenAIConfig
@@ -36,11 +35,9 @@ from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
 from judgekit.sampling.completions import FILTERED, choice_of, read_completion, usage_of
 from judgekit.sampling.identity import Identity, answering
-from judgekit.sampling.server import GO_ON, Rejected, Served, Server, TimedOut, Unfinished
+from judgekit.sampling.server import GO_ON, Loop, Rejected, Served, Server, T, TimedOut, Unfinished
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.text import TOO_LONG, TextSampler
-
-T = TypeVar("T")
 
 _LONG = re.compile(
     r"context[ _-]?(length|size|window)|\b(prompt|inputs?)\b[^.]{0,60}(too long|too large|exceeds|must be <=)", re.I
@@ -95,7 +92,7 @@ class OpenAISampler:
         """
         self.config, self._count_timeouts = config, count_timeouts
         self._connected: Server | None = Server(config, count_timeouts)
-        self._loop: _Loop | None = None
+        self._loop: Loop | None = None
         self._model: Served | None = None
         self._trees: dict[tuple[str, ...], tuple[Choices, dict[Start, str]]] = {}
         self._special: dict[str, bool] = {}
@@ -193,7 +190,7 @@ class OpenAISampler:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if self._loop is None:
-            self._loop = _Loop()
+            self._loop = Loop()
         return self._loop.run(work)
 
     async def _sample(self, request: Request, sample: int) -> Generation | Refusal:
@@ -202,7 +199,7 @@ class OpenAISampler:
                 return Refusal("text holds a special token of the server's model", marker)
             if request.params.choices:
                 return await self._choose(request, sample)
-            return self._read(await self._ask(self._body(request, sample), request), request)
+            return self._read(*await self._ask(self._body(request, sample), request), request)
         except Unfinished as error:
             return Refusal(error.reason, error.detail)
         except TimedOut as error:
@@ -237,8 +234,13 @@ class OpenAISampler:
             body["repetition_penalty"] = params.repetition_penalty
         return body
 
-    async def _ask(self, body: Mapping[str, Any], request: Request | None = None) -> dict[str, Any]:
-        """An answer that is finished, if ``request`` is to be answered in free text, in the way the server takes it."""
+    async def _ask(
+        self, body: Mapping[str, Any], request: Request | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """An answer, and what the server says of it (``Generation.served``).
+
+        :param request: what is answered in free text, where only a finished reply is an answer
+        """
 
         def check(answer: Mapping[str, Any]) -> None:
             self._spend(answer)
@@ -248,7 +250,7 @@ class OpenAISampler:
                 raise self._strange(answer) from None
 
         while True:
-            sent = self._adjustments.apply(body)
+            sent, changed = self._adjustments.apply(body)
             try:
                 answer = await self._server.ask("/chat/completions", sent, check)
             except Rejected as rejection:
@@ -257,9 +259,10 @@ class OpenAISampler:
                 continue
             if self.identity is not None:
                 self.identity.note(answer)
-            return answer
+            model, fingerprint = answering(answer)
+            return answer, {"model": model, "fingerprint": fingerprint, "changed": changed}
 
-    def _read(self, answer: Mapping[str, Any], request: Request) -> Generation | Refusal:
+    def _read(self, answer: Mapping[str, Any], served: dict[str, Any], request: Request) -> Generation | Refusal:
         found, context = read_completion(answer, request, self._server.quote), self.served().context
         prompt, generated, wanted = found.prompt, found.generated, request.params.max_new_tokens
         if found.finish is None:
@@ -269,15 +272,10 @@ class OpenAISampler:
         if found.finish == "length" and generated < wanted and prompt + generated >= (context or 1e9):
             return Refusal(TOO_LONG, f"{prompt} prompt tokens, with {wanted} for the reply the limit is {context}")
         text, finish = _valid(found.text), found.finish
-        if self._adjustments.leaves_out("stop"):
+        if "without stop" in served["changed"]:
             places = [place for stop in request.params.stop if (place := text.find(stop)) >= 0]
             text, finish = (text[: min(places)], "stop") if places else (text, found.finish)
-        return Generation(text, (), finish, prompt, None, generated, self._told(answer))
-
-    def _told(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """What the server says of a reply, and how its request differed."""
-        model, fingerprint = answering(answer)
-        return {"model": model, "fingerprint": fingerprint, "changed": list(self._adjustments.told)}
+        return Generation(text, (), finish, prompt, None, generated, served)
 
     def _spend(self, answer: Mapping[str, Any]) -> None:
         prompt, generated = usage_of(answer)
@@ -308,11 +306,11 @@ class OpenAISampler:
                 "logprob_token_ids": list(allowed), "return_tokens_as_token_ids": True, **self.config.extra_body,
                 **_turns(request, request.prefill + starts[start]),
             }  # fmt: skip
-            answer = await self._ask(body)
+            answer, served = await self._ask(body)
             choice, (prompt, _) = choice_of(answer), usage_of(answer)
             try:
                 found = {entry["token"]: entry["logprob"] for entry in choice["logprobs"]["content"][0]["top_logprobs"]}
-                return [float(found[f"token_id:{token}"]) for token in allowed], prompt, self._told(answer)
+                return [float(found[f"token_id:{token}"]) for token in allowed], prompt, served
             except (KeyError, IndexError, TypeError, ValueError):
                 raise StageError(
                     f"{self._server.url} does not tell how probable given tokens are (logprob_token_ids), which "
@@ -391,20 +389,3 @@ def _turns(request: Request, prefill: str) -> dict[str, Any]:
 def _valid(text: str) -> str:
     """The text with halves of surrogate pairs, which JSON can hold and files cannot, replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-class _Loop:
-    """An event loop in a thread of its own, so that requests go on while the caller writes replies to the cache."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="judgekit-server", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()

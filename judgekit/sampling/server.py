@@ -7,16 +7,19 @@ import email.utils
 import logging
 import math
 import os
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from judgekit.errors import ConfigError, MissingExtraError, ModelError, Problem, StageError
 from judgekit.randomness import digest, draw_uniform
 from judgekit.samplers.openai import OpenAIConfig
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REPEATED = (408, 409, 429)
@@ -303,3 +306,23 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if math.isfinite(seconds):
             return max(0.0, seconds)
     return None
+
+
+class Loop:
+    """An event loop in a thread of its own, so that requests go on while the caller writes replies to the cache."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judgekit-server", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin work in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

@@ -155,6 +155,16 @@ def test_several_things_are_changed_one_after_another_and_a_rejection_for_good_e
     assert len(server.bodies) == 1
 
 
+def test_only_requests_that_are_changed_say_so(tmp_path: Path) -> None:
+    with rejecting("temperature must be > 0", lambda body: body["temperature"] <= 0) as server:
+        requests = [question("greedy"), question("drawn", SamplingParams(0.5, 1.0, 20))]
+        replies = asked(server, tmp_path, requests, concurrency=1).generations
+    assert {name: one.served["changed"] for (name, _), one in replies.items() if one.served} == {
+        "greedy": ["temperature 0.01 for 0"], "drawn": [],
+    }  # fmt: skip
+    assert sorted(body["temperature"] for body in server.bodies) == [0.0, 0.01, 0.5]
+
+
 def test_a_limit_beyond_the_context_is_no_newer_name_of_the_limit(tmp_path: Path) -> None:
     message = (
         "'max_tokens' or 'max_completion_tokens' is too large: 90. This model's maximum context length is 100 tokens "
