@@ -316,6 +316,13 @@ def test_a_thought_without_an_answer_is_invalid_and_kept(
     assert (row.verdict, row.invalid, row.text) == (None, invalid, text)
 
 
+def test_a_judgment_without_a_reply_says_why(tmp_path: Path) -> None:
+    with ScriptedServer(lambda body, n: reply("[[A]]", "abort")) as server:
+        row = judged(server, tmp_path)
+    assert (row.verdict, row.text) == (None, "")
+    assert row.invalid == "the server did not finish a reply: finish_reason abort"
+
+
 # --- who answers, and what decides the text
 
 
