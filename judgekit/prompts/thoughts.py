@@ -84,7 +84,12 @@ def of_answer(unread: Callable[[None, str], R]) -> Callable[[Callable[..., R]], 
         @wraps(read)
         def read_answer(self: Any, text: str, *args: Any, **named: Any) -> R:
             reply = split_thought(text)
-            return read(self, reply.answer, *args, **named) if reply.closed else unread(None, "truncated")
+            if not reply.closed:
+                return unread(None, "truncated")
+            if reply.thought and not reply.answer.strip():
+                cut = named.get("truncated", args[0] if args else False)
+                return unread(None, "truncated" if cut is True else "no answer after its thought")
+            return read(self, reply.answer, *args, **named)
 
         return read_answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from judgekit.rows import Message
@@ -84,6 +84,8 @@ class Generation:
     :param prompt_tokens: length of the prompt, tokens
     :param choice_probs: probability of each choice (they sum to 1), for requests with choices
     :param generated: length of the reply as a server counts it, tokens; None where ``token_ids`` tell
+    :param served: what a server says of it: ``model`` and ``fingerprint`` that answered, and what was ``changed`` in
+        the request, in words; None without a server
     """
 
     text: str
@@ -92,11 +94,20 @@ class Generation:
     prompt_tokens: int
     choice_probs: dict[str, float] | None = None
     generated: int | None = None
+    served: dict[str, Any] | None = field(default=None, compare=False)
 
     @property
     def tokens(self) -> int:
         """Length of the reply, tokens."""
         return len(self.token_ids) if self.generated is None else self.generated
+
+
+class ModelChanged(Exception):
+    """Another model answers than the one whose replies are at hand. :ivar digest: what its replies are kept under"""
+
+    def __init__(self, message: str, digest: str) -> None:
+        self.digest = digest
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)

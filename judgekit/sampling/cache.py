@@ -68,10 +68,12 @@ class GenerationCache:
         :param root: the store's root folder
         :param about: what the weights are, for people
         """
-        self.folder = root / "generations" / weights_digest[:16]
-        self.weights_digest, self.about = weights_digest, about
-        self.corrupt = 0
+        self.about, self.corrupt = about, 0
         self._lock: int | None = None
+        self._open(root, weights_digest)
+
+    def _open(self, root: Path, weights_digest: str) -> None:
+        self.folder, self.weights_digest = root / "generations" / weights_digest[:16], weights_digest
         self._index: dict[bytes, tuple[str, int, int]] = {}
         self._read_to: dict[str, int] = {}
         self._own: tuple[str, int] | None = None
@@ -85,6 +87,11 @@ class GenerationCache:
     def __contains__(self, key: str) -> bool:
         """Whether a generation of this key is known."""
         return bytes.fromhex(key) in self._index
+
+    def move(self, weights_digest: str) -> None:
+        """Go on with the generations of other weights."""
+        self.close()
+        self._open(self.folder.parent.parent, weights_digest)
 
     def keys_of(self, prompt: Sequence[Any], params: SamplingParams, samples: Sequence[int]) -> list[str]:
         """Keys of samples of one prompt under these weights."""
@@ -243,6 +250,8 @@ def scan(path: Path, offset: int = 0) -> Iterator[tuple[bytes | None, int, bytes
 
 def _encode(key: str, generation: Generation) -> bytes:
     values = {field.name: getattr(generation, field.name) for field in fields(generation)}
+    if generation.served is None:
+        del values["served"]
     text = json.dumps({"key": key, **values}, allow_nan=False).encode("ascii")
     return b"%08x %s\n" % (zlib.crc32(text), text)
 

@@ -10,22 +10,22 @@ import asyncio
 import json
 import queue
 import re
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from judgekit.errors import ConfigError, Problem, StageError
 from judgekit.samplers.openai import OpenAIConfig
+from judgekit.sampling.adjusting import Adjustments
 from judgekit.sampling.base import (
     Batch,
-    Finish,
     Finished,
     Generation,
     Item,
+    ModelChanged,
     Prices,
     Progress,
     Refusal,
@@ -33,17 +33,16 @@ from judgekit.sampling.base import (
 )
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
-from judgekit.sampling.server import GO_ON, Rejected, Served, Server, TimedOut
+from judgekit.sampling.completions import FILTERED, choice_of, read_completion, usage_of
+from judgekit.sampling.identity import Identity, answering
+from judgekit.sampling.server import GO_ON, Loop, Rejected, Served, Server, T, TimedOut, Unfinished
 from judgekit.sampling.streams import stream_key, uniforms
 from judgekit.sampling.text import TOO_LONG, TextSampler
-
-T = TypeVar("T")
 
 _LONG = re.compile(
     r"context[ _-]?(length|size|window)|\b(prompt|inputs?)\b[^.]{0,60}(too long|too large|exceeds|must be <=)", re.I
 )
 """How servers say that a prompt is too long."""
-_FILTERED = ("content_filter", "content_policy_violation")
 _MARKER = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Za-z_]{2,32}\]")
 """What the special tokens of chat templates look like."""
 
@@ -69,7 +68,9 @@ def server_sampler(
     sampler = OpenAISampler(config, count_timeouts)
     try:
         served = sampler.served()
-        cache = GenerationCache(store_root, served.digest, f"{served.name} at {served.url}")
+        about = f"{served.name} at {served.url}"
+        sampler.identity = Identity(store_root, served.digest, about)
+        cache = GenerationCache(store_root, sampler.identity.digest, about)
     except BaseException:
         sampler.close()
         raise
@@ -79,7 +80,10 @@ def server_sampler(
 
 
 class OpenAISampler:
-    """A sampler over one model of one server."""
+    """A sampler over one model of one server.
+
+    :ivar identity: remembers which model answers; None: nobody does
+    """
 
     def __init__(self, config: OpenAIConfig, count_timeouts: bool = False) -> None:
         """Remember where to ask.
@@ -88,11 +92,13 @@ class OpenAISampler:
         """
         self.config, self._count_timeouts = config, count_timeouts
         self._connected: Server | None = Server(config, count_timeouts)
-        self._loop: _Loop | None = None
+        self._loop: Loop | None = None
         self._model: Served | None = None
         self._trees: dict[tuple[str, ...], tuple[Choices, dict[Start, str]]] = {}
         self._special: dict[str, bool] = {}
-        self._limit_field = "max_tokens"
+        self._adjustments = Adjustments(self._connected.url)
+        self._used, self._cost = 0, 0.0
+        self.identity: Identity | None = None
 
     def served(self) -> Served:
         """The model that is asked; the server is asked for it once.
@@ -129,26 +135,37 @@ class OpenAISampler:
     def stream(self, requests: Sequence[Request], batches: Iterator[Batch]) -> Iterator[Finished]:
         """Keep as many requests under way as configured and give samples as they finish.
 
-        :raises StageError: the server failed; finished samples have been given
+        :raises StageError: the server failed or a limit is reached; finished samples have been given
+        :raises ModelChanged: another model answers than the one the caller has replies of
         :raises ModelError: the server refuses every request
         """
         items = (item for batch in batches for item in batch)
         done: queue.SimpleQueue[Future[Generation | Refusal]] = queue.SimpleQueue()
         pending: dict[Future[Generation | Refusal], Item] = {}
+        left, ahead = False, 2 if self.config.max_total_tokens is None and self.config.max_cost is None else 1
         try:
             while True:
+                spent = self._spent()
                 # Twice as many, so that the next are at hand while finished ones are written.
-                for item in islice(items, 2 * self.config.concurrency - len(pending)):
+                for item in islice(items, ahead * self.config.concurrency - len(pending)):
+                    if spent:
+                        left = True
+                        break
                     self.served()
                     future = self._run(self._sample(requests[item[0]], item[1]))
                     pending[future] = item
                     future.add_done_callback(done.put)
+                if not pending and left:
+                    raise StageError(f"{self._server.url}: {spent}. Raise it to go further. {GO_ON}")
                 if not pending:
                     return
                 ended = [done.get()]
                 while not done.empty():
                     ended.append(done.get())
                 finished = [(pending.pop(future), future) for future in ended]
+                for error in (future.exception() for _, future in finished):
+                    if isinstance(error, ModelChanged):  # what came with it is the other model's
+                        raise error
                 if good := [(item, future.result()) for item, future in finished if future.exception() is None]:
                     yield good
                 for error in (future.exception() for _, future in finished):
@@ -173,7 +190,7 @@ class OpenAISampler:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if self._loop is None:
-            self._loop = _Loop()
+            self._loop = Loop()
         return self._loop.run(work)
 
     async def _sample(self, request: Request, sample: int) -> Generation | Refusal:
@@ -182,7 +199,9 @@ class OpenAISampler:
                 return Refusal("text holds a special token of the server's model", marker)
             if request.params.choices:
                 return await self._choose(request, sample)
-            return self._read(await self._ask(self._body(request, sample)), request)
+            return self._read(*await self._ask(self._body(request, sample), request), request)
+        except Unfinished as error:
+            return Refusal(error.reason, error.detail)
         except TimedOut as error:
             return Refusal("timed out", str(error))
         except Rejected as rejection:
@@ -196,14 +215,15 @@ class OpenAISampler:
         words = f"{rejection.code} {rejection}"
         if rejection.status == 413 or rejection.status in (400, 422) and _LONG.search(words):
             return Refusal(TOO_LONG, str(rejection))
-        if rejection.code in _FILTERED:
+        if rejection.code in FILTERED:
             return Refusal("refused by the server's content filter")
         return None
 
     def _body(self, request: Request, sample: int) -> dict[str, Any]:
         params = request.params
         body: dict[str, Any] = {
-            "model": self.served().name, "temperature": params.temperature, self._limit_field: params.max_new_tokens,
+            "model": self.served().name, "temperature": params.temperature, "max_tokens": params.max_new_tokens,
+            **self.config.extra_body,
         }  # fmt: skip
         body |= _turns(request, request.prefill)
         if params.temperature > 0:
@@ -214,46 +234,62 @@ class OpenAISampler:
             body["repetition_penalty"] = params.repetition_penalty
         return body
 
-    async def _ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return await self._server.ask("/chat/completions", body)
-        except Rejected as rejection:
-            if "max_tokens" not in body or "max_completion_tokens" not in str(rejection):
-                raise
-        # Some models know only this newer name, which many servers do not know and would ignore.
-        self._limit_field = "max_completion_tokens"
-        renamed = {"max_completion_tokens" if name == "max_tokens" else name: value for name, value in body.items()}
-        return await self._server.ask("/chat/completions", renamed)
+    async def _ask(
+        self, body: Mapping[str, Any], request: Request | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """An answer, and what the server says of it (``Generation.served``).
 
-    def _read(self, answer: Mapping[str, Any], request: Request) -> Generation | Refusal:
-        choice, prompt, generated = self._reply(answer)
-        message = choice.get("message") or {}
-        text, declined = message.get("content") or "", message.get("refusal")
-        reason, context = choice.get("finish_reason"), self.served().context
-        if not isinstance(text, str):
-            raise self._strange(answer)
-        if reason == "content_filter":
+        :param request: what is answered in free text, where only a finished reply is an answer
+        """
+
+        def check(answer: Mapping[str, Any]) -> None:
+            self._spend(answer)
+            try:
+                choice_of(answer) if request is None else read_completion(answer, request, self._server.quote)
+            except (ValueError, TypeError):
+                raise self._strange(answer) from None
+
+        while True:
+            sent, changed = self._adjustments.apply(body)
+            try:
+                answer = await self._server.ask("/chat/completions", sent, check)
+            except Rejected as rejection:
+                if self._refusal(rejection) is not None or not self._adjustments.learn(rejection, body, sent):
+                    raise
+                continue
+            if self.identity is not None:
+                self.identity.note(answer)
+            model, fingerprint = answering(answer)
+            return answer, {"model": model, "fingerprint": fingerprint, "changed": changed}
+
+    def _read(self, answer: Mapping[str, Any], served: dict[str, Any], request: Request) -> Generation | Refusal:
+        found, context = read_completion(answer, request, self._server.quote), self.served().context
+        prompt, generated, wanted = found.prompt, found.generated, request.params.max_new_tokens
+        if found.finish is None:
             return Refusal("refused by the server's content filter")
-        if declined and not text:
-            return Refusal("refused by the server's model", self._server.quote(declined))
-        if reason == "length" and generated < request.params.max_new_tokens and prompt + generated >= (context or 1e9):
-            detail = (
-                f"{prompt} prompt tokens, with {request.params.max_new_tokens} for the reply the limit is {context}"
-            )
-            return Refusal(TOO_LONG, detail)
-        finish: Finish = "length" if reason == "length" else "eos"
-        # vLLM tells what ended a reply, others do not.
-        if finish == "eos" and request.params.stop and isinstance(choice.get("stop_reason", ""), str):
-            finish = "stop"
-        return Generation(_valid(text), (), finish, prompt, None, generated)
+        if found.declined:
+            return Refusal("refused by the server's model", found.declined)
+        if found.finish == "length" and generated < wanted and prompt + generated >= (context or 1e9):
+            return Refusal(TOO_LONG, f"{prompt} prompt tokens, with {wanted} for the reply the limit is {context}")
+        text, finish = _valid(found.text), found.finish
+        if "without stop" in served["changed"]:
+            places = [place for stop in request.params.stop if (place := text.find(stop)) >= 0]
+            text, finish = (text[: min(places)], "stop") if places else (text, found.finish)
+        return Generation(text, (), finish, prompt, None, generated, served)
 
-    def _reply(self, answer: Mapping[str, Any]) -> tuple[Mapping[str, Any], int, int]:
-        """First choice, prompt tokens and generated tokens of an answer."""
-        choices, usage = answer.get("choices"), answer.get("usage")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            raise self._strange(answer)
-        counts = usage if isinstance(usage, dict) else {}
-        return choices[0], int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0)
+    def _spend(self, answer: Mapping[str, Any]) -> None:
+        prompt, generated = usage_of(answer)
+        self._used += prompt + generated
+        self._cost += (prompt * self.config.price_prompt + generated * self.config.price_generated) / 1e6
+
+    def _spent(self) -> str:
+        """Which limit is reached, in words; empty: none."""
+        config = self.config
+        if config.max_total_tokens is not None and self._used >= config.max_total_tokens:
+            return f"{self._used} tokens are used, which sampler.max_total_tokens={config.max_total_tokens} ends"
+        if config.max_cost is not None and self._cost >= config.max_cost:
+            return f"{self._cost:g} is spent, which sampler.max_cost={config.max_cost:g} ends"
+        return ""
 
     def _strange(self, answer: Mapping[str, Any]) -> StageError:
         told = self._server.quote(answer.get("error") or json.dumps(answer))
@@ -263,18 +299,18 @@ class OpenAISampler:
         """One request for every place where the allowed texts part, for the probabilities of the tokens there."""
         choices, starts = await self._tree(request.params.choices)
 
-        async def score(start: Start) -> tuple[list[float], int]:
+        async def score(start: Start) -> tuple[list[float], int, dict[str, Any]]:
             allowed = choices.branches[start]
             body = {
                 "model": self.served().name, "temperature": 0.0, "max_tokens": 1, "logprobs": True,
-                "logprob_token_ids": list(allowed), "return_tokens_as_token_ids": True,
+                "logprob_token_ids": list(allowed), "return_tokens_as_token_ids": True, **self.config.extra_body,
                 **_turns(request, request.prefill + starts[start]),
             }  # fmt: skip
-            answer = await self._ask(body)
-            choice, prompt, _ = self._reply(answer)
+            answer, served = await self._ask(body)
+            choice, (prompt, _) = choice_of(answer), usage_of(answer)
             try:
                 found = {entry["token"]: entry["logprob"] for entry in choice["logprobs"]["content"][0]["top_logprobs"]}
-                return [float(found[f"token_id:{token}"]) for token in allowed], prompt
+                return [float(found[f"token_id:{token}"]) for token in allowed], prompt, served
             except (KeyError, IndexError, TypeError, ValueError):
                 raise StageError(
                     f"{self._server.url} does not tell how probable given tokens are (logprob_token_ids), which "
@@ -282,9 +318,11 @@ class OpenAISampler:
                 ) from None
 
         scored = await asyncio.gather(*map(score, choices.branches))
-        scores = {start: found for start, (found, _) in zip(choices.branches, scored, strict=True)}
+        scores = {start: found for start, (found, *_) in zip(choices.branches, scored, strict=True)}
         chosen = choices.decide(scores, request, float(uniforms(request, sample)[0]))
-        return replace(chosen, prompt_tokens=sum(prompt for _, prompt in scored), generated=len(scored))
+        return replace(
+            chosen, prompt_tokens=sum(prompt for _, prompt, _ in scored), generated=len(scored), served=scored[0][2]
+        )
 
     async def _tree(self, texts: tuple[str, ...]) -> tuple[Choices, dict[Start, str]]:
         """The tree of the allowed texts' tokens, and the text before each branch."""
@@ -316,12 +354,27 @@ class OpenAISampler:
         return None
 
     async def _is_special(self, marker: str) -> bool:
+        """Whether a marker is one token that vanishes where special tokens are left out of a reply.
+
+        Words of the vocabulary (``<p>``, ``[OK]``) and tokens that are added but not special stay in it.
+        """
+        looks_special = marker.startswith("<|") and marker.endswith("|>")
         try:
-            return len(await self._tokens(marker)) == 1
+            tokens = await self._tokens(marker)
+            if len(tokens) != 1:
+                return False
+            body = {
+                "model": self.served().name, "prompt": "a", "max_tokens": 1, "temperature": 0.0, "ignore_eos": True,
+                "allowed_token_ids": tokens, "skip_special_tokens": True,
+            }  # fmt: skip
+            (choice,) = (await self._server.ask("/completions", body))["choices"]
+            return not str(choice["text"]).strip()
         except Rejected as rejection:
-            if rejection.status not in (404, 405):
+            if rejection.status not in (400, 404, 405, 422):
                 raise
-            return marker.startswith("<|")  # the server cannot be asked
+            return looks_special  # the server cannot be asked
+        except (KeyError, TypeError, ValueError):
+            return looks_special
 
 
 def _turns(request: Request, prefill: str) -> dict[str, Any]:
@@ -336,20 +389,3 @@ def _turns(request: Request, prefill: str) -> dict[str, Any]:
 def _valid(text: str) -> str:
     """The text with halves of surrogate pairs, which JSON can hold and files cannot, replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-class _Loop:
-    """An event loop in a thread of its own, so that requests go on while the caller writes replies to the cache."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="judgekit-server", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()

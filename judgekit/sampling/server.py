@@ -7,20 +7,25 @@ import email.utils
 import logging
 import math
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from judgekit.errors import ConfigError, MissingExtraError, ModelError, Problem, StageError
 from judgekit.randomness import digest, draw_uniform
 from judgekit.samplers.openai import OpenAIConfig
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 REPEATED = (408, 409, 429)
 """Status codes after which the same request may succeed; so may it after those from 500 on."""
+LASTING_RETRIES = 2
+"""Tries again after what a model itself did wrong, such as an empty reply, at most."""
 FIRST_PAUSE = 1.0
 """Seconds before the first repetition where the server names no time; doubled each time."""
 LONGEST_PAUSE = 32.0
@@ -56,16 +61,30 @@ class _Failed(Exception):
         super().__init__(message)
 
 
+class Unfinished(_Failed):
+    """An answer that is no finished reply, as often as it was tried.
+
+    :ivar reason: what such rows are counted under; ``detail`` what is particular to this one
+    :ivar lasting: another try most likely gives the same
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, lasting: bool = False) -> None:
+        self.reason, self.detail, self.lasting = reason, detail, lasting
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """The model a server is asked for.
 
     :param card: what the server tells of it; empty where it tells nothing
+    :param settings: further ones that decide what it writes
     """
 
     url: str
     name: str
     card: Mapping[str, Any]
+    settings: Sequence[Any] = ()
 
     @property
     def digest(self) -> str:
@@ -74,7 +93,7 @@ class Served:
         A server that changes its weights and tells the same of them cannot be told from before.
         """
         told = {key: self.card.get(key) for key in ("root", "parent", "max_model_len")}
-        return digest(["server", self.url, self.name, told], 32)
+        return digest(["server", self.url, self.name, told, *self.settings], 32)
 
     @property
     def context(self) -> int | None:
@@ -135,25 +154,36 @@ class Server:
             offer = f"offers {', '.join(map(self.quote, names[:10]))}" if names else "does not list its models"
             raise ModelError(f"{self.url} {offer}. Name one with sampler.served_model=.")
         name = names[0] if wanted is None else wanted
-        return Served(self.url, name, next((card for card in cards if card["id"] == name), {}))
+        return Served(self.url, name, next((card for card in cards if card["id"] == name), {}), self.config.identity)
 
-    async def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def ask(
+        self, path: str, body: Mapping[str, Any] | None = None, check: Callable[[dict[str, Any]], object] | None = None
+    ) -> dict[str, Any]:
         """POST a body as JSON (GET without one), again after failures that may pass.
 
         :param path: below the configured address, or below the server's root when it begins with ``//``
+        :param check: raises ``Unfinished`` where an answer is to be asked for again
+        :raises Unfinished: it still was none at last; only with a check
         :raises Rejected: the server will not serve it
         :raises TimedOut: it timed out at last, and timeouts are counted
         :raises StageError: it failed as often as configured
         """
         for attempt in range(self.config.retries + 1):
             try:
-                return await self._attempt(path, body)
+                answer = await self._attempt(path, body)
+                if check is not None:
+                    check(answer)
+                return answer
             except _Failed as failure:
                 reason = failure
+            if isinstance(reason, Unfinished) and reason.lasting and attempt == LASTING_RETRIES:
+                break
             if reason.wait is not None and reason.wait > LONGEST_WAIT:
                 raise StageError(f"{self.url} {reason} and asks to wait {reason.wait:.0f} s. {GO_ON}")
             if attempt < self.config.retries:
                 await self._pause(attempt, reason)
+        if isinstance(reason, Unfinished) and check is not None:
+            raise reason
         if reason.timed_out and self._count_timeouts:
             raise TimedOut(str(reason))
         times = f" ({self.config.retries + 1} times)" if self.config.retries else ""
@@ -201,7 +231,19 @@ class Server:
             raise _Failed("answered with broken JSON") from None
         if not isinstance(answer, dict):
             raise _Failed(f"answered with something else than a JSON object: {self.quote(answer)[:80]!r}")
+        if answer.get("error") and not answer.get("choices"):
+            raise self._error(answer["error"])
         return answer
+
+    def _error(self, error: Any) -> Exception:
+        """An error that came with status 200."""
+        told = error if isinstance(error, dict) else {"message": error}
+        code = str(told.get("code") or told.get("status") or "")
+        words = self.quote(told.get("message") or error)
+        status = int(code) if code.isdecimal() else 400 if told.get("type") == "invalid_request_error" else 500
+        if 400 <= status < 500 and status not in REPEATED:
+            return Rejected(status, words, code, str(told.get("param") or ""))
+        return Unfinished("the server answered with an error", words)
 
     def _status(self, error: Any) -> Exception:
         status, told = error.status_code, error.body if isinstance(error.body, dict) else {}
@@ -264,3 +306,23 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if math.isfinite(seconds):
             return max(0.0, seconds)
     return None
+
+
+class Loop:
+    """An event loop in a thread of its own, so that requests go on while the caller writes replies to the cache."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judgekit-server", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin work in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

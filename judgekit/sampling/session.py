@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -235,6 +236,8 @@ def _count(
     prompt = sum(generation.prompt_tokens for generation in own)
     generated = sum(generation.tokens for generation in own)
     workspace.generations(sampled=len(own), cached=distinct - len(own))
+    changed = (told for generation in own if generation.served for told in generation.served["changed"])
+    workspace.count(**{f"asked {told}": count for told, count in Counter(changed).items()})
     cost = None if prices is None else (prompt * prices.prompt + generated * prices.generated) / 1e6
     workspace.tokens(prompt, generated, cost)
 

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from judgekit.errors import StageError
 from judgekit.prompts.chat import PLAIN, ChatTokenizer, check_text, encode_prompt
 from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message
-from judgekit.sampling.base import Finish, Generation, Prices, Progress, Refusal, Request, Sampler, SamplingParams
+from judgekit.sampling.base import (
+    Finish,
+    Generation,
+    ModelChanged,
+    Prices,
+    Progress,
+    Refusal,
+    Request,
+    Sampler,
+    SamplingParams,
+)
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import Shard, sample_all
 from judgekit.store import Workspace
@@ -72,10 +84,17 @@ class TextSampler:
         asked = [request for _, request in prepared if isinstance(request, Request)]
         refused = {name: refusal for name, refusal in prepared if isinstance(refusal, Refusal)}
         progress = self.progress(title) if self.progress is not None else None
-        samples = sample_all(
-            self.sampler, self.cache, asked, workspace=workspace, progress=progress, shard=self.shard,
+        draw = partial(
+            sample_all, self.sampler, self.cache, asked, workspace=workspace, progress=progress, shard=self.shard,
             prices=self.prices,
         )  # fmt: skip
+        try:
+            samples = draw()
+        except ModelChanged as change:
+            self.cache.move(change.digest)
+            if workspace is not None:  # the stage is named by the other model
+                raise StageError(f"{change} Run the same command again to go on with it.") from None
+            samples = draw()
         refused |= samples.refused
         if workspace is not None:
             for refusal in refused.values():

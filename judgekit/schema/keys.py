@@ -72,7 +72,7 @@ def _fields(value: Any, default: Any, prefix: str) -> Iterator[Key]:
                 yield from _fields(item, expected, f"{key.path}.{name}.")
 
 
-_WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_WORDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text", Any: "any value"}
 
 
 def type_words(hint: Any) -> str:

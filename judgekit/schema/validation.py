@@ -83,6 +83,8 @@ class _Builder:
             if value is None and type(None) in arguments:
                 return None, []
             return self._either([item for item in arguments if item is not type(None)], value, key, limits)
+        if hint is Any:
+            return value, []
         if origin is Literal:
             return self._choice(arguments, value, key)
         if origin in (list, tuple):

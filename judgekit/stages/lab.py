@@ -226,8 +226,9 @@ class Lab(Maker[RunConfig]):
             return server_sampler(asked, self.store.root, self.progress, True)
 
         name = Digest(digest(["server", asked.base_url, asked.served_model], 32))
+        options = {"dialect": asked.dialect} | ({"extra_body": asked.extra_body} if asked.extra_body else {})
         return Model(
-            name, None, asked.name, {"dialect": asked.dialect}, None,
+            name, None, asked.name, options, None,
             lambda: self._hold(digest(["server", asdict(asked)]), make),
         )  # fmt: skip
 

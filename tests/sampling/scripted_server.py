@@ -64,6 +64,7 @@ class ScriptedServer:
         self.chat = chat
         self.models = models or Answer({"data": [{"id": "m", "root": "/weights", "max_model_len": 100}]})
         self.special = ("<|im_start|>", "<|im_end|>")
+        self.words = ("<p>", "[OK]", "</think>")
         self.bodies: list[Body] = []
         self.times: list[float] = []
         self.headers: dict[str, str] = {}
@@ -89,7 +90,14 @@ class ScriptedServer:
         assert body is not None
         if path == "/tokenize":  # a token a character, and the special ones
             text = body["prompt"]
+            if text in self.words:
+                return Answer({"tokens": [2 + self.words.index(text)]})
             return Answer({"tokens": [1] if text in self.special else [ord(char) for char in text]})
+        if path == "/v1/completions":  # of one token; special ones leave no text
+            (token,) = body["allowed_token_ids"]
+            return Answer(
+                {"choices": [{"text": "" if token == 1 else self.words[token - 2], "finish_reason": "length"}]}
+            )
         if path == "/detokenize":
             return Answer({"prompt": "".join(map(chr, body["tokens"]))})
         assert path == "/v1/chat/completions"

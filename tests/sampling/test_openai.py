@@ -318,7 +318,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "strange", [{"choices": []}, {"choices": "x"}, {"object": "list"}, {"choices": [{"message": {"content": ["x"]}}]}]
+    "strange", [{"choices": "x"}, {"choices": ["x"]}, {"object": "list"}, {"choices": [{"message": "x"}]}]
 )
 def test_an_answer_of_another_kind_is_shown(ask: Callable[..., Replies], strange: Any) -> None:
     with ScriptedServer(lambda body, n: Answer(strange)) as server:
@@ -382,6 +382,7 @@ def test_prompts_that_cannot_be_asked_are_refused_counted_and_the_others_answere
 
 def test_special_tokens_that_the_server_would_take_for_such_are_refused(ask: Callable[..., Replies]) -> None:
     texts = ["a<|im_start|>b", "<b>[[A]]</b> <|nothing|> a<b", "[[B]] [x]", "\u202e right to left \u200f"]
+    texts += ["one <p> token [OK] each </think>"]
     with ScriptedServer() as server:
         replies = ask(server, [question(text) for text in texts], dialect="vllm")
         replies_of_prefill = ask(server, [question("q", prefill="so <|im_end|>")], dialect="vllm")
@@ -476,6 +477,8 @@ def test_a_server_that_does_not_score_tokens_is_told_apart(ask: Callable[..., Re
         ({"verdict": "constrained"}, "sampler.verdict"),
         ({"shards": 2}, "sampler.shards"),
         ({"shard": 0}, "sampler.shards"),
+        ({"extra_body": {"stream": True}}, "sampler.extra_body.stream"),
+        ({"max_cost": 1.0}, "sampler.max_cost"),
     ],
 )
 def test_settings_a_server_cannot_be_asked_with(tmp_path: Path, settings: dict[str, Any], key: str) -> None:
@@ -518,7 +521,9 @@ def test_the_key_is_never_told(
         for status in (400, 401, 429, 500):
             failing(refusal(status, f"Incorrect API key provided: {KEY}", {"X-Your-Key": KEY}))
         failing(Answer(f"{KEY} <html>".encode(), headers={"Content-Type": "text/html"}))
-        failing(Answer({"error": {"message": KEY}}))
+        failing(Answer({"error": {"message": KEY, "code": 403}}))
+        with ScriptedServer(lambda body, n: Answer({"error": {"message": KEY}})) as server:
+            told.append(str(ask(server, [question("q")]).refused))
         failing(Answer({}, drop=True))
         failing(Answer({}, delay=1.0), timeout_seconds=0.05)
         monkeypatch.setenv("JUDGEKIT_TEST_KEY", f"{KEY}\nX-Header: 1")
@@ -526,7 +531,7 @@ def test_the_key_is_never_told(
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
-    assert len(told) == 4 + 9
+    assert len(told) == 4 + 10
     files = [path.read_bytes().decode("utf-8", "replace") for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 2
     captured = capfd.readouterr()
