@@ -19,6 +19,12 @@ THOUGHTS: tuple[tuple[str, str], ...] = (
 """How models mark where a thought begins and where the answer after it does, by family: Qwen3, DeepSeek-R1 and others;
 models taught with other tags; Kimi; Magistral; gpt-oss (Harmony channels)."""
 
+HARMONY = frozenset({"<|channel|>", "<|message|>", "<|start|>", "<|end|>"})
+"""Special tokens that frame Harmony's channels."""
+
+MARKER_TOKENS = frozenset(marker for pair in THOUGHTS for marker in pair)
+"""Texts that mark a thought where they are tokens of their own."""
+
 _MARKERS = re.compile(
     "|".join(
         [f"(?P<open{index}>{re.escape(opener)})" for index, (opener, _) in enumerate(THOUGHTS)]
@@ -28,6 +34,7 @@ _MARKERS = re.compile(
 )
 _STRIPPED = re.compile(r"analysis(?=[A-Z\[\"'(<])")
 _STRIPPED_FINAL = "assistantfinal"
+_FRAME = re.compile(r"<\|start\|>(?:assistant)?|<\|(?:message|end|channel)\|>")
 _ENDS = re.compile(r"(?:<\|(?:return|end|start|call)\|>.*)\Z", re.DOTALL)
 
 
@@ -68,7 +75,9 @@ def split_thought(text: str) -> Reply:
 
 
 def _bare(thought: str) -> str:
-    return _MARKERS.sub("", thought).strip()
+    """A thought without its markers; Harmony's frame is taken off where the thought stands in a channel."""
+    bare = _MARKERS.sub("", thought)
+    return (_FRAME.sub("", bare) if "<|channel|>" in thought else bare).strip()
 
 
 R = TypeVar("R")

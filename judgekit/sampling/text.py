@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from judgekit.prompts.chat import PLAIN, ChatTokenizer, check_text, encode_prompt
+from judgekit.prompts.chat import PLAIN, check_text, encode_prompt
+from judgekit.prompts.templates import ChatTokenizer
 from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message
 from judgekit.sampling.base import Finish, Generation, Prices, Progress, Refusal, Request, Sampler, SamplingParams

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
@@ -16,6 +16,25 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 CORPUS = ["Plan:\n\nCheck each answer.\n[[A]] [[B]] user system assistant\n\n\n", "The first answer is right.\n" * 4]
+
+
+TURNS = "<|im_start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|im_end|>\n"
+ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+REFUSES_SYSTEM = (  # as Gemma's
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    + TURNS + "{% endfor %}" + ASK
+)  # fmt: skip
+ALTERNATES = (  # takes a system message, but no two turns of one role
+    "{% for message in messages %}{% if loop.previtem is defined and loop.previtem['role'] == message['role'] %}"
+    "{{ raise_exception('After user must come assistant') }}{% endif %}" + TURNS + "{% endfor %}" + ASK
+)
+DROPS_SYSTEM = "{% for message in messages if message['role'] != 'system' %}" + TURNS + "{% endfor %}" + ASK
+PARTS_ONLY = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}" + ASK
+)
 
 
 def make_tokenizer(template: str = CHATML, bos: bool = False) -> PreTrainedTokenizerFast:
@@ -125,3 +144,74 @@ def test_plain_text_is_encoded_in_one_piece_and_its_reply_as_what_follows() -> N
     assert encode_prompt(tokenizer, prompt, "1\n") == ids + reply[:-1]
     with pytest.raises(ModelError, match="no chat template"):
         encode_prompt(tokenizer, [{"role": "user", "content": "Hi"}])
+
+
+ONE_TURN = "<|im_start|>user\nBe fair.\n\nWhich?<|im_end|>\n<|im_start|>assistant\n"
+TWO_TURNS = "<|im_start|>system\nBe fair.<|im_end|>\n<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "written", "said"),
+    [
+        (REFUSES_SYSTEM, ONE_TURN, "system message is put before"),
+        (DROPS_SYSTEM, ONE_TURN, "system message is put before"),
+        (PARTS_ONLY, TWO_TURNS, ""),
+        (PARTS_ONLY.replace("messages %}<", "messages if message['role'] != 'system' %}<"), ONE_TURN, "system message"),
+        (CHATML, TWO_TURNS, ""),
+    ],
+    ids=["refused", "dropped", "parts", "parts, dropped", "taken"],
+)
+def test_a_system_message_is_never_lost(
+    template: str, written: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = make_tokenizer(template)
+    messages = [{"role": "system", "content": "Be fair."}, {"role": "user", "content": "Which?"}]
+    for _ in range(2):
+        assert tokenizer.decode(encode_prompt(tokenizer, messages)) == written
+    assert len(caplog.messages) == bool(said) and all(said in message for message in caplog.messages)
+    assert end_of_turn(tokenizer) == 2
+
+
+def test_turns_of_one_role_are_put_together_where_a_template_wants_them_in_turn() -> None:
+    messages = [{"role": role, "content": role[0]} for role in ("system", "user", "user", "assistant", "user")]
+    taken = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in (
+        ("system", "s"), ("user", "u\n\nu"), ("assistant", "a"), ("user", "u")))  # fmt: skip
+    tokenizer = make_tokenizer(ALTERNATES)
+    assert tokenizer.decode(encode_prompt(tokenizer, messages)) == taken + "<|im_start|>assistant\n"
+    folded = taken.replace("<|im_start|>system\ns<|im_end|>\n", "").replace("u\n\nu", "s\n\nu\n\nu")
+    tokenizer = make_tokenizer(REFUSES_SYSTEM)
+    assert tokenizer.decode(encode_prompt(tokenizer, messages)) == folded + "<|im_start|>assistant\n"
+
+
+def test_contents_are_no_part_of_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    asked: list[object] = []
+    render = tokenizer.apply_chat_template
+    monkeypatch.setattr(tokenizer, "apply_chat_template", lambda *a, **b: asked.append(a) or render(*a, **b))
+    for text in ("one", "two", "three"):
+        encode_prompt(tokenizer, [{"role": "user", "content": text}])
+    assert len(asked) == 1
+    tokenizer.chat_template = CHATML.replace("assistant", "judge")
+    assert tokenizer.decode(encode_prompt(tokenizer, [{"role": "user", "content": "x"}])).endswith("judge\n")
+
+
+def test_dates_of_templates_stand_still() -> None:
+    tokenizer = make_tokenizer("{{ strftime_now('%Y-%m-%d') }}{{ date_string }}" + CHATML)
+    text = tokenizer.decode(encode_prompt(tokenizer, [{"role": "user", "content": "x"}]))
+    assert text.startswith("2024-07-2626 Jul 2024<|im_start|>")
+
+
+@pytest.mark.parametrize("token", ["</think>", "<tool_call>", "<|fim_prefix|>", "<br>"])
+def test_added_tokens_are_characters_in_outside_text_and_tokens_in_replies(token: str) -> None:
+    tokenizer = make_tokenizer()
+    plain = make_tokenizer()
+    tokenizer.add_tokens([AddedToken(token, special=False), AddedToken("    ", special=False), "zebra"])
+    markup, white, word = tokenizer.convert_tokens_to_ids([token, "    ", "zebra"])
+    text = f"a {token} b    c zebra"
+    ids = encode_prompt(tokenizer, [{"role": "user", "content": text}])
+    assert markup not in ids and {white, word} <= set(ids), "words and white space that were added are text"
+    assert tokenizer.decode(ids) == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    bare = encode_prompt(plain, [{"role": "user", "content": f"a {token} b"}])
+    assert encode_prompt(tokenizer, [{"role": "user", "content": f"a {token} b"}]) == bare
+    assert encode_prompt(tokenizer, [{"role": "user", "content": "a"}], f"{token}b").count(markup) == 1
+    assert encode_reply(tokenizer, f"a{token}b").count(markup) == 1
