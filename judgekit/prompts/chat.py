@@ -139,10 +139,9 @@ def _before_word(tokenizer: ChatTokenizer, text: str) -> list[int]:
 
 def decode_reply(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
     """Text of a reply's token ids: without special tokens, save those that mark a thought."""
-    if kept := marker_tokens(tokenizer):
-        dropped = _special_tokens(tokenizer) - frozenset(kept.values())
-        ids = [index for index in ids if index not in dropped]
-    text: str = tokenizer.decode(list(ids), skip_special_tokens=not kept, clean_up_tokenization_spaces=False)
+    _, kept, dropped = _tokens(tokenizer)
+    said = [index for index in ids if index not in dropped] if kept else list(ids)
+    text: str = tokenizer.decode(said, skip_special_tokens=not kept, clean_up_tokenization_spaces=False)
     return text
 
 
@@ -152,8 +151,8 @@ def marker_tokens(tokenizer: ChatTokenizer) -> dict[str, int]:
 
 
 @functools.lru_cache(maxsize=8)
-def _tokens(tokenizer: ChatTokenizer) -> tuple[frozenset[int], dict[str, int]]:
-    """Markup that was added to the vocabulary without being special, and special tokens that mark thoughts.
+def _tokens(tokenizer: ChatTokenizer) -> tuple[frozenset[int], dict[str, int], frozenset[int]]:
+    """Markup that was added to the vocabulary without being special, special tokens that mark thoughts, and the others.
 
     Words and white space that were added are text like any other.
     """
@@ -166,7 +165,8 @@ def _tokens(tokenizer: ChatTokenizer) -> tuple[frozenset[int], dict[str, int]]:
     }  # fmt: skip
     special = {text: index for index, (text, special) in added.items() if special}
     markers = MARKER_TOKENS | (HARMONY if HARMONY <= special.keys() else frozenset())
-    return frozenset(markup), {text: index for text, index in special.items() if text in markers}
+    kept = {text: index for text, index in special.items() if text in markers}
+    return frozenset(markup), kept, frozenset(special.values()) - frozenset(kept.values())
 
 
 def _said(tokenizer: ChatTokenizer, text: str) -> list[int]:
@@ -183,7 +183,7 @@ def _said(tokenizer: ChatTokenizer, text: str) -> list[int]:
 def _outside(tokenizer: ChatTokenizer, text: str) -> list[int]:
     """Ids of text from outside: no token in it is more than its characters."""
     ids = _literal(tokenizer, text)
-    markup, _ = _tokens(tokenizer)
+    markup, *_ = _tokens(tokenizer)
     if markup.isdisjoint(ids):
         return ids
     plain = _plain_backend(tokenizer)
@@ -199,7 +199,7 @@ def _plain_backend(tokenizer: ChatTokenizer) -> Any:
     if backend is None:
         return None
     held = json.loads(backend.to_str())
-    markup, _ = _tokens(tokenizer)
+    markup, *_ = _tokens(tokenizer)
     for token in held["added_tokens"]:
         token["special"] = token["special"] or token["id"] in markup
     plain = Tokenizer.from_str(json.dumps(held))

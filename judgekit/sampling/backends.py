@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from judgekit.prompts.chat import marker_tokens
 from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.randomness import digest
 from judgekit.samplers.base import SamplerConfig
@@ -56,7 +57,9 @@ def text_sampler(
     :param make: builds the back end; None: the configured one
     """
     back_end = make(weights) if make is not None else sampler.make(weights, model)
-    cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
-    return TextSampler(
-        load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress
-    )
+    tokenizer = load_tokenizer(weights.base, model.trust_remote_code)
+    name = used_digest(weights, model, sampler)
+    if marker_tokens(tokenizer):  # replies that were kept when such tokens were left out of them are read wrong
+        name = digest([name, "marked thoughts"], 32)
+    cache = GenerationCache(store, name, describe(weights, model, sampler, store))
+    return TextSampler(tokenizer, back_end, cache, model.max_length, progress)

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
-from judgekit.prompts.chat import PLAIN, encode_prompt, encode_reply, end_of_turn
+from judgekit.prompts.chat import PLAIN, decode_reply, encode_prompt, encode_reply, end_of_turn
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -215,3 +215,32 @@ def test_added_tokens_are_characters_in_outside_text_and_tokens_in_replies(token
     assert encode_prompt(tokenizer, [{"role": "user", "content": f"a {token} b"}]) == bare
     assert encode_prompt(tokenizer, [{"role": "user", "content": "a"}], f"{token}b").count(markup) == 1
     assert encode_reply(tokenizer, f"a{token}b").count(markup) == 1
+
+
+HARMONY = ["<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>"]
+
+
+@pytest.mark.parametrize(
+    ("special", "said", "read"),
+    [
+        (["[THINK]", "[/THINK]", "[INST]"], "[THINK]x [[A]][/THINK][[B]]<|im_end|>", "[THINK]x [[A]][/THINK][[B]]"),
+        (["[THINK]", "[/THINK]", "[INST]"], "[INST]a", "a"),
+        (
+            HARMONY,
+            "<|channel|>analysis<|message|>x [[A]]<|end|><|start|>assistant<|channel|>final<|message|>[[B]]<|return|>",
+            "<|channel|>analysis<|message|>x [[A]]<|end|><|start|>assistant<|channel|>final<|message|>[[B]]",
+        ),
+        (["<|end|>", "<|message|>"], "<|message|>B<|end|>", "B"),  # Phi's end of a turn is no frame of channels
+        ([], "<s>B<|im_end|>", "B"),
+    ],
+    ids=["Magistral", "other special tokens", "Harmony", "Phi", "plain"],
+)
+def test_special_tokens_that_mark_thoughts_survive_decoding(special: list[str], said: str, read: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": special})
+    ids = tokenizer.encode(said, add_special_tokens=False)
+    assert decode_reply(tokenizer, ids) == read
+    if special and special[0] in read:  # and are tokens again where the reply is gone on with or trained on
+        assert encode_reply(tokenizer, read, end=False) == ids[:-1]
+        outside = encode_prompt(tokenizer, [{"role": "user", "content": read}])
+        assert special[0] not in tokenizer.convert_ids_to_tokens(outside)
