@@ -306,7 +306,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     try:
         settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)
         _refuse_sliding(settings, weights, config.max_length)
-        tokenizer = load_tokenizer(weights.base, trust)
+        tokenizer = load_tokenizer(weights.base, trust, config.template)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             weights.base,
             dtype=getattr(torch, config.dtype),

@@ -136,7 +136,7 @@ class VllmSampler:
     def _load(self) -> None:
         """What requests are made with: the tokenizer, and the adapter under a number of its own."""
         check_own_load(self.weights.base, self.model.trust_remote_code)
-        self._tokenizer = load_tokenizer(self.weights.base, self.model.trust_remote_code)
+        self._tokenizer = load_tokenizer(self.weights.base, self.model.trust_remote_code, self.model.template)
         if self.weights.adapter is not None:
             number = 1 + int(self.weights.digest[:7], 16)
             self._adapter = {"number": number, "folder": str(self.weights.adapter)}
