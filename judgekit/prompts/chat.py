@@ -19,20 +19,23 @@ from typing import Any
 
 from judgekit.errors import ModelError
 from judgekit.prompts.templates import ChatTokenizer, render
-from judgekit.prompts.thoughts import HARMONY, MARKER_TOKENS
+from judgekit.prompts.thoughts import CHANNEL, HARMONY, MARKER_TOKENS, closer_of, marks, opened_by
 from judgekit.rows import Message
 
 PLAIN = "text"
 """Role of the one message of a prompt in plain text."""
 
 
-def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "") -> list[int]:
+def encode_prompt(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "", *, answers: bool = False
+) -> list[int]:
     """Token ids of a chat up to where the assistant's reply begins.
 
     Outer white space of every content is removed first. ``prefill`` is text that starts the assistant's turn; it is
     encoded as it would be in front of a word, so that cutting a reply at a line end and going on from there gives the
-    same ids as the whole reply.
+    same ids as the whole reply. Where the template opens a thought, ``prefill`` is taken as ``as_begun`` says.
 
+    :param answers: what follows is the answer, no thought, even if ``prefill`` is empty
     :raises ValueError: a role or text that cannot be encoded; the message is the reason to count the row under
     :raises ModelError: the tokenizer's chat template cannot be used
     """
@@ -47,7 +50,7 @@ def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill
             ids += _outside(tokenizer, "\n\n".join(text for text in texts if text))
         else:
             ids += _template_ids(tokenizer, part)
-    return ids + _before_word(tokenizer, check_text(prefill))
+    return ids + _before_word(tokenizer, as_begun(tokenizer, check_text(prefill)) if prefill or answers else "")
 
 
 def is_plain(messages: Sequence[Message]) -> bool:
@@ -59,15 +62,64 @@ def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True, prompt: 
     """Token ids of an assistant's reply, to follow those of ``encode_prompt``.
 
     :param end: append the token that ends an assistant's turn
-    :param prompt: what it follows; after plain text it is encoded as the text's continuation
+    :param prompt: what it follows at once; after plain text it is encoded as the text's continuation, after a chat as
+        ``as_begun`` says. Empty: it goes on somewhere in a reply
     :raises ValueError: text that cannot be encoded
     """
-    ids = _said(tokenizer, check_text(text))
+    check_text(text)
+    ids = _said(tokenizer, as_begun(tokenizer, text) if prompt and not is_plain(prompt) else text)
     if is_plain(prompt):
         before = prompt[0]["content"][-1:]
         head, joined = _said(tokenizer, before), _said(tokenizer, before + text)
         ids = joined[len(head) :] if joined[: len(head)] == head else ids
     return [*ids, end_of_turn(tokenizer)] if end else ids
+
+
+def as_begun(tokenizer: ChatTokenizer, text: str) -> str:
+    """A reply as it follows the prompt of a template that opens a thought, or answers in a channel.
+
+    What begins with the opening marker is not opened twice. What has no thought gets it closed first, as the template
+    itself writes such a reply, so that no answer stands inside a thought.
+    """
+    if not tokenizer.chat_template:
+        return text
+    _, opener, closing = _frame(tokenizer, str(tokenizer.chat_template))
+    marker = opener.rstrip()
+    if marker and text.lstrip().lower().startswith(marker.lower()):
+        return text.lstrip()[len(marker) :].removeprefix(opener[len(marker) :])
+    return text if not closing or "close" in marks(text) or text.startswith(CHANNEL) else closing + text
+
+
+def opened(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "") -> str:
+    """The opening marker of a thought inside which the reply to a prompt begins; empty: it begins in none."""
+    if is_plain(messages) or not tokenizer.chat_template:
+        return opened_by(prefill)
+    asked, *_ = _frame(tokenizer, str(tokenizer.chat_template))
+    return opened_by(asked + (as_begun(tokenizer, prefill) if prefill else ""))
+
+
+@functools.lru_cache(maxsize=8)
+def _frame(tokenizer: ChatTokenizer, template: str) -> tuple[str, str, str]:
+    """What a template writes before a reply, the marker of a thought it opens there, and what then ends the thought."""
+    del template  # part of the cache key: a tokenizer's template can be replaced
+    asked = _after_user(tokenizer, ["user"], generation_prompt=True)
+    opener = opened_by(asked)
+    try:
+        answered = _after_user(tokenizer, ["user", "assistant"], generation_prompt=False)
+    except ModelError:
+        answered = ""
+    # How the template itself writes a reply without a thought, where it says so.
+    closing = answered[len(asked) :] if answered.startswith(asked) else ""
+    if marks(closing) != ["close"]:
+        closing = f"\n{closer_of(opener)}\n\n" if opener else ""
+    return asked, opener, closing
+
+
+def _after_user(tokenizer: ChatTokenizer, roles: Sequence[str], generation_prompt: bool) -> str:
+    """What a template writes behind a user's message."""
+    parts = render(tokenizer, roles, generation_prompt).parts
+    following = parts[parts.index(0) + 1 :]
+    return following[0] if following and isinstance(following[0], str) else ""
 
 
 def check_text(text: str) -> str:

@@ -83,7 +83,7 @@ class Train(Stage):
     """
 
     label = "train/{judge}"
-    version = 4
+    version = 5
     judge: str
     task: Task
     rows: Made[Any]
@@ -138,7 +138,7 @@ class Reference(Stage):
     """
 
     label = "reference/{judge}"
-    version = 3
+    version = 4
     judge: str
     rows: Made[Any]
     model: Origin

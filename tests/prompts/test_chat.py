@@ -10,6 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
 from judgekit.prompts.chat import PLAIN, decode_reply, encode_prompt, encode_reply, end_of_turn
+from judgekit.prompts.templates import set_arguments
+from judgekit.prompts.thoughts import split_thought
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -244,3 +246,67 @@ def test_special_tokens_that_mark_thoughts_survive_decoding(special: list[str], 
         assert encode_reply(tokenizer, read, end=False) == ids[:-1]
         outside = encode_prompt(tokenizer, [{"role": "user", "content": read}])
         assert special[0] not in tokenizer.convert_ids_to_tokens(outside)
+
+
+EMPTY = "<think>\n\n</think>\n\n"
+SWITCHED = (  # as Qwen3's: the model opens its thought, unless an empty one is written for it
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['role'] == 'assistant' and loop.last %}" + EMPTY + "{% endif %}{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}" + EMPTY + "{% endif %}{% endif %}"
+)
+OPENS = SWITCHED.replace("{% endif %}{% endif %}", "{% else %}<think>\n{% endif %}{% endif %}")  # as Qwen3.5's
+OPENS_SILENTLY = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")  # as DeepSeek-R1's
+CHANNELS = (  # as gpt-oss'
+    "{% for message in messages %}<|start|>{{ message['role'] }}{% if message['role'] == 'assistant' %}"
+    "<|channel|>final{% endif %}<|message|>{{ message['content'] }}"
+    "{{ '<|return|>' if message['role'] == 'assistant' and loop.last else '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+IN_CHANNELS = "<|channel|>analysis<|message|>why<|end|><|start|>assistant<|channel|>final<|message|>[[A]]"
+
+
+def make_thinker(template: str, **arguments: Any) -> PreTrainedTokenizerFast:
+    tokenizer = make_tokenizer(template)
+    if template == CHANNELS:
+        tokenizer.add_special_tokens({"additional_special_tokens": HARMONY})
+    else:
+        tokenizer.add_tokens([AddedToken(marker, special=False) for marker in ("<think>", "</think>")])
+    set_arguments(tokenizer, arguments)
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "target", "trained"),
+    [
+        (OPENS, {}, "Right.\n[[A]]", EMPTY + "Right.\n[[A]]"),
+        (OPENS, {}, "<think>\nwhy\n</think>\n\n[[A]]", "<think>\nwhy\n</think>\n\n[[A]]"),
+        (OPENS, {}, "<think>why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (OPENS, {}, "why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (OPENS, {"enable_thinking": False}, "[[A]]", EMPTY + "[[A]]"),
+        (OPENS_SILENTLY, {}, "[[A]]", EMPTY + "[[A]]"),
+        (OPENS_SILENTLY, {}, "<think>why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (SWITCHED, {}, "[[A]]", "[[A]]"),
+        (SWITCHED, {}, "<think>why</think>[[A]]", "<think>why</think>[[A]]"),
+        (SWITCHED, {"enable_thinking": False}, "[[A]]", EMPTY + "[[A]]"),
+        (CHANNELS, {}, "[[A]]", "<|channel|>final<|message|>[[A]]"),
+        (CHANNELS, {}, IN_CHANNELS, IN_CHANNELS),
+        (CHATML, {}, "<think>why</think>[[A]]", "<think>why</think>[[A]]"),
+        (CHATML, {}, "[[A]]", "[[A]]"),
+    ],
+)
+def test_no_thought_is_trained_that_is_opened_twice_or_never_closed(
+    template: str, arguments: dict[str, Any], target: str, trained: str
+) -> None:
+    tokenizer = make_thinker(template, **arguments)
+    prompt = [{"role": "user", "content": "Which?"}]
+    ids = encode_prompt(tokenizer, prompt) + encode_reply(tokenizer, target, prompt=prompt)
+    asked, end = (
+        ("<|start|>assistant", "<|return|>") if template == CHANNELS else ("<|im_start|>assistant\n", "<|im_end|>")
+    )
+    text = tokenizer.decode(ids)
+    assert text[text.rindex(asked, 0, text.index(asked) + len(asked)) :] == asked + trained + end
+    begun = encode_prompt(tokenizer, prompt, target)
+    assert tokenizer.decode(begun) == text.removesuffix(end), "begun for the model as it was trained"
+    answering = tokenizer.decode(encode_prompt(tokenizer, prompt, answers=True))
+    assert split_thought(answering + "[[B]]").answer.endswith("[[B]]")
