@@ -2,7 +2,8 @@
 
 Message text is data. The chat template is rendered with a placeholder for every content; only what the template
 itself wrote is parsed for special tokens, the contents are encoded as plain text. So a response that holds
-``<|im_start|>`` ends up as characters, never as a turn boundary, and no BOS is doubled.
+``<|im_start|>`` or ``</think>`` ends up as characters, never as a turn boundary, and no BOS is doubled. In what the
+model itself says, in its replies and what begins them, the markers of thoughts are the tokens they are.
 
 Models without a chat template, such as released judges, read plain text: a prompt of one message whose role is
 ``text`` is encoded in one piece, white space included, behind the BOS that the tokenizer itself puts before a text.
@@ -11,67 +12,45 @@ Models without a chat template, such as released judges, read plain text: a prom
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from judgekit.errors import ModelError
+from judgekit.prompts.templates import ChatTokenizer, render
+from judgekit.prompts.thoughts import CHANNEL, HARMONY, MARKER_TOKENS, closer_of, marks, opened_by
 from judgekit.rows import Message
 
-ROLES = ("system", "user", "assistant")
 PLAIN = "text"
 """Role of the one message of a prompt in plain text."""
-_SLOT = re.compile(r"jkslot(\d+)qzx")
-# Llama 3.2 templates print today's date unless given one; a prompt must not change overnight.
-_TEMPLATE_DATE = "26 Jul 2024"
 
 
-class ChatTokenizer(Protocol):
-    """What is used of a ``transformers`` tokenizer."""
-
-    @property
-    def chat_template(self) -> Any:
-        """Jinja text, None without one."""
-
-    @property
-    def added_tokens_decoder(self) -> Any:
-        """Special and other added tokens by id."""
-
-    @property
-    def eos_token_id(self) -> Any:
-        """The token that ends a text, None without one."""
-
-    def apply_chat_template(self, conversation: Any, **options: Any) -> Any:
-        """Render messages."""
-
-    def encode(self, text: Any, **options: Any) -> Any:
-        """Token ids of a text."""
-
-    def __hash__(self) -> int:
-        """By identity."""
-
-
-def encode_prompt(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "") -> list[int]:
+def encode_prompt(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "", *, answers: bool = False
+) -> list[int]:
     """Token ids of a chat up to where the assistant's reply begins.
 
     Outer white space of every content is removed first. ``prefill`` is text that starts the assistant's turn; it is
     encoded as it would be in front of a word, so that cutting a reply at a line end and going on from there gives the
-    same ids as the whole reply.
+    same ids as the whole reply. Where the template opens a thought, ``prefill`` is taken as ``as_begun`` says.
 
+    :param answers: what follows is the answer, no thought, even if ``prefill`` is empty
     :raises ValueError: a role or text that cannot be encoded; the message is the reason to count the row under
     :raises ModelError: the tokenizer's chat template cannot be used
     """
     if is_plain(messages):
-        return _start(tokenizer) + _literal(tokenizer, check_text(messages[0]["content"] + prefill))
+        return _start(tokenizer) + _outside(tokenizer, check_text(messages[0]["content"] + prefill))
     contents = [check_text(message["content"]).strip() for message in messages]
-    roles = [message["role"] for message in messages]
+    rendered = render(tokenizer, [message["role"] for message in messages], generation_prompt=True)
     ids: list[int] = []
-    for part in _render(tokenizer, roles, generation_prompt=True):
+    for part in rendered.parts:
         if isinstance(part, int):
-            ids += _literal(tokenizer, contents[part])
+            texts = (contents[index] for index in rendered.turns[part])
+            ids += _outside(tokenizer, "\n\n".join(text for text in texts if text))
         else:
             ids += _template_ids(tokenizer, part)
-    return ids + _before_word(tokenizer, check_text(prefill))
+    return ids + _before_word(tokenizer, as_begun(tokenizer, check_text(prefill)) if prefill or answers else "")
 
 
 def is_plain(messages: Sequence[Message]) -> bool:
@@ -83,15 +62,64 @@ def encode_reply(tokenizer: ChatTokenizer, text: str, end: bool = True, prompt: 
     """Token ids of an assistant's reply, to follow those of ``encode_prompt``.
 
     :param end: append the token that ends an assistant's turn
-    :param prompt: what it follows; after plain text it is encoded as the text's continuation
+    :param prompt: what it follows at once; after plain text it is encoded as the text's continuation, after a chat as
+        ``as_begun`` says. Empty: it goes on somewhere in a reply
     :raises ValueError: text that cannot be encoded
     """
-    ids = _literal(tokenizer, check_text(text))
+    check_text(text)
+    ids = _said(tokenizer, as_begun(tokenizer, text) if prompt and not is_plain(prompt) else text)
     if is_plain(prompt):
         before = prompt[0]["content"][-1:]
-        head, joined = _literal(tokenizer, before), _literal(tokenizer, before + text)
+        head, joined = _said(tokenizer, before), _said(tokenizer, before + text)
         ids = joined[len(head) :] if joined[: len(head)] == head else ids
     return [*ids, end_of_turn(tokenizer)] if end else ids
+
+
+def as_begun(tokenizer: ChatTokenizer, text: str) -> str:
+    """A reply as it follows the prompt of a template that opens a thought, or answers in a channel.
+
+    What begins with the opening marker is not opened twice. What has no thought gets it closed first, as the template
+    itself writes such a reply, so that no answer stands inside a thought.
+    """
+    if not tokenizer.chat_template:
+        return text
+    _, opener, closing = _frame(tokenizer, str(tokenizer.chat_template))
+    marker = opener.rstrip()
+    if marker and text.lstrip().lower().startswith(marker.lower()):
+        return text.lstrip()[len(marker) :].removeprefix(opener[len(marker) :])
+    return text if not closing or "close" in marks(text) or text.startswith(CHANNEL) else closing + text
+
+
+def opened(tokenizer: ChatTokenizer, messages: Sequence[Message], prefill: str = "") -> str:
+    """The opening marker of a thought inside which the reply to a prompt begins; empty: it begins in none."""
+    if is_plain(messages) or not tokenizer.chat_template:
+        return opened_by(prefill)
+    asked, *_ = _frame(tokenizer, str(tokenizer.chat_template))
+    return opened_by(asked + (as_begun(tokenizer, prefill) if prefill else ""))
+
+
+@functools.lru_cache(maxsize=8)
+def _frame(tokenizer: ChatTokenizer, template: str) -> tuple[str, str, str]:
+    """What a template writes before a reply, the marker of a thought it opens there, and what then ends the thought."""
+    del template  # part of the cache key: a tokenizer's template can be replaced
+    asked = _after_user(tokenizer, ["user"], generation_prompt=True)
+    opener = opened_by(asked)
+    try:
+        answered = _after_user(tokenizer, ["user", "assistant"], generation_prompt=False)
+    except ModelError:
+        answered = ""
+    # How the template itself writes a reply without a thought, where it says so.
+    closing = answered[len(asked) :] if answered.startswith(asked) else ""
+    if marks(closing) != ["close"]:
+        closing = f"\n{closer_of(opener)}\n\n" if opener else ""
+    return asked, opener, closing
+
+
+def _after_user(tokenizer: ChatTokenizer, roles: Sequence[str], generation_prompt: bool) -> str:
+    """What a template writes behind a user's message."""
+    parts = render(tokenizer, roles, generation_prompt).parts
+    following = parts[parts.index(0) + 1 :]
+    return following[0] if following and isinstance(following[0], str) else ""
 
 
 def check_text(text: str) -> str:
@@ -121,8 +149,7 @@ def end_of_turn(tokenizer: ChatTokenizer) -> int:
 @functools.lru_cache(maxsize=8)
 def _end_of_turn(tokenizer: ChatTokenizer, template: str) -> int:
     del template  # part of the cache key: a tokenizer's template can be replaced
-    parts = _render(tokenizer, ["user", "assistant"], generation_prompt=False)
-    tail = parts[-1]
+    tail = render(tokenizer, ["user", "assistant"], generation_prompt=False).parts[-1]
     ids = _template_ids(tokenizer, tail) if isinstance(tail, str) else []
     if not ids or ids[0] not in _special_tokens(tokenizer):
         raise ModelError(
@@ -146,31 +173,6 @@ def _special_tokens(tokenizer: ChatTokenizer) -> frozenset[int]:
     return frozenset(special)
 
 
-def _render(tokenizer: ChatTokenizer, roles: Sequence[str], generation_prompt: bool) -> list[str | int]:
-    """Pieces the template writes (text) and places of contents (index of the message), in order."""
-    unknown = sorted(set(roles) - set(ROLES))
-    if unknown:
-        raise ValueError(f"unknown role {unknown[0]!r}")
-    if not tokenizer.chat_template:
-        raise ModelError("The model's tokenizer has no chat template. Use an instruction-tuned model.")
-    slots = [{"role": role, "content": f"jkslot{index}qzx"} for index, role in enumerate(roles)]
-    try:
-        text = tokenizer.apply_chat_template(
-            slots, tokenize=False, add_generation_prompt=generation_prompt, date_string=_TEMPLATE_DATE
-        )
-    except Exception as error:
-        from jinja2 import TemplateError
-
-        if not isinstance(error, TemplateError):
-            raise
-        raise ModelError(f"The model's chat template refuses these roles ({', '.join(roles)}): {error}") from error
-    pieces = _SLOT.split(text)
-    parts: list[str | int] = [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)]
-    if [part for part in parts if isinstance(part, int)] != list(range(len(roles))):
-        raise ModelError("The model's chat template drops, repeats or reorders messages.")
-    return [part for part in parts if part != ""]
-
-
 def _start(tokenizer: ChatTokenizer) -> list[int]:
     """What the tokenizer puts before a text: a BOS or nothing."""
     bare, whole = _encode(tokenizer, "a", literal=False), list(tokenizer.encode("a", verbose=False))
@@ -181,10 +183,82 @@ def _start(tokenizer: ChatTokenizer) -> list[int]:
 def _before_word(tokenizer: ChatTokenizer, text: str) -> list[int]:
     """Ids of a text as they are in front of a word: white space at an end may be tokenised otherwise."""
     if not text.endswith("\n"):
-        return _literal(tokenizer, text)
+        return _said(tokenizer, text)
     word = _literal(tokenizer, "A")
-    ids = _literal(tokenizer, text + "A")
-    return ids[: -len(word)] if ids[-len(word) :] == word else _literal(tokenizer, text)
+    ids = _said(tokenizer, text + "A")
+    return ids[: -len(word)] if ids[-len(word) :] == word else _said(tokenizer, text)
+
+
+def decode_reply(tokenizer: ChatTokenizer, ids: Sequence[int]) -> str:
+    """Text of a reply's token ids: without special tokens, save those that mark a thought."""
+    _, kept, dropped = _tokens(tokenizer)
+    said = [index for index in ids if index not in dropped] if kept else list(ids)
+    text: str = tokenizer.decode(said, skip_special_tokens=not kept, clean_up_tokenization_spaces=False)
+    return text
+
+
+def marker_tokens(tokenizer: ChatTokenizer) -> dict[str, int]:
+    """Special tokens that mark thoughts, by their text; empty where markers are ordinary tokens."""
+    return _tokens(tokenizer)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _tokens(tokenizer: ChatTokenizer) -> tuple[frozenset[int], dict[str, int], frozenset[int]]:
+    """Markup that was added to the vocabulary without being special, special tokens that mark thoughts, and the others.
+
+    Words and white space that were added are text like any other.
+    """
+    added = {
+        index: (str(token.content), bool(token.special)) for index, token in tokenizer.added_tokens_decoder.items()
+    }
+    markup = {
+        index for index, (text, special) in added.items()
+        if not special and not text.isspace() and not text.strip().isalnum()
+    }  # fmt: skip
+    special = {text: index for index, (text, special) in added.items() if special}
+    markers = MARKER_TOKENS | (HARMONY if HARMONY <= special.keys() else frozenset())
+    kept = {text: index for text, index in special.items() if text in markers}
+    return frozenset(markup), kept, frozenset(special.values()) - frozenset(kept.values())
+
+
+def _said(tokenizer: ChatTokenizer, text: str) -> list[int]:
+    """Ids of what the model itself says: markers of thoughts are the tokens they are, other special tokens are text."""
+    markers = marker_tokens(tokenizer)
+    if not markers or not any(marker in text for marker in markers):
+        return _literal(tokenizer, text)
+    ids: list[int] = []
+    for piece in re.split(f"({'|'.join(map(re.escape, markers))})", text):
+        ids += [markers[piece]] if piece in markers else _literal(tokenizer, piece)
+    return ids
+
+
+def _outside(tokenizer: ChatTokenizer, text: str) -> list[int]:
+    """Ids of text from outside: no token in it is more than its characters."""
+    ids = _literal(tokenizer, text)
+    markup, *_ = _tokens(tokenizer)
+    if markup.isdisjoint(ids):
+        return ids
+    plain = _plain_backend(tokenizer)
+    return list(plain.encode(text, add_special_tokens=False).ids) if plain is not None else ids
+
+
+@functools.lru_cache(maxsize=4)
+def _plain_backend(tokenizer: ChatTokenizer) -> Any:
+    """A copy of the tokenizer to which added markup is text; None where it has no ``tokenizers`` back end."""
+    from tokenizers import Tokenizer
+
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    held = json.loads(backend.to_str())
+    markup, *_ = _tokens(tokenizer)
+    for token in held["added_tokens"]:
+        token["special"] = token["special"] or token["id"] in markup
+    plain = Tokenizer.from_str(json.dumps(held))
+    plain.no_truncation()
+    plain.no_padding()
+    plain.encode_special_tokens = True
+    return plain
 
 
 def _literal(tokenizer: ChatTokenizer, text: str) -> list[int]:

@@ -19,6 +19,15 @@ THOUGHTS: tuple[tuple[str, str], ...] = (
 """How models mark where a thought begins and where the answer after it does, by family: Qwen3, DeepSeek-R1 and others;
 models taught with other tags; Kimi; Magistral; gpt-oss (Harmony channels)."""
 
+CHANNEL = "<|channel|>"
+"""Begins what a model says in a channel of Harmony."""
+
+HARMONY = frozenset({CHANNEL, "<|message|>", "<|start|>", "<|end|>"})
+"""Special tokens that frame Harmony's channels."""
+
+MARKER_TOKENS = frozenset(marker for pair in THOUGHTS for marker in pair)
+"""Texts that mark a thought where they are tokens of their own."""
+
 _MARKERS = re.compile(
     "|".join(
         [f"(?P<open{index}>{re.escape(opener)})" for index, (opener, _) in enumerate(THOUGHTS)]
@@ -28,6 +37,7 @@ _MARKERS = re.compile(
 )
 _STRIPPED = re.compile(r"analysis(?=[A-Z\[\"'(<])")
 _STRIPPED_FINAL = "assistantfinal"
+_FRAME = re.compile(r"<\|start\|>(?:assistant)?|<\|(?:message|end|channel)\|>")
 _ENDS = re.compile(r"(?:<\|(?:return|end|start|call)\|>.*)\Z", re.DOTALL)
 
 
@@ -67,8 +77,29 @@ def split_thought(text: str) -> Reply:
     return Reply("", text)
 
 
+def marks(text: str) -> list[str]:
+    """What its markers do, in order: ``open`` or ``close`` a thought."""
+    return [(found.lastgroup or "").rstrip("0123456789") for found in _MARKERS.finditer(text)]
+
+
+def opened_by(text: str) -> str:
+    """The marker that opens a thought in which ``text`` ends, with the white space after it; empty: it ends in none."""
+    if marks(text)[-1:] != ["open"]:
+        return ""
+    *_, last = _MARKERS.finditer(text)
+    after = text[last.end() :]
+    return last.group() + after[: len(after) - len(after.lstrip())]
+
+
+def closer_of(opener: str) -> str:
+    """The marker that ends the thought that ``opener`` begins."""
+    return next(closer for begin, closer in THOUGHTS if begin.lower() == opener.strip().lower())
+
+
 def _bare(thought: str) -> str:
-    return _MARKERS.sub("", thought).strip()
+    """A thought without its markers; Harmony's frame is taken off where the thought stands in a channel."""
+    bare = _MARKERS.sub("", thought)
+    return (_FRAME.sub("", bare) if CHANNEL in thought else bare).strip()
 
 
 R = TypeVar("R")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import logging
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from judgekit.errors import ModelError
+from judgekit.prompts.templates import set_arguments
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +34,27 @@ SAMPLES = (
 )
 """Short texts in a dozen scripts, with the white space that code lives by."""
 
-_LOADED: dict[Path, Any] = {}
+_LOADED: dict[tuple[Path, str], Any] = {}
 
 
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(
+    folder: Path, trust_remote_code: bool = False, template: Mapping[str, bool | int | float | str] | None = None
+) -> Any:
     """The tokenizer of a model folder, loaded once.
 
     The class that ``tokenizer_config.json`` names may split text otherwise than ``tokenizer.json`` says (a Llama class
     over byte-level pieces loses every space). Then ``tokenizer.json`` is used as it is, and that is said.
 
     :param trust_remote_code: run code that lies in the folder
-    :raises ModelError: neither gives text back
+    :param template: further arguments of its chat template
+    :raises ModelError: neither gives text back, or the template does not read an argument
     """
-    if folder not in _LOADED:
+    name = json.dumps(dict(template or {}), sort_keys=True)
+    if (folder, name) not in _LOADED:
+        if template:
+            told = copy.copy(load_tokenizer(folder, trust_remote_code))  # shares all but the arguments
+            set_arguments(told, template)
+            return _LOADED.setdefault((folder, name), told)
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
         found: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -57,8 +69,8 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
                 folder, type(found).__name__, example,
             )  # fmt: skip
             found = backend
-        _LOADED[folder] = found
-    return _LOADED[folder]
+        _LOADED[folder, name] = found
+    return _LOADED[folder, name]
 
 
 def check_own_load(folder: Path, trust_remote_code: bool = False) -> None:

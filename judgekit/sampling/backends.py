@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from judgekit.prompts.chat import marker_tokens
 from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.randomness import digest
 from judgekit.samplers.base import SamplerConfig
@@ -29,7 +30,8 @@ def hand_over(old: TextSampler, new: TextSampler) -> None:
 
 def used_digest(weights: Weights, model: ModelConfig, sampler: SamplerConfig) -> str:
     """Weights as used: the same files in another precision, or under another back end, write other texts."""
-    return digest([weights.digest, model.dtype, sampler.name, *sampler.identity], 32)
+    arguments = [model.template] if model.template else []
+    return digest([weights.digest, model.dtype, sampler.name, *sampler.identity, *arguments], 32)
 
 
 def describe(weights: Weights, model: ModelConfig, sampler: SamplerConfig, store: Path) -> str:
@@ -56,7 +58,9 @@ def text_sampler(
     :param make: builds the back end; None: the configured one
     """
     back_end = make(weights) if make is not None else sampler.make(weights, model)
-    cache = GenerationCache(store, used_digest(weights, model, sampler), describe(weights, model, sampler, store))
-    return TextSampler(
-        load_tokenizer(weights.base, model.trust_remote_code), back_end, cache, model.max_length, progress
-    )
+    tokenizer = load_tokenizer(weights.base, model.trust_remote_code, model.template)
+    name = used_digest(weights, model, sampler)
+    if marker_tokens(tokenizer):  # replies that were kept when such tokens were left out of them are read wrong
+        name = digest([name, "marked thoughts"], 32)
+    cache = GenerationCache(store, name, describe(weights, model, sampler, store))
+    return TextSampler(tokenizer, back_end, cache, model.max_length, progress)

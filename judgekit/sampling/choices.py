@@ -13,7 +13,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from judgekit.prompts.chat import ChatTokenizer, encode_reply
+from judgekit.prompts.chat import encode_reply
+from judgekit.prompts.templates import ChatTokenizer
 from judgekit.sampling.base import Generation, Request
 
 Start = tuple[int, ...]

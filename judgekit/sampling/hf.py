@@ -16,6 +16,7 @@ import torch
 
 from judgekit.errors import ModelError
 from judgekit.kernels import no_cudnn_attention
+from judgekit.prompts.chat import decode_reply, end_of_turn
 from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling import decoding
@@ -250,8 +251,7 @@ class HfSampler:
         return ("length", self._decode(ids)) if len(ids) >= params.max_new_tokens else None
 
     def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        return decode_reply(self._tokenizer, ids)
 
     def _choose(self, rows: list[_Row]) -> list[Generation]:
         """Constrained choice: the probability of every allowed text, and one drawn (or the likeliest) of them."""
@@ -281,8 +281,6 @@ class HfSampler:
 
 def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """Tokens that end a reply: the chat template's end of turn and the model's own end tokens."""
-    from judgekit.prompts.chat import end_of_turn
-
     configured = model.generation_config.eos_token_id
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset({end_of_turn(tokenizer), *(end for end in ends if end is not None)})
@@ -308,7 +306,7 @@ def load(weights: Weights, config: ModelConfig, device: str = "auto") -> tuple[A
     try:
         settings = AutoConfig.from_pretrained(weights.base, trust_remote_code=trust)
         _refuse_sliding(settings, weights, config.max_length)
-        tokenizer = load_tokenizer(weights.base, trust)
+        tokenizer = load_tokenizer(weights.base, trust, config.template)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             weights.base,
             dtype=getattr(torch, config.dtype),

@@ -6,12 +6,13 @@ they never end a run and are never cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from judgekit.errors import StageError
-from judgekit.prompts.chat import PLAIN, ChatTokenizer, check_text, encode_prompt
+from judgekit.prompts.chat import PLAIN, check_text, encode_prompt, opened
+from judgekit.prompts.templates import ChatTokenizer
 from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message
 from judgekit.sampling.base import (
@@ -96,21 +97,32 @@ class TextSampler:
                 raise StageError(f"{change} Run the same command again to go on with it.") from None
             samples = draw()
         refused |= samples.refused
+        begun = {
+            request.id: mark for request in requests if request.id not in refused and (mark := self._opened(request))
+        }
         if workspace is not None:
             for refusal in refused.values():
                 workspace.drop(refusal.reason)
-        return Replies(samples, {name: str(refusal) for name, refusal in refused.items()})
+        reasons = {name: str(refusal) for name, refusal in refused.items()}
+        return Replies(_Begun(samples, begun) if begun else samples, reasons)
 
     def close(self) -> None:
         """Give memory, connections and files back; the next call begins anew."""
         self.cache.close()
         self.sampler.close()
 
+    def _opened(self, request: TextRequest) -> str:
+        """The marker of a thought inside which replies begin."""
+        if self.tokenizer is None or request.params.choices:
+            return ""
+        return opened(self.tokenizer, request.prompt, request.prefill)
+
     def _prepare(self, request: TextRequest) -> Request | Refusal:
         if self.tokenizer is None:
             return _as_text(request)
         try:
-            ids = tuple(encode_prompt(self.tokenizer, request.prompt, request.prefill))
+            choosing = bool(request.params.choices)
+            ids = tuple(encode_prompt(self.tokenizer, request.prompt, request.prefill, answers=choosing))
         except ValueError as error:
             return Refusal(str(error))
         room = self.max_length - request.params.max_new_tokens
@@ -119,6 +131,27 @@ class TextSampler:
             detail = f"{len(ids)} prompt tokens, with {reply} for the reply the limit is {room} (model.max_length)"
             return Refusal(TOO_LONG, detail)
         return Request(request.id, ids, request.params, request.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun(Mapping[tuple[str, int], Generation]):
+    """Generations whose text begins with the marker of the thought that the prompt opened, so that all see it.
+
+    :param begun: markers by request id
+    """
+
+    samples: Mapping[tuple[str, int], Generation]
+    begun: Mapping[str, str]
+
+    def __getitem__(self, name: tuple[str, int]) -> Generation:
+        found = self.samples[name]
+        return replace(found, text=self.begun[name[0]] + found.text) if name[0] in self.begun else found
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
 
 TOO_LONG = "too long"

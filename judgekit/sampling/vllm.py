@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from judgekit.errors import ModelError, StageError
-from judgekit.prompts.chat import end_of_turn
+from judgekit.prompts.chat import decode_reply, end_of_turn, marker_tokens
 from judgekit.prompts.tokenizers import check_own_load, load_tokenizer
 from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling import vllm_limits
@@ -136,7 +136,7 @@ class VllmSampler:
     def _load(self) -> None:
         """What requests are made with: the tokenizer, and the adapter under a number of its own."""
         check_own_load(self.weights.base, self.model.trust_remote_code)
-        self._tokenizer = load_tokenizer(self.weights.base, self.model.trust_remote_code)
+        self._tokenizer = load_tokenizer(self.weights.base, self.model.trust_remote_code, self.model.template)
         if self.weights.adapter is not None:
             number = 1 + int(self.weights.digest[:7], 16)
             self._adapter = {"number": number, "folder": str(self.weights.adapter)}
@@ -208,7 +208,7 @@ class VllmSampler:
             raise StageError(f"vLLM refused the prompt of {request.id}: {answer['error']}")
         if waiting.choices is None:
             load[number] -= 1
-            yield waiting, _generation(answer, request)
+            yield waiting, _generation(answer, request, self._tokenizer)
             return
         waiting.scores[start] = answer["scores"]
         if len(waiting.scores) == len(waiting.choices.branches):
@@ -216,9 +216,15 @@ class VllmSampler:
             yield waiting, waiting.choices.decide(waiting.scores, request, float(uniforms(request, sample)[0]))
 
 
-def _generation(answer: dict[str, Any], request: Request) -> Generation:
+def _generation(answer: dict[str, Any], request: Request, tokenizer: Any) -> Generation:
+    """The engine's text; where special tokens mark thoughts, which it leaves out, that of its token ids."""
     finish: Finish = "length" if answer["reason"] == "length" else "stop" if answer["stopped_by_text"] else "eos"
-    return Generation(answer["text"], tuple(answer["ids"]), finish, len(request.prompt_ids))
+    ids, text = tuple(answer["ids"]), answer["text"]
+    if not set(marker_tokens(tokenizer).values()).isdisjoint(ids):
+        text = decode_reply(tokenizer, ids[:-1] if finish == "eos" else ids)
+        places = [text.find(stop) for stop in request.params.stop if stop in text] if finish == "stop" else []
+        text = text[: min(places)] if places else text
+    return Generation(text, ids, finish, len(request.prompt_ids))
 
 
 def engine_arguments(weights: Weights, model: ModelConfig, config: VllmConfig, *, cpu: bool) -> dict[str, Any]:

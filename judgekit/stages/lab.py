@@ -207,13 +207,13 @@ class Lab(Maker[RunConfig]):
         :param sampler: back end; None: the run's
         """
         origin = judge.origin if isinstance(judge, Judge) else judge
-        self.seen |= set() if model else {"model.dtype", "model.max_length"}
+        self.seen |= set() if model else {"model.dtype", "model.max_length", "model.template"}
         loaded = self.use(model) or self._config.model
         asked = self.use(sampler) or self.sampler
         options = dict(asked.options) if isinstance(asked, VllmConfig) else {}
         return Model(
             origin.weights, loaded.dtype, asked.name, options, loaded.max_length,
-            lambda: self.ask(origin.fetch(), loaded, asked),
+            lambda: self.ask(origin.fetch(), loaded, asked), dict(loaded.template),
         )  # fmt: skip
 
     def server(self, sampler: OpenAIConfig) -> Model:

@@ -9,6 +9,7 @@ from typing import Any
 from judgekit.prompts.base import PairProtocol, PointProtocol, PromptConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import Replies, TextRequest, TextSampler
+from judgekit.schema.fields import setting
 from judgekit.stages.stage import Digest, Made, read, unkeyed
 from judgekit.store import Workspace
 from judgekit.weights import Weights
@@ -53,6 +54,7 @@ class Model:
     :param dtype: precision of its weights
     :param back_end: name of the sampler; ``options`` those of its settings that change what is written
     :param max_length: context in tokens; longer requests are refused
+    :param template: arguments of its chat template
     :param open: makes it ready
     """
 
@@ -61,7 +63,8 @@ class Model:
     back_end: str
     options: dict[str, Any]
     max_length: int | None
-    open: Callable[[], TextSampler] = unkeyed("the fields above say what it opens")
+    open: Callable[[], TextSampler] = unkeyed("the other fields say what it opens")
+    template: dict[str, Any] = setting({}, "", off={})
 
     def ask(self, requests: Sequence[TextRequest], workspace: Workspace | None, title: str) -> Replies:
         """Replies to all requests; see ``TextSampler.ask``."""

@@ -83,7 +83,7 @@ class Train(Stage):
     """
 
     label = "train/{judge}"
-    version = 4
+    version = 5
     judge: str
     task: Task
     rows: Made[Any]
@@ -96,6 +96,7 @@ class Train(Stage):
     stop_at: float | None = None
     trainer: TrainerConfig = read("trainer")
     dtype: str = read("model.dtype")
+    template: dict[str, Any] = read("model.template", off={})
     seed: int = read("seed")
     place: Place = unkeyed("frees memory, asks, logs and shows; decides nothing")
 
@@ -120,7 +121,7 @@ class Train(Stage):
             reports.step, reports.checkpoint if self.validation is not None else None,
             reference_file=self.reference.file(_LOGPS) if self.reference is not None else None,
             reference=self.reference_of.fetch() if self.reference_of is not None else None,
-            dtype=self.dtype, stop_at=self.stop_at, on_plan=reports.planned,
+            dtype=self.dtype, template=self.template, stop_at=self.stop_at, on_plan=reports.planned,
         )  # fmt: skip
         if reports.shown is not None:
             reports.shown.end()  # it may have stopped early
@@ -137,7 +138,7 @@ class Reference(Stage):
     """
 
     label = "reference/{judge}"
-    version = 3
+    version = 4
     judge: str
     rows: Made[Any]
     model: Origin
@@ -145,6 +146,7 @@ class Reference(Stage):
     max_steps: int | None
     trainer: TrainerConfig = read("trainer")
     dtype: str = read("model.dtype")
+    template: dict[str, Any] = read("model.template", off={})
     seed: int = read("seed")
     place: Place = unkeyed("frees memory")
 
@@ -156,7 +158,7 @@ class Reference(Stage):
         optim = OptimConfig(batch_size=self.batch_size, max_steps=self.max_steps)
         pairs = compute_reference(
             self.rows.file("rows.jsonl"), self.model.fetch(), workspace.path / _LOGPS, workspace.scratch,
-            optim, self.trainer, self.seed, self.name, self.dtype,
+            optim, self.trainer, self.seed, self.name, self.dtype, self.template,
         )  # fmt: skip
         workspace.count(pairs=pairs)
 

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from judgekit.prompts.chat import ChatTokenizer, encode_prompt, encode_reply
+from judgekit.prompts.chat import encode_prompt, encode_reply
+from judgekit.prompts.templates import ChatTokenizer
 from judgekit.randomness import digest, draw_bits, draw_uniform, shuffled
 from judgekit.rows import Demonstration, Preference
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def train(
     reference_file: Path | None = None,
     reference: Weights | None = None,
     dtype: str = "auto",
+    template: Mapping[str, Any] | None = None,
     stop_at: float | None = None,
     on_plan: Callable[[int, int], None] = lambda steps, done: None,
 ) -> TrainResult:
@@ -89,12 +90,14 @@ def train(
         weights; in ``work`` when None
     :param reference: what ``reference_file`` was computed from, which then is only read; None: ``start``
     :param dtype: precision of the base weights; ``auto``: as stored
+    :param template: arguments of the chat template
     :param stop_at: end at the first checkpoint whose score is at least this
     :param on_plan: called before the first step with their number and how many an earlier attempt has done
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     kept = reference_file or work / "reference.safetensors"
     job = TrainingJob(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference)
+    job = replace(job, template=dict(template or {}))
     plan, encoded = prepare(job)
     checkpoints = Checkpoints(work, weights_key(job, encoded.units))
 
@@ -129,6 +132,7 @@ def compute_reference(
     seed: int,
     stage: str,
     dtype: str = "auto",
+    template: Mapping[str, Any] | None = None,
 ) -> int:
     """Write the reference log-probabilities that ``train`` with the same arguments takes as ``reference_file``.
 
@@ -143,7 +147,7 @@ def compute_reference(
     :raises StageError: as ``train``
     """
     job = TrainingJob("dpo", rows_file, start, work, optim, DpoLoss(), trainer, seed, stage, dtype, output)
-    plan, _ = prepare(replace(job, reference_only=True))
+    plan, _ = prepare(replace(job, reference_only=True, template=dict(template or {})))
     _run(plan, Checkpoints(work, "reference"), Listener(lambda step, series: None, lambda step: False))
     return sum(len(batch) for batch in plan.reference_batches)
 
@@ -171,7 +175,7 @@ def _encode(job: TrainingJob) -> Encoded:
     if not rows:
         raise StageError(f"{job.stage}: {job.rows_file} holds no rows, so there is nothing to train on.")
     config: Any = AutoConfig.from_pretrained(job.start.base, local_files_only=True)
-    tokenizer = load_tokenizer(job.start.base)
+    tokenizer = load_tokenizer(job.start.base, template=job.template)
     encoded = encode_rows(rows, tokenizer, _context(config), job.trainer.max_tokens)
     if not encoded.units:
         reasons = ", ".join(f"{count} {reason}" for reason, count in encoded.refused.most_common())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ class TrainingJob:
     :param reference: the weights that file was computed from; it is then only read. None: it is computed from
         ``start`` where it is not there yet
     :param reference_only: end when that file is written
+    :param template: arguments of the chat template
     """
 
     task: Task
@@ -47,6 +48,7 @@ class TrainingJob:
     reference_file: Path
     reference: Weights | None = None
     reference_only: bool = False
+    template: dict[str, Any] = field(default_factory=dict)
 
     @property
     def processes(self) -> int:

@@ -5,17 +5,38 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
-from judgekit.prompts.chat import PLAIN, encode_prompt, encode_reply, end_of_turn
+from judgekit.prompts.chat import PLAIN, decode_reply, encode_prompt, encode_reply, end_of_turn
+from judgekit.prompts.templates import set_arguments
+from judgekit.prompts.thoughts import split_thought
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 CORPUS = ["Plan:\n\nCheck each answer.\n[[A]] [[B]] user system assistant\n\n\n", "The first answer is right.\n" * 4]
+
+
+TURNS = "<|im_start|>{{ message['role'] }}\n{{ message['content'] | trim }}<|im_end|>\n"
+ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+REFUSES_SYSTEM = (  # as Gemma's
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    + TURNS + "{% endfor %}" + ASK
+)  # fmt: skip
+ALTERNATES = (  # takes a system message, but no two turns of one role
+    "{% for message in messages %}{% if loop.previtem is defined and loop.previtem['role'] == message['role'] %}"
+    "{{ raise_exception('After user must come assistant') }}{% endif %}" + TURNS + "{% endfor %}" + ASK
+)
+DROPS_SYSTEM = "{% for message in messages if message['role'] != 'system' %}" + TURNS + "{% endfor %}" + ASK
+PARTS_ONLY = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+    "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}" + ASK
+)
 
 
 def make_tokenizer(template: str = CHATML, bos: bool = False) -> PreTrainedTokenizerFast:
@@ -125,3 +146,167 @@ def test_plain_text_is_encoded_in_one_piece_and_its_reply_as_what_follows() -> N
     assert encode_prompt(tokenizer, prompt, "1\n") == ids + reply[:-1]
     with pytest.raises(ModelError, match="no chat template"):
         encode_prompt(tokenizer, [{"role": "user", "content": "Hi"}])
+
+
+ONE_TURN = "<|im_start|>user\nBe fair.\n\nWhich?<|im_end|>\n<|im_start|>assistant\n"
+TWO_TURNS = "<|im_start|>system\nBe fair.<|im_end|>\n<|im_start|>user\nWhich?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "written", "said"),
+    [
+        (REFUSES_SYSTEM, ONE_TURN, "system message is put before"),
+        (DROPS_SYSTEM, ONE_TURN, "system message is put before"),
+        (PARTS_ONLY, TWO_TURNS, ""),
+        (PARTS_ONLY.replace("messages %}<", "messages if message['role'] != 'system' %}<"), ONE_TURN, "system message"),
+        (CHATML, TWO_TURNS, ""),
+    ],
+    ids=["refused", "dropped", "parts", "parts, dropped", "taken"],
+)
+def test_a_system_message_is_never_lost(
+    template: str, written: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = make_tokenizer(template)
+    messages = [{"role": "system", "content": "Be fair."}, {"role": "user", "content": "Which?"}]
+    for _ in range(2):
+        assert tokenizer.decode(encode_prompt(tokenizer, messages)) == written
+    assert len(caplog.messages) == bool(said) and all(said in message for message in caplog.messages)
+    assert end_of_turn(tokenizer) == 2
+
+
+def test_turns_of_one_role_are_put_together_where_a_template_wants_them_in_turn() -> None:
+    messages = [{"role": role, "content": role[0]} for role in ("system", "user", "user", "assistant", "user")]
+    taken = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in (
+        ("system", "s"), ("user", "u\n\nu"), ("assistant", "a"), ("user", "u")))  # fmt: skip
+    tokenizer = make_tokenizer(ALTERNATES)
+    assert tokenizer.decode(encode_prompt(tokenizer, messages)) == taken + "<|im_start|>assistant\n"
+    folded = taken.replace("<|im_start|>system\ns<|im_end|>\n", "").replace("u\n\nu", "s\n\nu\n\nu")
+    tokenizer = make_tokenizer(REFUSES_SYSTEM)
+    assert tokenizer.decode(encode_prompt(tokenizer, messages)) == folded + "<|im_start|>assistant\n"
+
+
+def test_contents_are_no_part_of_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = make_tokenizer()
+    asked: list[object] = []
+    render = tokenizer.apply_chat_template
+    monkeypatch.setattr(tokenizer, "apply_chat_template", lambda *a, **b: asked.append(a) or render(*a, **b))
+    for text in ("one", "two", "three"):
+        encode_prompt(tokenizer, [{"role": "user", "content": text}])
+    assert len(asked) == 1
+    tokenizer.chat_template = CHATML.replace("assistant", "judge")
+    assert tokenizer.decode(encode_prompt(tokenizer, [{"role": "user", "content": "x"}])).endswith("judge\n")
+
+
+def test_dates_of_templates_stand_still() -> None:
+    tokenizer = make_tokenizer("{{ strftime_now('%Y-%m-%d') }}{{ date_string }}" + CHATML)
+    text = tokenizer.decode(encode_prompt(tokenizer, [{"role": "user", "content": "x"}]))
+    assert text.startswith("2024-07-2626 Jul 2024<|im_start|>")
+
+
+@pytest.mark.parametrize("token", ["</think>", "<tool_call>", "<|fim_prefix|>", "<br>"])
+def test_added_tokens_are_characters_in_outside_text_and_tokens_in_replies(token: str) -> None:
+    tokenizer = make_tokenizer()
+    plain = make_tokenizer()
+    tokenizer.add_tokens([AddedToken(token, special=False), AddedToken("    ", special=False), "zebra"])
+    markup, white, word = tokenizer.convert_tokens_to_ids([token, "    ", "zebra"])
+    text = f"a {token} b    c zebra"
+    ids = encode_prompt(tokenizer, [{"role": "user", "content": text}])
+    assert markup not in ids and {white, word} <= set(ids), "words and white space that were added are text"
+    assert tokenizer.decode(ids) == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    bare = encode_prompt(plain, [{"role": "user", "content": f"a {token} b"}])
+    assert encode_prompt(tokenizer, [{"role": "user", "content": f"a {token} b"}]) == bare
+    assert encode_prompt(tokenizer, [{"role": "user", "content": "a"}], f"{token}b").count(markup) == 1
+    assert encode_reply(tokenizer, f"a{token}b").count(markup) == 1
+
+
+HARMONY = ["<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>"]
+
+
+@pytest.mark.parametrize(
+    ("special", "said", "read"),
+    [
+        (["[THINK]", "[/THINK]", "[INST]"], "[THINK]x [[A]][/THINK][[B]]<|im_end|>", "[THINK]x [[A]][/THINK][[B]]"),
+        (["[THINK]", "[/THINK]", "[INST]"], "[INST]a", "a"),
+        (
+            HARMONY,
+            "<|channel|>analysis<|message|>x [[A]]<|end|><|start|>assistant<|channel|>final<|message|>[[B]]<|return|>",
+            "<|channel|>analysis<|message|>x [[A]]<|end|><|start|>assistant<|channel|>final<|message|>[[B]]",
+        ),
+        (["<|end|>", "<|message|>"], "<|message|>B<|end|>", "B"),  # Phi's end of a turn is no frame of channels
+        ([], "<s>B<|im_end|>", "B"),
+    ],
+    ids=["Magistral", "other special tokens", "Harmony", "Phi", "plain"],
+)
+def test_special_tokens_that_mark_thoughts_survive_decoding(special: list[str], said: str, read: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": special})
+    ids = tokenizer.encode(said, add_special_tokens=False)
+    assert decode_reply(tokenizer, ids) == read
+    if special and special[0] in read:  # and are tokens again where the reply is gone on with or trained on
+        assert encode_reply(tokenizer, read, end=False) == ids[:-1]
+        outside = encode_prompt(tokenizer, [{"role": "user", "content": read}])
+        assert special[0] not in tokenizer.convert_ids_to_tokens(outside)
+
+
+EMPTY = "<think>\n\n</think>\n\n"
+SWITCHED = (  # as Qwen3's: the model opens its thought, unless an empty one is written for it
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['role'] == 'assistant' and loop.last %}" + EMPTY + "{% endif %}{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}" + EMPTY + "{% endif %}{% endif %}"
+)
+OPENS = SWITCHED.replace("{% endif %}{% endif %}", "{% else %}<think>\n{% endif %}{% endif %}")  # as Qwen3.5's
+OPENS_SILENTLY = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")  # as DeepSeek-R1's
+CHANNELS = (  # as gpt-oss'
+    "{% for message in messages %}<|start|>{{ message['role'] }}{% if message['role'] == 'assistant' %}"
+    "<|channel|>final{% endif %}<|message|>{{ message['content'] }}"
+    "{{ '<|return|>' if message['role'] == 'assistant' and loop.last else '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant{% endif %}"
+)
+IN_CHANNELS = "<|channel|>analysis<|message|>why<|end|><|start|>assistant<|channel|>final<|message|>[[A]]"
+
+
+def make_thinker(template: str, **arguments: Any) -> PreTrainedTokenizerFast:
+    tokenizer = make_tokenizer(template)
+    if template == CHANNELS:
+        tokenizer.add_special_tokens({"additional_special_tokens": HARMONY})
+    else:
+        tokenizer.add_tokens([AddedToken(marker, special=False) for marker in ("<think>", "</think>")])
+    set_arguments(tokenizer, arguments)
+    return tokenizer
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "target", "trained"),
+    [
+        (OPENS, {}, "Right.\n[[A]]", EMPTY + "Right.\n[[A]]"),
+        (OPENS, {}, "<think>\nwhy\n</think>\n\n[[A]]", "<think>\nwhy\n</think>\n\n[[A]]"),
+        (OPENS, {}, "<think>why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (OPENS, {}, "why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (OPENS, {"enable_thinking": False}, "[[A]]", EMPTY + "[[A]]"),
+        (OPENS_SILENTLY, {}, "[[A]]", EMPTY + "[[A]]"),
+        (OPENS_SILENTLY, {}, "<think>why</think>[[A]]", "<think>\nwhy</think>[[A]]"),
+        (SWITCHED, {}, "[[A]]", "[[A]]"),
+        (SWITCHED, {}, "<think>why</think>[[A]]", "<think>why</think>[[A]]"),
+        (SWITCHED, {"enable_thinking": False}, "[[A]]", EMPTY + "[[A]]"),
+        (CHANNELS, {}, "[[A]]", "<|channel|>final<|message|>[[A]]"),
+        (CHANNELS, {}, IN_CHANNELS, IN_CHANNELS),
+        (CHATML, {}, "<think>why</think>[[A]]", "<think>why</think>[[A]]"),
+        (CHATML, {}, "[[A]]", "[[A]]"),
+    ],
+)
+def test_no_thought_is_trained_that_is_opened_twice_or_never_closed(
+    template: str, arguments: dict[str, Any], target: str, trained: str
+) -> None:
+    tokenizer = make_thinker(template, **arguments)
+    prompt = [{"role": "user", "content": "Which?"}]
+    ids = encode_prompt(tokenizer, prompt) + encode_reply(tokenizer, target, prompt=prompt)
+    asked, end = (
+        ("<|start|>assistant", "<|return|>") if template == CHANNELS else ("<|im_start|>assistant\n", "<|im_end|>")
+    )
+    text = tokenizer.decode(ids)
+    assert text[text.rindex(asked, 0, text.index(asked) + len(asked)) :] == asked + trained + end
+    begun = encode_prompt(tokenizer, prompt, target)
+    assert tokenizer.decode(begun) == text.removesuffix(end), "begun for the model as it was trained"
+    answering = tokenizer.decode(encode_prompt(tokenizer, prompt, answers=True))
+    assert split_thought(answering + "[[B]]").answer.endswith("[[B]]")

@@ -43,7 +43,7 @@ def read(name: str, text: str, truncated: bool = False, **fields: Any) -> Any:
         ("◁think▷why◁/think▷B", "why", "B"),
         ("[THINK]why[/THINK]B", "why", "B"),
         ("<|channel|>analysis<|message|>why<|end|><|start|>assistant<|channel|>final<|message|>B<|return|>",
-         "<|message|>why<|end|><|start|>assistant", "B"),
+         "why", "B"),
         ("analysis[[A]] maybeassistantfinal[[B]]", "[[A]] maybe", "[[B]]"),  # special tokens taken out
         ("Analysis: A is right. [[A]]", "", "Analysis: A is right. [[A]]"),
         ("analysis of both: [[A]]", "", "analysis of both: [[A]]"),

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from judgekit.errors import ModelError
 from judgekit.prompts import tokenizers
+from judgekit.prompts.chat import encode_prompt
 from judgekit.prompts.tokenizers import SAMPLES, check_own_load, load_tokenizer, mangled
 
 
@@ -73,3 +74,31 @@ def test_scripts_that_a_vocabulary_lacks_are_passed_over(tmp_path: Path) -> None
 def test_it_is_loaded_once(byte_level: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizers, "_LOADED", {})
     assert load_tokenizer(byte_level) is load_tokenizer(byte_level)
+
+
+FAMILIES = (  # Qwen3's switch, and gpt-oss' effort, which a macro reads
+    "{% macro effort() %}{% if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}"
+    "Reasoning: {{ reasoning_effort }}\n{% endmacro %}{{ effort() }}"
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% if enable_thinking is defined and enable_thinking is false %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+
+
+def test_a_template_is_rendered_with_the_arguments_it_is_given(byte_level: Path) -> None:
+    (byte_level / "chat_template.jinja").write_text(FAMILIES, "utf-8")
+    messages = [{"role": "user", "content": "Hi"}]
+    prompts = {}
+    for arguments in ({}, {"enable_thinking": False}, {"reasoning_effort": "low", "enable_thinking": True}):
+        tokenizer = load_tokenizer(byte_level, template=arguments)
+        prompts[str(arguments)] = tokenizer.decode(encode_prompt(tokenizer, messages))
+        assert load_tokenizer(byte_level, template=dict(arguments)) is tokenizer
+    assert list(prompts.values()) == [
+        "Reasoning: medium\nuser: Hi\nassistant: ",
+        "Reasoning: medium\nuser: Hi\nassistant: <think>\n\n</think>\n\n",
+        "Reasoning: low\nuser: Hi\nassistant: ",
+    ]
+    with pytest.raises(ModelError, match=r"template\.thinking: .* variables are enable_thinking, reasoning_effort\."):
+        load_tokenizer(byte_level, template={"thinking": True})
+    with pytest.raises(ModelError, match=r"model\.template\.messages"):
+        load_tokenizer(byte_level, template={"messages": "x"})

@@ -456,3 +456,13 @@ def test_a_prompt_beyond_the_context_is_an_error_here(sampler: HfSampler) -> Non
     request = Request("long", ids_of("w" * 500), GREEDY)
     with pytest.raises(ModelError, match="long has 500 tokens; with 24 new ones it passes model.max_length=512"):
         sampler.run([request], ((0, 0),))
+
+
+def test_markers_of_thoughts_that_are_special_tokens_stay_in_the_text(folder: Path) -> None:
+    sampler, tokenizer = HfSampler(Weights(folder), MODEL, HfConfig()), AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]", "[INST]"]})
+    sampler._tokenizer = tokenizer
+    ids = tokenizer.encode("[THINK]a[INST]b[/THINK]c, d<|im_end|>", add_special_tokens=False)
+    assert sampler._ending(GREEDY, frozenset({END}), ids) == ("eos", "[THINK]ab[/THINK]c, d")
+    stopping = replace(GREEDY, stop=(", ",))
+    assert sampler._ending(stopping, frozenset({END}), ids[:-2]) == ("stop", "[THINK]ab[/THINK]c")

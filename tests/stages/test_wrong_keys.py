@@ -16,8 +16,8 @@ from judgekit.rows import Preference, read_rows
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
 from judgekit.stages.lab import Lab
-from judgekit.stages.models import Judging
-from judgekit.stages.stage import Stage, key_of
+from judgekit.stages.models import Judging, Model, Origin
+from judgekit.stages.stage import Digest, Stage, key_of
 from judgekit.stages.watched import filled
 from judgekit.tracking.recording import recorded
 from judgekit.training.batches import encode_rows
@@ -72,6 +72,27 @@ def test_beams_and_the_penalty_are_in_the_keys_of_judgments_only_where_they_are_
         other = changed(config, f"sampler.{field}", value)
         assert key_of(filled(Judged(), other, set())).config["judging"] == before | {field: value}
         assert planned(config)[0]["verdicts/seed/starter"] != planned(other)[0]["verdicts/seed/starter"]
+
+
+def test_arguments_of_the_template_are_in_the_keys_of_all_that_renders_it(tiny: Path, tmp_path: Path) -> None:
+    config = config_of("evalplanner", tiny, tmp_path)
+    other = changed(config, "model.template", {"enable_thinking": False})
+    (before, seen), (after, _) = planned(config), planned(other)
+    assert "model.template" in seen
+    same = {name for name in before if before[name] == after[name]}
+    assert {"splits", "pairs", "benchmark/starter"} & same
+    assert not {name for name in same if name.startswith(("verdicts/", "train/", "reference/"))}
+    for one, held in ((config, None), (other, {"enable_thinking": False})):
+        asked = Lab(one, None).model(Origin(Digest("w"), lambda: Weights(tiny)))
+        assert key_of(Asked(model=asked)).config["model"].get("template") == held
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Stage):
+    """A stage that asks a model."""
+
+    label = "asked"
+    model: Model
 
 
 @dataclass(frozen=True, kw_only=True)

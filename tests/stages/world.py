@@ -102,10 +102,11 @@ def train_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(
         task: str, rows_file: Path, start: Weights, output: Path, work: Path, optim: Any, loss: Any, settings: Any,
         seed: int, stage: str, on_step: Any, on_checkpoint: Any = None, reference_file: Path | None = None,
-        reference: Weights | None = None, dtype: str = "auto", stop_at: float | None = None, on_plan: Any = None,
+        reference: Weights | None = None, dtype: str = "auto", template: Any = None,
+        stop_at: float | None = None, on_plan: Any = None,
     ) -> trainer.TrainResult:  # fmt: skip
         parts = [task, file_digest(rows_file), start.digest, asdict(optim), asdict(loss), decisive(settings), seed,
-                 stage, dtype, stop_at, reference.digest if reference else None,
+                 stage, dtype, template, stop_at, reference.digest if reference else None,
                  file_digest(reference_file) if reference_file else None]  # fmt: skip
         on_plan(1, 0)
         _write(output, digest(parts, 64))
@@ -116,9 +117,10 @@ def train_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def compute_reference(
         rows_file: Path, start: Weights, output: Path, work: Path, optim: Any, settings: Any, seed: int, stage: str,
-        dtype: str = "auto",
+        dtype: str = "auto", template: Any = None,
     ) -> int:  # fmt: skip
-        parts = [file_digest(rows_file), start.digest, optim.batch_size, optim.max_steps, decisive(settings), dtype]
+        parts = [file_digest(rows_file), start.digest, optim.batch_size, optim.max_steps, decisive(settings), dtype,
+                 template]  # fmt: skip
         output.write_text(digest(parts, 64))
         return 1
 

@@ -164,3 +164,14 @@ def test_units_of_single_epochs_are_the_same_over_any_number_of_processes() -> N
                 shares = [share(batch, 100, rank, processes) for rank in range(processes)]
                 found = [unit.index for part in shares for packed in part.packs for unit in packed.units]
                 assert sorted(found) == sorted(unit.index for unit in batch)
+
+
+def test_pairs_under_a_template_that_opens_a_thought_close_it(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_model(tmp_path / "model"))
+    tokenizer.chat_template = tokenizer.chat_template.replace("assistant\n{%", "assistant\n<think>\n{%")
+    row = Preference("one", ({"role": "user", "content": "Which?"},), "<think>\nwhy\n</think>\n\n[[A]]", "[[B]]")
+    (unit,) = encode_rows([row], tokenizer, 512, 1024).units
+    assert tokenizer.decode(unit.prompt).endswith("<|im_start|>assistant\n<think>\n")
+    assert [tokenizer.decode(ids) for ids in unit.completions] == [
+        "why\n</think>\n\n[[A]]<|im_end|>", "\n</think>\n\n[[B]]<|im_end|>"
+    ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,8 @@ ASK = (
     "[User Question]\n{instruction}\n[The End of User Question]"
 )
 
-_CATEGORY = re.compile(r"^\W*category\W*:\W*(.*?)\W*$", re.IGNORECASE | re.MULTILINE)
-_COMPLEXITY = re.compile(r"^\W*complexity\W*:([^\n]*)", re.IGNORECASE | re.MULTILINE)
+_CATEGORY = re.compile(r"^[^\w\n]*category[^\w\n:]*:[^\w\n]*([^\n]*)", re.IGNORECASE | re.MULTILINE)
+_COMPLEXITY = re.compile(r"^[^\w\n]*complexity[^\w\n:]*:([^\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def classify_prompt(instruction: str, categories: Sequence[str]) -> tuple[Messag
 def read_classification(text: str, categories: Sequence[str]) -> Classification:
     """Category, as it is written in ``categories`` whatever the case, and complexity of a reply."""
     known = {name.casefold(): name for name in categories}
-    named = {" ".join(name.casefold().split()) for name in _CATEGORY.findall(text)}
+    named = {" ".join(name.casefold().rstrip(string.punctuation + string.whitespace).split())
+             for name in _CATEGORY.findall(text)}  # fmt: skip
     if len(named) != 1:
         return Classification(None, None, "category ambiguous" if named else "category missing")
     category = known.get(named.pop())
