@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.sparse import csr_array
 
 from judgekit.randomness import draw_bits, shuffled
 from judgekit.stats.bootstrap import Estimate, FloatArray, estimate_ratio
@@ -109,6 +107,8 @@ def _differences(contrasts: Sequence[Contrast], features: Callable[[str], Iterab
         values += kept.values()
         places += kept
         starts.append(len(values))
+    from scipy.sparse import csr_array  # slow to import, and planning imports this module
+
     return csr_array((np.array(values), np.array(places, dtype=np.int64), starts), (len(contrasts), len(columns) or 1))
 
 
@@ -120,5 +120,7 @@ def _fit(x_NF: Any) -> FloatArray:
         slope_N = -np.exp(-np.logaddexp(0, margin_N))
         total = np.logaddexp(0, -margin_N).sum() + PENALTY / 2 * (w_F @ w_F)
         return float(total), x_NF.T @ slope_N + PENALTY * w_F
+
+    from scipy.optimize import minimize
 
     return np.asarray(minimize(loss, np.zeros(x_NF.shape[1]), jac=True, method="L-BFGS-B").x, dtype=np.float64)
