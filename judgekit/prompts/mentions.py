@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 OTHER: Mapping[str, str] = {"1": "2", "2": "1"}
 
-_GAP = r"[ \t]*#?[ \t]*"
+_GAP = r"[ \t]*(?:#[ \t]*)?"
 _END = r"(?![0-9A-Za-z_]|\.\d)"
 # A comma joins numbers behind a plural alone: "For Assistant 1, 2 errors were found."
 _JOIN = rf"(?:['’]s)?[ \t]*(?:(?i:and|or|versus|vs\.?)|[&/和与及或、]|(?(plural),|(?!))){_GAP}"

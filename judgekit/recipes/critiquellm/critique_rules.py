@@ -20,7 +20,7 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 _STATED = rf"[ \t:：*(（=]{{0,6}}(?:(?:is|of|为|是)[ \t:：]*)?{_NUMBER}(?!\d|\.\d|\s*(?:[-–~到至]|to)\s*10)"
 """A score behind its name in prose; "(1-10)" is the scale."""
 _LAST_DICTIONARY = re.compile(r"\{[^{}]*\}\s*\Z")
-_NEXT_NUMBER = re.compile(r"\n\W*\d+\W*\Z")
+_NEXT_NUMBER = re.compile(r"\n[^\w\n]*\d+\W*\Z")
 _REFERENCE = re.compile(r"参考答案|参考回答|标准答案|\breference (?:answer|response)|\bthe reference\b", re.IGNORECASE)
 _CITED = re.compile(
     rf"综合得分|得分|打分|(?<![\d.]){_NUMBER}\s*分(?![钟之析别支])|overall score|"
