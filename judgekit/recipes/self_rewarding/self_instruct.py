@@ -13,8 +13,8 @@ ASK = (
     "internet. Reply with the request alone, do not answer it.\n\n{examples}\n\nRequest {next}:"
 )
 
-_LABEL = re.compile(r"\A\W*(?:new\s+)?(?:request|task|instruction|prompt)\W*\d*\W*:[\s*_]*", re.IGNORECASE)
-_NEXT = re.compile(r"^\W*(?:request|task|instruction|prompt)\W*\d+\W*:", re.IGNORECASE | re.MULTILINE)
+_LABEL = re.compile(r"\A\W*(?:new\s+)?(?:request|task|instruction|prompt)\W*(?:\d+\W*)?:[\s*_]*", re.IGNORECASE)
+_NEXT = re.compile(r"^[^\w\n]*(?:request|task|instruction|prompt)\W*\d+\W*:", re.IGNORECASE | re.MULTILINE)
 
 
 def new_prompt(examples: Sequence[str]) -> tuple[Message, ...]:
