@@ -140,7 +140,8 @@ def test_a_larger_grid_point_draws_only_what_it_adds(reference: Place, tmp_path:
     place.finish("-m", "recipe.plans=1,2", "recipe.rounds=1", "recipe.validate=false")
     one, two = grid(place)
     plans, chains = sampled(one)["chains/d1"], sampled(two)["chains/d1"]
-    assert sampled(two).keys() == {"chains/d1", "demonstrations/d1", "preferences/d1", "reference/dpo1"} | {
+    once = {"chains/d1", "cues/dpo1", "demonstrations/d1", "preferences/d1", "reference/dpo1"}
+    assert sampled(two).keys() == once | {
         f"{what}/{judge}{where}"
         for judge in ("sft", "dpo1")
         for what, where in (("train", ""), ("verdicts", "/starter"))
