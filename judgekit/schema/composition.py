@@ -6,6 +6,7 @@ the last place that sees a ``DictConfig``.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -105,6 +106,7 @@ class Composer:
         self.loader = ConfigLoaderImpl(config_search_path=search_path)
         self.loader.repository = ParsedOnce(self.loader.repository)  # type: ignore[assignment]
         self.name, self.kind = name, kind
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration with its ``hydra`` section.
@@ -172,7 +174,7 @@ class Composer:
         problems: list[Problem] = []
         used = list(point)
         try:
-            cfg = self.compose(used)
+            cfg = self._compose_point(used)
         except ConfigError as error:
             # What Hydra refuses is nearly always an addition, a deletion or its own setting: look at the rest as well.
             problems += error.problems
@@ -186,6 +188,26 @@ class Composer:
         except ConfigError as error:
             return None, problems + error.problems
         return (None, problems) if problems else (job, [])
+
+    def _compose_point(self, point: Sequence[str]) -> DictConfig:
+        """``compose`` for one of many points, but for Hydra's own section: files are merged once for all with the same.
+
+        Values are applied after files are merged, so points that differ in values alone share everything before.
+        """
+        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(list(point))
+        values = [
+            override for override in parsed
+            if override.type == OverrideType.CHANGE and not self.loader.repository.group_exists(override.key_or_group)
+        ]  # fmt: skip
+        files = tuple(_lines(override for override in parsed if override not in values))
+        if files not in self._chosen:
+            self._chosen[files] = self.compose(files)
+        cfg = copy.deepcopy(self._chosen[files])
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise ConfigError([_unreadable(error)]) from error
+        return cfg
 
     def _split(self, overrides: Sequence[str], multirun: bool) -> tuple[list[Override], list[Problem]]:
         """The overrides that can be applied, and what is wrong with the others, each looked at on its own."""

@@ -308,8 +308,7 @@ def test_a_hundred_jobs_are_submitted_in_seconds_without_torch(shell: Shell) -> 
     )
     output = finish(shell.start("run", "-m", "hydra/launcher=slurm", LATER, "seed=range(0,100)", then=told))
     seconds, modules = output.splitlines()[:2]
-    # Processor seconds, so that what else runs counts for little: a seventh of a second a job, Hydra's composing.
-    assert float(seconds) < 25
+    assert float(seconds) < 15, "processor seconds, so that what else runs on the machine does not count"
     assert modules == "[]"
     (sweep,) = shell.sweeps()
     assert states(status(sweep)) == ["queued"] * 100

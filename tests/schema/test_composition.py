@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from judgekit.errors import ConfigError
 from judgekit.evaluation.benchmarks import has_source
@@ -139,6 +140,26 @@ def test_a_grid_is_expanded_and_every_point_validated(composer: Composer) -> Non
         "seed (override seed=b): 'b' is not a whole number",
         "recipe.plans (override recipe.plans=0): 0 is out of range; allowed: at least 1",
     ]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ["experiment=demo", "recipe.plans=3", "seed=7", "loss=ipo", "loss.beta=0.2"],
+        ["loss.beta=0.3", "experiment=demo", "seed=${recipe.plans}", "recipe.plans=2"],
+        ["experiment=demo", "+benchmark.own.kind=pairs", "benchmark.own.kind=llmbar", "~benchmark.llmbar"],
+        ["recipe=pandalm", "model.path='a b'", "data.sources={}", "hydra.job.chdir=false"],
+    ],
+)
+def test_points_that_share_their_files_are_as_hydra_composes_them(composer: Composer, point: list[str]) -> None:
+    for seed in ("", "seed=11", "seed=12"):
+        lines = [*point, seed] if seed else point
+        hydras = OmegaConf.to_container(composer.compose(lines))
+        ours = OmegaConf.to_container(composer._compose_point(lines))
+        assert isinstance(hydras, dict) and isinstance(ours, dict)
+        assert {name: ours[name] for name in hydras if name != "hydra"} == (
+            {name: hydras[name] for name in hydras if name != "hydra"}
+        )
 
 
 def test_sweeps_written_in_a_config_are_validated(tmp_path: Path) -> None:
