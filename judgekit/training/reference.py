@@ -19,14 +19,14 @@ from judgekit.training.logprobs import completion_logps, token_logps
 def reference_logps(
     model: WholeModel, shares: Sequence[Share], units: Sequence[Unit], device: torch.device, processes: int = 1
 ) -> Tensor:
-    """Log-probabilities (pairs, 2) of chosen and rejected, in the order of ``units``, in fp32 on the CPU.
+    """Log-probabilities (pairs, 2) of chosen and rejected, in the order of ``units``, in fp64 on the CPU.
 
     The packing is that of training, so that a model equal to the reference has margins of exactly zero.
 
     :param shares: this process's parts of the batches that hold ``units``
     """
     place = {unit.index: row for row, unit in enumerate(units)}
-    found_B2 = torch.zeros(len(units), 2, device=device)
+    found_B2 = torch.zeros(len(units), 2, dtype=torch.float64, device=device)
     with torch.no_grad():
         for part in shares:
             for packed in part.packs:

@@ -263,4 +263,4 @@ def test_a_long_reply_takes_little_time(name: str, piece: str) -> None:
     text = piece * (40_000 // len(piece))
     begun = time.process_time()
     read(name, text)
-    assert time.process_time() - begun < 1.0  # quadratic readers take many seconds
+    assert time.process_time() - begun < 0.3  # quadratic readers take minutes

@@ -60,7 +60,7 @@ def test_packed_equals_plain_in_value_and_gradient(tmp_path: Path, adapter: Any,
     for packed in packs:
         sums, lengths = completion_logps(token_logps(model, packed, CPU), packed)
         for unit, names in zip(packed.units, packed.completions, strict=True):
-            torch.testing.assert_close(sums[list(names)], plain[unit.index], rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(sums[list(names)], plain[unit.index].double(), rtol=1e-5, atol=1e-5)
             assert lengths[list(names)].tolist() == [len(completion) for completion in unit.completions]
         pairs = zip(packed.units, packed.completions, strict=True)
         torch.stack([(weights[unit.index] * sums[list(names)]).sum() for unit, names in pairs]).sum().backward()
