@@ -43,8 +43,7 @@ def test_rows_have_the_shape_and_both_sides_get_the_same(sides: ModuleType, tmp_
     assert facts["mean_prompt_tokens"] == pytest.approx(500, rel=0.2)
     assert facts["mean_reply_tokens"] == pytest.approx(400, rel=0.2)
     shared = facts["tokens_unpacked"] / facts["tokens_packed"]
-    # Batches of four shuffled pairs hold both prompts.
-    assert {"evalplanner": 1.6 < shared < 2.2, "single_pair": 1.2 < shared < 2, "sft": 1.0 <= shared < 1.2}[name]
+    assert {"evalplanner": shared > 2, "single_pair": 1.2 < shared < 2, "sft": 1.0 <= shared < 1.2}[name]
 
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
     plain = [json.loads(line) for line in (tmp_path / "run" / "trl.jsonl").read_text().splitlines()]
