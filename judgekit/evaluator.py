@@ -57,7 +57,7 @@ def _measurements(config: EvalConfig, maker: Maker[EvalConfig], judge: OpenJudge
             Digest(judge.digest), None, config.sampler.name, {}, judge.ask.max_length,
             lambda: replace(judge.ask, shard=maker.shard),
         ),
-        "judging": Judging(judge.prompt, *astuple(judge.decoding)),
+        "judging": Judging(**asdict(judge.decoding), prompt=judge.prompt),
         "samples": config.samples,
         "drawing": Drawing(repetition_penalty=judge.decoding.repetition_penalty) if config.samples > 1 else None,
     }  # fmt: skip

@@ -112,6 +112,8 @@ def of_answer(unread: Callable[[None, str], R]) -> Callable[[Callable[..., R]], 
     """
 
     def decorate(read: Callable[..., R]) -> Callable[..., R]:
+        """The reader, to be called with whole replies."""
+
         @wraps(read)
         def read_answer(self: Any, text: str, *args: Any, **named: Any) -> R:
             reply = split_thought(text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+from judgekit.judges import Decoding
 from judgekit.prompts.base import PairProtocol, PointProtocol, PromptConfig
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import Replies, TextRequest, TextSampler
@@ -88,12 +89,12 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Judging:
+class Judging(Decoding):
     """How whole judgments are asked for and read."""
 
     prompt: PromptConfig = read("prompt")
     tokens: int = read("sampler.judge_tokens")
-    verdict: str = read("sampler.verdict")
+    verdict: Literal["free", "constrained"] = read("sampler.verdict")
     beams: int = read("sampler.beams", off=1)
     repetition_penalty: float = read("sampler.repetition_penalty", off=1.0)
 
@@ -101,13 +102,3 @@ class Judging:
     def protocol(self) -> PairProtocol | PointProtocol:
         """How to ask and how to read."""
         return self.prompt.protocol
-
-    @property
-    def constrained(self) -> bool:
-        """Whether verdicts are chosen among those the protocol allows."""
-        return self.verdict == "constrained"
-
-    @property
-    def greedy(self) -> SamplingParams:
-        """Greedy decoding, or a beam search."""
-        return SamplingParams(0.0, 1.0, self.tokens, beams=self.beams, repetition_penalty=self.repetition_penalty)

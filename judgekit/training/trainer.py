@@ -18,7 +18,7 @@ from judgekit.rows import Demonstration, Preference, read_rows
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.trainer import TrainerConfig
 from judgekit.training.batches import Encoded, encode_rows
-from judgekit.training.checkpoints import Checkpoints
+from judgekit.training.checkpoints import Checkpoints, TrainingProgress
 from judgekit.training.fitting import Listener, fit
 from judgekit.training.ranks import run_ranks
 from judgekit.training.training_job import Plan, Task, TrainingJob, make_plan, weights_key
@@ -96,8 +96,10 @@ def train(
     :raises StageError: no usable rows, a loss that is not finite, out of memory
     """
     kept = reference_file or work / "reference.safetensors"
-    job = TrainingJob(task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference)
-    job = replace(job, template=dict(template or {}))
+    job = TrainingJob(
+        task, rows_file, start, work, optim, loss, trainer, seed, stage, dtype, kept, reference,
+        template=dict(template or {}),
+    )  # fmt: skip
     plan, encoded = prepare(job)
     checkpoints = Checkpoints(work, weights_key(job, encoded.units))
 
@@ -112,13 +114,16 @@ def train(
         _run(plan, checkpoints, Listener(on_step, saved))
     done = checkpoints.progress()
     assert done is not None and (done.step == len(plan.batches) or checkpoints.reached(stop_at))
-    chosen = checkpoints.chosen()
-    checkpoints.publish(chosen, output)
+    checkpoints.publish(checkpoints.chosen(), output)
+    return _result(plan, encoded, checkpoints, done)
+
+
+def _result(plan: Plan, encoded: Encoded, checkpoints: Checkpoints, done: TrainingProgress) -> TrainResult:
     reached = plan.reached
     refused = encoded.refused + Counter({BEYOND: len(encoded.units) - len(reached)})
     return TrainResult(
-        done.step, chosen, len(reached), len({unit.prompt for unit in reached}), dict(refused), done.tokens,
-        done.seconds, done.loss, checkpoints.scores(),
+        done.step, checkpoints.chosen(), len(reached), len({unit.prompt for unit in reached}), dict(refused),
+        done.tokens, done.seconds, done.loss, checkpoints.scores(),
     )  # fmt: skip
 
 
