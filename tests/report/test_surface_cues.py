@@ -65,3 +65,14 @@ def test_the_report_has_the_table(tmp_path: Path) -> None:
     html = build_report(folder).read_text(encoding="utf-8")
     assert "Cue accuracy" in html and ">first words<" in html
     assert re.search(r'class="num best"><span>83.0</span> <small>\[73.0, 93.0\]', html)
+
+
+def test_the_stages_do_not_repeat_it(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    manifest = RunFolder(folder).manifest
+    values = json.loads(manifest.read_text(encoding="utf-8"))
+    for name, numbers in (("cues/pairs", {"length": 0.123456}), ("point_judgments/m1", {"mean_score": 0.654321})):
+        values["stages"].append(values["stages"][0] | {"name": name, "numbers": numbers})
+    manifest.write_text(json.dumps(values), encoding="utf-8")
+    html = build_report(folder).read_text(encoding="utf-8")
+    assert "0.6543" in html and "0.1235" not in html
