@@ -34,6 +34,7 @@ from judgekit.sampling.backends import MakeSampler
 from judgekit.sampling.base import SamplingParams
 from judgekit.schema.checks import verdict_tokens
 from judgekit.schema.judges import JudgeConfig
+from judgekit.stages.stage import keyed
 from judgekit.store import Workspace
 from judgekit.tracking.progress import ProgressDisplay
 from judgekit.verdict_rows import MergeRule, iter_verdicts, verdict_values
@@ -151,7 +152,7 @@ def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
     named = "".join(f" {field}={asked.columns[field]}" for field in sorted(asked.columns))
     orders = list(asked.orders) if found.kind != "responses" else []
     return {
-        "input": found.sha256 + named, "judge": opened.digest, "prompt": asdict(opened.prompt), "decoding": decoding,
+        "input": found.sha256 + named, "judge": opened.digest, "prompt": keyed(opened.prompt), "decoding": decoding,
         "choice of orders": orders, "number of samples": asked.samples, "chunk size": asked.chunk, "version": VERSION,
     }  # fmt: skip
 

@@ -168,6 +168,11 @@ def key_of(stage: Stage, *, strict: bool = False) -> Key:
     return key
 
 
+def keyed(section: Any) -> dict[str, Any]:
+    """What stands for a dataclass of the configuration in keys."""
+    return _values(section, Key({}, [], {}), False, "")
+
+
 def _values(section: Any, key: Key, strict: bool, place: str) -> dict[str, Any]:
     """A dataclass's fields as JSON, less those that determine nothing; inputs and the record are noted in ``key``."""
     found = {}
@@ -181,6 +186,8 @@ def _values(section: Any, key: Key, strict: bool, place: str) -> dict[str, Any]:
         if limits.rounding and not strict:
             key.record[f"{place}{field.name}"] = value
             continue
+        if limits.path and isinstance(value, str) and Path(value).is_file():
+            value = file_digest(Path(value))  # a file that is edited is another one, one that is moved is the same
         if isinstance(value, Switched):
             if value.on:
                 found[field.name] = value.on
@@ -221,6 +228,6 @@ def stage_kinds() -> Iterator[type[Stage]]:
 
 
 __all__ = [
-    "UNKNOWN", "Allowed", "Digest", "Key", "Made", "Planned", "Read", "Stage", "file_inputs", "key_of", "read",
+    "UNKNOWN", "Allowed", "Digest", "Key", "Made", "Planned", "Read", "Stage", "file_inputs", "key_of", "keyed", "read",
     "stage_kinds", "unkeyed",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from judgekit.prompts.autoj import AutoJPrompt
 from judgekit.rows import Preference, read_rows
 from judgekit.schema.config import RunConfig
 from judgekit.schema.data import SourceConfig
@@ -72,6 +73,21 @@ def test_beams_and_the_penalty_are_in_the_keys_of_judgments_only_where_they_are_
         other = changed(config, f"sampler.{field}", value)
         assert key_of(filled(Judged(), other, set())).config["judging"] == before | {field: value}
         assert planned(config)[0]["verdicts/seed/starter"] != planned(other)[0]["verdicts/seed/starter"]
+
+
+def test_a_template_that_is_edited_is_another_and_one_that_is_moved_is_the_same(tmp_path: Path) -> None:
+    first, moved = tmp_path / "first.txt", tmp_path / "moved.txt"
+    first.write_text("{prompt} {response} {response_another}")
+
+    def key(file: Path) -> Any:
+        judging = Judging(8, "free", 1, 1.0, AutoJPrompt(template=str(file)))
+        return key_of(Judged(judging=judging)).config
+
+    before = key(first)
+    moved.write_text(first.read_text())
+    assert key(moved) == before
+    first.write_text("Compare: {prompt} {response} {response_another}")
+    assert key(first) != before
 
 
 def test_arguments_of_the_template_are_in_the_keys_of_all_that_renders_it(tiny: Path, tmp_path: Path) -> None:
