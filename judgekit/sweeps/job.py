@@ -12,6 +12,7 @@ from collections.abc import Container, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError, TimeoutExpired
 from typing import TYPE_CHECKING, Any
 
 from judgekit.errors import ConfigError, JudgekitError
@@ -95,7 +96,9 @@ def _noted(path: Path) -> Iterator[None]:
 def _ending(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, SystemExit):
+    # Where SLURM stops the job before the request to queue it again has ended, SLURM knows what becomes of it.
+    asking = isinstance(error, CalledProcessError | TimeoutExpired) and error.cmd[:2] == ["scontrol", "requeue"]
+    if isinstance(error, SystemExit) or asking:
         return "requeued"
     if type(error).__name__ == "UncompletedJobError" and "timed-out" in str(error):
         return "timed out"

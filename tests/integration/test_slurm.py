@@ -235,7 +235,8 @@ def test_pre_empted_jobs_resume(shell: Shell) -> None:
     for sweep, store in sweeps.items():
         (job,) = shell.wait(sweep, over)
         assert (job["state"], len(job["ids"]), job["attempts"]) == ("done", 1, 2)
-        assert events(sweep, 0) == ["submitted", "started", "requeued", "started", "ended"]
+        said = ["submitted", "started", "requeued", "started", "ended"]
+        assert events(sweep, 0) == said, (sweep / "jobs" / "0.jsonl").read_text()
         after = stages(sweep, job)
         for name, stage in before[sweep].items():
             assert (after[name]["digest"], after[name]["status"]) == (stage["digest"], "reused")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from submitit.core.utils import UncompletedJobError
 
 from judgekit.commands.sweep import cancel
 from judgekit.errors import ConfigError, DataError, StageError
@@ -216,6 +217,32 @@ def test_a_slurm_job_resumes_and_skips_what_is_done(folder: Path) -> None:
     assert ran(folder) == [FINE]
     events = [event["event"] for event in history(sweep.files(todo[0]).events)]
     assert events == ["requeued", "started", "ended", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("error", "noted"),
+    [
+        (SystemExit(-1), ["started"]),
+        (subprocess.CalledProcessError(-15, ["scontrol", "requeue", "12"]), ["started"]),
+        (subprocess.TimeoutExpired(["scontrol", "requeue", "12"], 60), ["started"]),
+        (subprocess.CalledProcessError(1, ["git", "rev-parse"]), ["started", "ended"]),
+        (UncompletedJobError("Job not requeued because: timed-out too many times."), ["started", "ended"]),
+    ],
+)
+def test_a_job_that_slurm_queues_again_has_not_ended(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, noted: list[str]
+) -> None:
+    """Also where SLURM stops it before its own request to be queued again is answered."""
+
+    def stopped(config: RunConfig, run_dir: Path) -> None:
+        raise error
+
+    folder.mkdir()
+    sweep, todo = launching.register(folder, "sweep", SLURM, prepare(folder, [FINE]))
+    monkeypatch.setattr(sys.modules["judgekit.runner"], "run_recipe", stopped)
+    with pytest.raises(type(error)):
+        run_job(sweep, todo[0])
+    assert [event["event"] for event in history(sweep.files(todo[0]).events)] == noted
 
 
 def test_the_program_of_one_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
