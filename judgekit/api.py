@@ -114,7 +114,7 @@ class Judge:
         _unique([pair.id for pair in rows])
         judge = self._opened
         return judge_pairs(
-            judge.ask, judge.protocol, rows, orders, self._params(samples, seed),
+            judge.ask, judge.protocol, judge.decoding.shown(rows), orders, self._params(samples, seed),
             constrained=judge.decoding.constrained, samples=range(samples),
         )  # fmt: skip
 
@@ -133,6 +133,7 @@ class Judge:
             raise ConfigError([Problem("prompt", message, "Use prompt='rating'")])
         rows = [row.shown if isinstance(row, ScoredResponse) else row for row in responses]
         _unique([row.id for row in rows])
+        rows = list(judge.decoding.shown(rows))
         return rate_responses(judge.ask, judge.protocol, rows, self._params(samples, seed), samples=range(samples))
 
     def _params(self, samples: int, seed: int) -> SamplingParams:

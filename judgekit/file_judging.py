@@ -149,6 +149,8 @@ def _beside(output: Path, what: str, ending: str | None = None) -> Path:
 def _identity(asked: Asked, found: Survey, opened: OpenJudge) -> dict[str, Any]:
     """All that determines the rows, named as messages do."""
     decoding = _params(asked, opened).key | {"constrained": opened.decoding.constrained}
+    if opened.decoding.strip_thoughts:
+        decoding["strip_thoughts"] = True
     named = "".join(f" {field}={asked.columns[field]}" for field in sorted(asked.columns))
     orders = list(asked.orders) if found.kind != "responses" else []
     return {
@@ -213,6 +215,7 @@ def _ask(
 ) -> list[dict[str, Any]]:
     params = _params(asked, opened)
     samples = tuple(range(asked.samples))
+    chunk = opened.decoding.shown(chunk, workspace)
     responses = [row for row in chunk if isinstance(row, Response)]
     if responses:
         assert isinstance(opened.protocol, PointProtocol)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 
 from judgekit.errors import ConfigError, DataError, ModelError, Problem
 from judgekit.models import check_folder, obtain
 from judgekit.prompts.base import PROMPTS, PairProtocol, PointProtocol, PromptConfig
+from judgekit.prompts.shown import without_thoughts
 from judgekit.prompts.wording import for_weights
 from judgekit.registry import known_fields
 from judgekit.run_folder import JUDGE_FILE, RunFolder, judge_folder
@@ -24,7 +25,10 @@ from judgekit.sampling.base import Progress, SamplingParams
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.models import ModelConfig
+from judgekit.store import Workspace
 from judgekit.weights import Weights
+
+Row = TypeVar("Row")
 
 LONGEST_CONTEXT = 8192
 """Context in tokens given to a model folder whose configuration names none or a longer one."""
@@ -54,6 +58,7 @@ class FoundJudge:
     verdict: Literal["free", "constrained"] | None = None
     beams: int | None = None
     repetition_penalty: float | None = None
+    strip_thoughts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,14 @@ class Decoding:
 
     :param tokens: longest judgment
     :param verdict: ``constrained``: chosen among the protocol's verdict tokens
+    :param strip_thoughts: responses are shown without what their authors thought first
     """
 
     tokens: int
     verdict: Literal["free", "constrained"]
     beams: int
     repetition_penalty: float
+    strip_thoughts: bool = False
 
     @property
     def constrained(self) -> bool:
@@ -82,6 +89,15 @@ class Decoding:
     def drawn(self, temperature: float, top_p: float, seed: int) -> SamplingParams:
         """One of several judgments, which needs no beams."""
         return SamplingParams(temperature, top_p, self.tokens, seed=seed, repetition_penalty=self.repetition_penalty)
+
+    def shown(self, rows: Sequence[Row], workspace: Workspace | None = None) -> Sequence[Row]:
+        """The rows as the judge sees them; the workspace is told how many thoughts were taken out of responses."""
+        if not self.strip_thoughts:
+            return rows
+        made, count = without_thoughts(rows)
+        if workspace is not None:
+            workspace.count(thoughts_removed=count)
+        return made
 
     def by(self, sampler: SamplerConfig) -> SamplerConfig:
         """A back end that decodes so; its ``problems`` say what it has not got."""
@@ -140,7 +156,9 @@ def open_judge(
     asked = prompt_of(found, prompt)
     if asked is None:
         raise ConfigError([needs_prompt(judge)])
-    decoding = decoding_of(judge, found, sampler)
+    kept = judge.strip_thoughts
+    stripping = bool(found and found.strip_thoughts) if kept is None else kept
+    decoding = replace(decoding_of(judge, found, sampler), strip_thoughts=stripping)
     problems = [problem.under("judge") for problem in decoding.by(sampler).beyond]
     problems += [problem.under("prompt" if prompt else "judge.prompt") for problem in asked.problems()]
     if problems:
@@ -258,7 +276,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         prompt = PROMPTS.read(held["protocol"])
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"],
-            decoding.get("beams"), decoding.get("repetition_penalty"),
+            decoding.get("beams"), decoding.get("repetition_penalty"), decoding.get("strip_thoughts", False),
         )  # fmt: skip
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"

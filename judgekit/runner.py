@@ -119,6 +119,7 @@ def leave_judge(lab: Lab, config: RunConfig, judge: Judge, run_dir: Path) -> Non
             "verdict": config.sampler.verdict,
             "beams": config.sampler.beams,
             "repetition_penalty": config.sampler.repetition_penalty,
+            "strip_thoughts": config.bias.strip_thoughts,
         },
     }
     (aside / JUDGE_FILE).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")

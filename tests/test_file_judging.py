@@ -17,6 +17,7 @@ from judgekit.file_judging import Asked, judge_file
 from judgekit.prompts.base import PromptConfig
 from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.prompts.rating import RatingPrompt
+from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
 from judgekit.schema.judges import JudgeConfig
@@ -55,9 +56,14 @@ class Place:
     def rows(self, *rows: Any) -> None:
         self.asked.input.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
-    def judge(self, prompt: PromptConfig | None = PairwisePrompt(), **options: Any) -> Summary:  # noqa: B008
+    def judge(
+        self,
+        prompt: PromptConfig | None = PairwisePrompt(),
+        stripping: bool | None = None,
+        **options: Any,  # noqa: B008
+    ) -> Summary:
         asked = replace(self.asked, **options)
-        judge = JudgeConfig(path=str(self.model), dtype="float32", max_length=4096)
+        judge = JudgeConfig(path=str(self.model), dtype="float32", max_length=4096, strip_thoughts=stripping)
         return judge_file(
             asked, judge, HfConfig(judge_tokens=16), prompt, self.folder / "store", lambda weights: self.sampler
         )
@@ -240,6 +246,32 @@ def test_several_responses_get_a_ranking(place: Place) -> None:
     ]  # fmt: skip
     high, middle, low = place.output[0]["strengths"]
     assert high > middle == -high - low > low
+
+
+@pytest.mark.parametrize("kind", ["pairs", "responses", "candidates"])
+def test_thoughts_of_responses_are_not_shown_where_asked(place: Place, model: Path, kind: str) -> None:
+    """An output that was begun with them is not gone on with."""
+    tokenizer, said = load_tokenizer(model), []
+
+    def reply(request: Request, sample: int) -> str:
+        said.append(tokenizer.decode(request.prompt_ids))
+        return "[[A]]" if kind != "responses" else "Rating: [[3]]"
+
+    place.sampler = ScriptedSampler(reply)
+    row = {"id": "p", "instruction": "ask"} | {
+        "pairs": {"response_a": "<think>weigh</think>a", "response_b": "b"},
+        "responses": {"response": "<think>weigh</think>a"},
+        "candidates": {"responses": ["<think>weigh</think>a", "b"]},
+    }[kind]
+    prompt = RatingPrompt() if kind == "responses" else PairwisePrompt()
+    place.rows(row)
+    place.judge(prompt)
+    assert any("weigh" in text for text in said)
+    with pytest.raises(StageError, match="begun with a decoding that is not the one given"):
+        place.judge(prompt, stripping=True)
+    said.clear()
+    place.judge(prompt, stripping=True, restart=True)
+    assert said and not any("weigh" in text for text in said)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -103,6 +103,7 @@ def test_no_bias_control_is_all_of_them_off(composer: Composer) -> None:
     assert vars(bias) == {
         "both_orders": False, "drop_conflicting": False, "balance_labels": False,
         "max_response_chars": "off", "max_judgment_chars": "off", "rho": "off",
+        "strip_thoughts": False,
     }  # fmt: skip
 
 

@@ -82,6 +82,12 @@ def marks(text: str) -> list[str]:
     return [(found.lastgroup or "").rstrip("0123456789") for found in _MARKERS.finditer(text)]
 
 
+def first_mark(text: str) -> tuple[str, int, int]:
+    """What the first marker in ``text`` does, ``open`` or ``close`` or nothing, and where it begins and ends."""
+    found = _MARKERS.search(text)
+    return ((found.lastgroup or "").rstrip("0123456789"), *found.span()) if found else ("", 0, 0)
+
+
 def opened_by(text: str) -> str:
     """The marker that opens a thought in which ``text`` ends, with the white space after it; empty: it ends in none."""
     if marks(text)[-1:] != ["open"]:

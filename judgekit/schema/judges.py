@@ -36,4 +36,7 @@ class JudgeConfig:
     repetition_penalty: float | None = setting(
         None, "less likely tokens that stand there already; null: as in the run, otherwise sampler's", gt=0.0
     )
+    strip_thoughts: bool | None = setting(
+        None, "judge responses without the thoughts before their answers; null: as in the run, otherwise false"
+    )
     prompt: PromptConfig | None = setting(None, "protocol it is asked with; null: that of the run it comes from")

@@ -77,8 +77,10 @@ def _chosen(override: Override) -> list[Any]:
     return [name for value in values for name in (value if isinstance(value, list) else [value])]
 
 
-_MOVED = {"sampler.verdict": "judge.verdict", "sampler.judge_tokens": "judge.tokens", "sampler.beams": "judge.beams",
-          "sampler.repetition_penalty": "judge.repetition_penalty"}  # fmt: skip
+_MOVED = {
+    "sampler.verdict": "judge.verdict", "sampler.judge_tokens": "judge.tokens", "sampler.beams": "judge.beams",
+    "sampler.repetition_penalty": "judge.repetition_penalty", "bias.strip_thoughts": "judge.strip_thoughts",
+}  # fmt: skip
 """In an evaluation the sampler's values only stand in where the judge brings none."""
 
 

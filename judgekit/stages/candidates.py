@@ -21,7 +21,7 @@ from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.candidates import CandidateConfig, TuningConfig
 from judgekit.stages.controls import RowControls, row_controls
-from judgekit.stages.data import PROMPT_TOKENS, one_each
+from judgekit.stages.data import PROMPT_TOKENS, answers_alone, one_each
 from judgekit.stages.lab import Lab
 from judgekit.stages.models import Judge, Model
 from judgekit.stages.stage import Digest, Made, Planned, Stage, file_inputs, read, unkeyed
@@ -57,6 +57,7 @@ class CandidatePairs(Stage):
     answers: dict[str, Made[CandidateAnswers]]
     per_instruction: int | None
     max_chars: int | None = read("bias.max_response_chars")
+    strip_thoughts: bool = read("bias.strip_thoughts", off=False)
     controls: RowControls = row_controls("pair_fault")
     seed: int = read("seed")
 
@@ -75,6 +76,7 @@ class CandidatePairs(Stage):
             found = pair_up(row, written.get(row.id, {}), self.seed, self.max_chars, workspace.drop)
             if self.per_instruction is not None and len(found) > self.per_instruction:
                 found = sorted(found, key=lambda pair: draw_bits(self.seed, pair.id, "pair"))[: self.per_instruction]
+            found = answers_alone(found, workspace) if self.strip_thoughts else found
             made += self.controls.kept(found, workspace)
         if not made:
             raise StageError("The candidates' responses gave no pair. Give more candidates or higher temperatures.")

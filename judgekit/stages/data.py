@@ -13,6 +13,7 @@ from judgekit.data.checking import Checker
 from judgekit.data.pairs import CUT, Question, Replies, build_pairs, without_responses
 from judgekit.data.sources import load_source
 from judgekit.data.splits import distinct, normalised, split_instructions
+from judgekit.prompts.shown import without_thoughts
 from judgekit.rows import ORDERS, Instruction, Order, ResponsePair, write_rows
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest
@@ -80,6 +81,7 @@ class Pairs(Stage):
     tokens: int = read("data.response_tokens")
     checker_seconds: float = read("data.checker_seconds")
     max_chars: int | None = read("bias.max_response_chars")
+    strip_thoughts: bool = read("bias.strip_thoughts", off=False)
     controls: RowControls = row_controls("pair_fault")
     seed: int = read("seed")
 
@@ -105,6 +107,7 @@ class Pairs(Stage):
                 )  # fmt: skip
                 made += [_named(pair, name) for pair in found]
                 workspace.count(**{name: len(found)})
+        made = answers_alone(made, workspace) if self.strip_thoughts else made
         write_rows(workspace.path / "pairs.jsonl", self.controls.kept(made, workspace))
 
     def _ask(self, workspace: Workspace, questions: Sequence[Question]) -> Replies:
@@ -132,6 +135,19 @@ class Pairs(Stage):
             if is_sampled(source)
         )
         return Planned(count, count * (self.tokens + 64), "at most" if count else "")
+
+
+def answers_alone(pairs: Sequence[ResponsePair], workspace: Workspace) -> list[ResponsePair]:
+    """The pairs without the thoughts of their responses, and without those in which one never ends its thought."""
+    stripped, count = without_thoughts(pairs)
+    workspace.count(thoughts_removed=count)
+    kept = []
+    for old, new in zip(pairs, stripped, strict=True):
+        if new != old and not (new.response_a.strip() and new.response_b.strip()):
+            workspace.drop("response without an answer after its thought")
+        else:
+            kept.append(new)
+    return kept
 
 
 def is_sampled(source: SourceConfig) -> bool:

@@ -122,8 +122,9 @@ class Verdicts(Stage):
         return self.rows.rows("pairs", ResponsePair)
 
     def _judge(self, pairs: list[ResponsePair], params: SamplingParams, workspace: Workspace) -> list[VerdictRow]:
+        shown = self.judging.shown(pairs, workspace)
         return judge_pairs(
-            self.model.open(), self.judging.protocol, pairs, ORDERS, params, constrained=self.judging.constrained,
+            self.model.open(), self.judging.protocol, shown, ORDERS, params, constrained=self.judging.constrained,
             samples=range(self.first_sample, self.first_sample + self.samples), workspace=workspace,
             title=f"{self.judge} on {self.benchmark}",
         )  # fmt: skip
@@ -177,9 +178,10 @@ class Scores(Stage):
         assert isinstance(protocol, PointProtocol)
         params = self.judging.greedy if self.drawing is None else self.drawing.params(self.judging.tokens)
         responses = self.rows.rows(self.file, ScoredResponse)
+        shown = self.judging.shown([row.shown for row in responses], workspace)
         rated = rate_responses(
-            self.model.open(), protocol, [row.shown for row in responses], params, samples=range(self.samples),
-            workspace=workspace, title=f"{self.judge} on {self.benchmark}",
+            self.model.open(), protocol, shown, params, samples=range(self.samples), workspace=workspace,
+            title=f"{self.judge} on {self.benchmark}",
         )  # fmt: skip
         write_rows(workspace.path / "responses.jsonl", responses)
         write_rows(workspace.path / "scores.jsonl", rated)

@@ -97,6 +97,7 @@ class Judging(Decoding):
     verdict: Literal["free", "constrained"] = read("sampler.verdict")
     beams: int = read("sampler.beams", off=1)
     repetition_penalty: float = read("sampler.repetition_penalty", off=1.0)
+    strip_thoughts: bool = read("bias.strip_thoughts", off=False)
 
     @property
     def protocol(self) -> PairProtocol | PointProtocol:

@@ -10,7 +10,7 @@ import pytest
 
 from judgekit.rows import Instruction, ResponsePair, Row, read_rows
 from judgekit.schema.data import DataConfig, SourceConfig, SplitSizes
-from judgekit.stages.data import Instructions, Splits, one_each, planned_size
+from judgekit.stages.data import Instructions, Splits, answers_alone, one_each, planned_size
 from judgekit.store import Workspace
 
 
@@ -95,3 +95,15 @@ def test_the_size_of_a_file_is_known_while_planning_where_its_lines_are_rows(
     data = DataConfig(sources=sources, first_round=None, validation=20, held_out=10)
     assert planned_size(data, "first_round") == known
     assert planned_size(DataConfig(first_round=7), "first_round") == 7
+
+
+def test_thoughts_are_taken_out_of_pairs_and_counted(tmp_path: Path) -> None:
+    pairs = [
+        ResponsePair("p0", "ask", "<think>hm</think>a", "<think>so</think>b", "A"),
+        ResponsePair("p1", "ask", "<think>without an end", "b", "B"),
+        ResponsePair("p2", "ask", "", "b", "B"),
+    ]
+    workspace = Workspace(tmp_path)
+    assert answers_alone(pairs, workspace) == [ResponsePair("p0", "ask", "a", "b", "A"), pairs[2]]
+    assert workspace.counts()["rows"] == {"thoughts_removed": 3}
+    assert workspace.counts()["dropped"] == {"response without an answer after its thought": 1}

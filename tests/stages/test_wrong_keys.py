@@ -75,12 +75,22 @@ def test_beams_and_the_penalty_are_in_the_keys_of_judgments_only_where_they_are_
         assert planned(config)[0]["verdicts/seed/starter"] != planned(other)[0]["verdicts/seed/starter"]
 
 
+def test_whether_thoughts_are_judged_is_in_the_keys_of_pairs_and_verdicts_where_they_are_not(
+    tiny: Path, tmp_path: Path
+) -> None:
+    config = config_of("evalplanner", tiny, tmp_path)
+    other = changed(config, "bias.strip_thoughts", True)
+    assert key_of(filled(Judged(), other, set())).config["judging"]["strip_thoughts"] is True
+    for stage in ("pairs", "verdicts/seed/starter"):
+        assert planned(config)[0][stage] != planned(other)[0][stage]
+
+
 def test_a_template_that_is_edited_is_another_and_one_that_is_moved_is_the_same(tmp_path: Path) -> None:
     first, moved = tmp_path / "first.txt", tmp_path / "moved.txt"
     first.write_text("{prompt} {response} {response_another}")
 
     def key(file: Path) -> Any:
-        judging = Judging(8, "free", 1, 1.0, AutoJPrompt(template=str(file)))
+        judging = Judging(8, "free", 1, 1.0, False, AutoJPrompt(template=str(file)))
         return key_of(Judged(judging=judging)).config
 
     before = key(first)

@@ -131,11 +131,11 @@ class JudgePairs(Stage):
         )  # fmt: skip
         for reason, count in found.dropped.items():
             workspace.drop(reason, count)
-        rows, protocol = [], self.judging.protocol
+        rows = []
         for pair in found.kept:
             shown = Response(pair.candidate.id, pair.candidate.instruction, pair.candidate.text)
             key = battles.comparison(pair.candidate, pair.chosen, pair.rejected)
-            rows.append(Preference(key, protocol.score_prompt(shown), pair.chosen.text, pair.rejected.text))
+            rows.append(Preference(key, self.judging.ask_of(shown), pair.chosen.text, pair.rejected.text))
         write_rows(workspace.path / "rows.jsonl", rows)
         write_rows(workspace.path / "pairs.jsonl", found.kept)
         workspace.count(pairs=len(rows))

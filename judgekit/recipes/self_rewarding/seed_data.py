@@ -199,8 +199,8 @@ class EvaluationTuning(Stage):
                 "recipe.seed_data.judgments, use recipe.warm_start.enabled=true, or recipe.seed_data.eft=false."
             )
         shown: dict[str, Response] = {row.id: row.shown for row in ranked}
-        prompt = self.judging.protocol.score_prompt
-        found = [Demonstration(f"{row.id}/{row.sample}", prompt(shown[row.id]), row.text) for row in left]
+        ask = self.judging.ask_of
+        found = [Demonstration(f"{row.id}/{row.sample}", ask(shown[row.id]), row.text) for row in left]
         write_rows(workspace.path / "rows.jsonl", found)
         scores = Counter(row.score for row in left if row.score is not None)
         workspace.count(demonstrations=len(found), **{f"score {one:g}": scores[one] for one in sorted(scores)})

@@ -11,11 +11,21 @@ from judgekit.bias.base import OFF
 from judgekit.errors import StageError
 from judgekit.prompts.base import PointProtocol, PromptConfig
 from judgekit.prompts.noisy import answer_prompt
+from judgekit.prompts.shown import without_thoughts
 from judgekit.randomness import shuffled
 from judgekit.recipes.self_rewarding.actor_pairs import ActorRules, actor_pairs
 from judgekit.recipes.self_rewarding.config import IterationConfig, RewardingConfig
 from judgekit.recipes.self_rewarding.new_prompts import NewPrompts
-from judgekit.rows import Candidate, Instruction, PointJudgment, Preference, Response, ResponsePair, write_rows
+from judgekit.rows import (
+    Candidate,
+    Instruction,
+    Message,
+    PointJudgment,
+    Preference,
+    Response,
+    ResponsePair,
+    write_rows,
+)
 from judgekit.sampling.text import TextRequest
 from judgekit.stages.data import PROMPT_TOKENS, one_each, planned_size
 from judgekit.stages.lab import Lab
@@ -31,6 +41,7 @@ class PointJudging:
     prompt: PromptConfig = read("prompt")
     tokens: int = read("sampler.judge_tokens")
     drawing: Drawing = Drawing()
+    strip_thoughts: bool = read("bias.strip_thoughts", off=False)
 
     @property
     def protocol(self) -> PointProtocol:
@@ -38,6 +49,11 @@ class PointJudging:
         protocol = self.prompt.protocol
         assert isinstance(protocol, PointProtocol)
         return protocol
+
+    def ask_of(self, response: Response) -> tuple[Message, ...]:
+        """The prompt for one response."""
+        (shown,), _ = without_thoughts([response]) if self.strip_thoughts else ([response], 0)
+        return self.protocol.score_prompt(shown)
 
 
 def prompt_pool(lab: Lab, splits: Made[Any]) -> Made[Any]:
@@ -166,7 +182,7 @@ def judge_responses(
     """``count`` sampled judgments of every response; the workspace is told how many are valid and their mean."""
     params, samples = judging.drawing.params(judging.tokens), tuple(range(count))
     protocol = judging.protocol
-    requests = [TextRequest(row.id, protocol.score_prompt(row), params, samples) for row in responses]
+    requests = [TextRequest(row.id, judging.ask_of(row), params, samples) for row in responses]
     replies = model.ask(requests, workspace, title)
     found: list[PointJudgment] = []
     for row in responses:
