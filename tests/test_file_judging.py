@@ -58,9 +58,9 @@ class Place:
 
     def judge(
         self,
-        prompt: PromptConfig | None = PairwisePrompt(),
+        prompt: PromptConfig | None = PairwisePrompt(),  # noqa: B008
         stripping: bool | None = None,
-        **options: Any,  # noqa: B008
+        **options: Any,
     ) -> Summary:
         asked = replace(self.asked, **options)
         judge = JudgeConfig(path=str(self.model), dtype="float32", max_length=4096, strip_thoughts=stripping)
