@@ -274,9 +274,9 @@ def _told(found: Survey, summary: Summary, spent: Spent, written: Sequence[Path]
     lines.append(f"invalid: {summary.invalid.total()}" + (f" ({reasons})" if reasons else ""))
     if summary.first_position_rate is not None:
         lines.append(f"first position: {100 * summary.first_position_rate:.1f} % of the verdicts that name a response")
-    lines.append(
-        f"tokens: {spent.prompt_tokens:,} prompt, {spent.generated_tokens:,} generated; {spent.seconds:.0f} s judging"
-    )
+    thought = f" ({spent.thought_tokens:,} of them thought)" if spent.thought_tokens else ""
+    tokens = f"{spent.prompt_tokens:,} prompt, {spent.generated_tokens:,} generated{thought}"
+    lines.append(f"tokens: {tokens}; {spent.seconds:.0f} s judging")
     return "\n".join([*lines, *(f"written: {path}" for path in written)])
 
 

@@ -33,13 +33,18 @@ def run_cost(manifest: Mapping[str, Any]) -> Row:
         return {}
     stages = manifest.get("stages", [])
     prices = [stage["cost"] for stage in stages if "cost" in stage]
-    return {
-        "cost/prompt_tokens": sum(stage["tokens"].get("prompt", 0) for stage in stages),
-        "cost/generated_tokens": sum(stage["tokens"].get("generated", 0) for stage in stages),
-        "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
-        "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
-        "cost/run_seconds": manifest.get("seconds"),
-    } | ({"cost/price": round(sum(prices), 6)} if prices else {})
+    thought = sum(stage["tokens"].get("thought", 0) for stage in stages)
+    return (
+        {
+            "cost/prompt_tokens": sum(stage["tokens"].get("prompt", 0) for stage in stages),
+            "cost/generated_tokens": sum(stage["tokens"].get("generated", 0) for stage in stages),
+            "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
+            "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
+            "cost/run_seconds": manifest.get("seconds"),
+        }
+        | ({"cost/thought_tokens": thought} if thought else {})
+        | ({"cost/price": round(sum(prices), 6)} if prices else {})
+    )
 
 
 def final_judge(manifest: Mapping[str, Any]) -> str | None:

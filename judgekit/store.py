@@ -148,10 +148,15 @@ class Workspace:
         self._generations["sampled"] += sampled
         self._generations["cached"] += cached
 
-    def tokens(self, prompt: int, generated: int, cost: float | None = None) -> None:
-        """Add to the numbers of tokens, and to what they cost where they have prices."""
+    def tokens(self, prompt: int, generated: int, cost: float | None = None, thought: int = 0) -> None:
+        """Add to the numbers of tokens, and to what they cost where they have prices.
+
+        :param thought: how many of the generated ones are of thoughts; where there never are any, they are not told of
+        """
         self._tokens["prompt"] += prompt
         self._tokens["generated"] += generated
+        if thought:
+            self._tokens["thought"] = self._tokens.get("thought", 0) + thought
         self._cost = self._cost if cost is None else (self._cost or 0.0) + cost
 
     def counts(self) -> dict[str, Any]:

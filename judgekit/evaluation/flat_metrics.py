@@ -12,6 +12,7 @@ from judgekit.evaluation.repetition import flip_rate
 from judgekit.evaluation.verdict_calibration import calibrate
 from judgekit.evaluation.verdict_metrics import MetricValue, VerdictMetrics, score
 from judgekit.evaluation.voting import CurveMetric, majority_curve, vote
+from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import ORDERS, ResponsePair, ScoredResponse
 from judgekit.stats.bootstrap import Estimate
 from judgekit.stats.correlation import Correlations
@@ -54,7 +55,8 @@ def pair_numbers(
     """All metrics of verdicts, overall and by subset; of several samples those of the majority verdict.
 
     With several samples also ``accuracy_at_K`` and ``consistent_accuracy_at_K``, the vote's over K of them; with P(A)
-    calibration; and ``judgment_chars``, the mean length of a reply in characters.
+    calibration; and ``judgment_chars``, the mean length of a reply in characters without its thought, whose own is
+    ``thought_chars`` where there are thoughts.
 
     :param prefix: ``eval/JUDGE/BENCHMARK``
     :param resamples: bootstrap resamples of the intervals
@@ -62,7 +64,7 @@ def pair_numbers(
     votes = vote(verdicts)
     scores = score(pairs, votes, resamples=resamples, seed=seed, merge=merge, invalid_as=invalid_as)
     numbers = scores_numbers(prefix, scores)
-    numbers[f"{prefix}/judgment_chars"] = sum(len(row.text) for row in verdicts) / len(verdicts)
+    numbers |= _lengths(prefix, [row.text for row in verdicts])
     labelled = any(pair.label is not None for pair in pairs)
     if labelled and len(votes) < len(verdicts):
         both = len({row.order for row in votes}) == len(ORDERS)
@@ -74,6 +76,13 @@ def pair_numbers(
         for name in ("ece", "brier", "overconfidence"):
             numbers |= _estimate(f"{prefix}/{name}", getattr(found, name))
     return numbers
+
+
+def _lengths(prefix: str, texts: Sequence[str]) -> Numbers:
+    replies = [split_thought(text) for text in texts]
+    thought = sum(len(reply.thought) for reply in replies)
+    numbers: Numbers = {f"{prefix}/judgment_chars": sum(len(reply.answer) for reply in replies) / len(replies)}
+    return numbers | ({f"{prefix}/thought_chars": thought / len(replies)} if thought else {})
 
 
 def benchmark_numbers(

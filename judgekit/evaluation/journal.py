@@ -32,6 +32,7 @@ class Spent:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     seconds: float = 0.0
+    thought_tokens: int = 0
 
 
 class Journal:
@@ -114,6 +115,7 @@ class Journal:
                 self.spent,
                 prompt_tokens=self.spent.prompt_tokens + tokens["prompt"],
                 generated_tokens=self.spent.generated_tokens + tokens["generated"],
+                thought_tokens=self.spent.thought_tokens + tokens.get("thought", 0),
                 seconds=round(self.spent.seconds + seconds, 3),
             )
             self._write()

@@ -16,6 +16,7 @@ from judgekit.prompts.base import (
     ShapedReply,
     name_response,
 )
+from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import Message, Order, Response, ResponsePair, Verdict
 from judgekit.sampling.base import SamplingParams
 from judgekit.sampling.text import TextRequest, TextSampler, ask_for_verdict
@@ -192,8 +193,18 @@ def _judge_by_scores(
     ]
 
 
+def _both(a: str, b: str) -> str:
+    """Two replies as one, their thoughts first and together."""
+    parts = [split_thought(text) for text in (a, b)]
+    answers = "\n\n".join(f"[Response {name}]\n{part.answer}" for name, part in zip("AB", parts, strict=True))
+    if not any(part.thought for part in parts):
+        return answers
+    thoughts = "\n\n".join(f"[Response {name}]\n{part.thought}" for name, part in zip("AB", parts, strict=True))
+    return f"<think>{thoughts}</think>\n\n{answers}"
+
+
 def _by_scores(pair: str, order: Order, a: ScoreRow, b: ScoreRow) -> VerdictRow:
-    text = f"[Response A]\n{a.text}\n\n[Response B]\n{b.text}"
+    text = _both(a.text, b.text)
     if a.score is None or b.score is None:
         return VerdictRow(pair, order, a.sample, None, a.invalid or b.invalid, text, score_a=a.score, score_b=b.score)
     verdict: Verdict = "tie" if a.score == b.score else "A" if a.score > b.score else "B"

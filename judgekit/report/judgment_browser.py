@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from typing import Any, Literal, get_args
 
 from judgekit.evaluation.labelled_verdicts import MISSING
+from judgekit.prompts.thoughts import split_thought
 from judgekit.randomness import shuffled
 from judgekit.report.judged_benchmark import JudgedBenchmark
 from judgekit.report.shown_text import shortened
@@ -147,7 +148,7 @@ def pack(shown: Sequence[Entry]) -> str:
                 "judge": judges.index(judged.judge),
                 "outcome": judged.outcome,
                 "reasons": [shortened(reason) for reason in judged.reasons],
-                "verdicts": [_texts({**asdict(row), "id": None}) for row in judged.verdicts],
+                "verdicts": [_judgment(row) for row in judged.verdicts],
             }
             for place, entry in enumerate(shown)
             for judged in entry.judged
@@ -155,6 +156,12 @@ def pack(shown: Sequence[Entry]) -> str:
     }
     text = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8"), 6, mtime=0)).decode("ascii")
+
+
+def _judgment(row: VerdictRow) -> dict[str, Any]:
+    """A verdict's fields, its thought apart from its answer."""
+    reply = split_thought(row.text)
+    return _texts({**asdict(row), "id": None, "text": reply.answer, "thought": reply.thought or None})
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,8 +84,8 @@ class Generation:
     :param prompt_tokens: length of the prompt, tokens
     :param choice_probs: probability of each choice (they sum to 1), for requests with choices
     :param generated: length of the reply as a server counts it, tokens; None where ``token_ids`` tell
-    :param served: what a server says of it: ``model`` and ``fingerprint`` that answered, and what was ``changed`` in
-        the request, in words; None without a server
+    :param served: what a server says of it: ``model`` and ``fingerprint`` that answered, what was ``changed`` in the
+        request, in words, and ``thought_tokens`` where it counts them; None without a server
     """
 
     text: str

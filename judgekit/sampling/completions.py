@@ -39,6 +39,14 @@ def usage_of(answer: Mapping[str, Any]) -> tuple[int, int]:
     return int(counts.get("prompt_tokens") or 0), int(counts.get("completion_tokens") or 0)
 
 
+def thought_tokens_of(answer: Mapping[str, Any]) -> int | None:
+    """Tokens of the thought in a reply as a server counts them; None where it does not."""
+    counts = answer.get("usage")
+    details = counts.get("completion_tokens_details") if isinstance(counts, dict) else None
+    told = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return told if isinstance(told, int) and told >= 0 else None
+
+
 def choice_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first choice.
 

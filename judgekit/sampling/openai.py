@@ -33,7 +33,7 @@ from judgekit.sampling.base import (
 )
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.choices import Choices, Start
-from judgekit.sampling.completions import FILTERED, choice_of, read_completion, usage_of
+from judgekit.sampling.completions import FILTERED, choice_of, read_completion, thought_tokens_of, usage_of
 from judgekit.sampling.identity import Identity, answering
 from judgekit.sampling.server import GO_ON, Loop, Rejected, Served, Server, T, TimedOut, Unfinished
 from judgekit.sampling.streams import stream_key, uniforms
@@ -260,7 +260,9 @@ class OpenAISampler:
             if self.identity is not None:
                 self.identity.note(answer)
             model, fingerprint = answering(answer)
-            return answer, {"model": model, "fingerprint": fingerprint, "changed": changed}
+            thought = thought_tokens_of(answer)
+            counted = {} if thought is None else {"thought_tokens": thought}
+            return answer, {"model": model, "fingerprint": fingerprint, "changed": changed} | counted
 
     def _read(self, answer: Mapping[str, Any], served: dict[str, Any], request: Request) -> Generation | Refusal:
         found, context = read_completion(answer, request, self._server.quote), self.served().context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def sample_all(
     progress: Progress | None = None,
     shard: Shard | None = None,
     prices: Prices | None = None,
+    thought: Callable[[Request, Generation], int] | None = None,
 ) -> Samples:
     """All samples of all requests, drawing those that the cache lacks.
 
@@ -103,6 +104,7 @@ def sample_all(
     :param workspace: of the stage; receives the counts of generations and tokens. None: nothing to resume
     :param shard: draw only this part
     :param prices: adds the cost of what was sampled to the workspace
+    :param thought: tokens of a reply that are thought, which the workspace is told of; None: nobody counts them
     :raises StageError: other shards have not drawn their part in time
     :raises ValueError: when a sample is asked for twice or the sampler breaks its protocol
     """
@@ -131,7 +133,8 @@ def sample_all(
         _await_others(cache, missing, shard)
     samples = Samples(cache, keys, {name: refused[key] for (name, _), key in keys.items() if key in refused})
     if workspace is not None:
-        _count(workspace, cache, items, record, len(first) - len(refused), prices)
+        drawn = _count(workspace, cache, items, record, len(first) - len(refused))
+        _spend(workspace, [(requests[index], generation) for (index, _), generation in drawn], prices, thought)
     return samples
 
 
@@ -229,17 +232,27 @@ def _count(
     items: Mapping[Item, str],
     record: _Record,
     distinct: int,
-    prices: Prices | None,
-) -> None:
-    """Record what this stage sampled, replies to requests that were then refused included: they cost as much."""
-    own = [_kept(cache, items[item]) for number in record.begun for item in record.batches[number]]
-    prompt = sum(generation.prompt_tokens for generation in own)
-    generated = sum(generation.tokens for generation in own)
+) -> list[tuple[Item, Generation]]:
+    """Record what this stage sampled, and give it: replies to requests that were then refused are among it."""
+    own = [(item, _kept(cache, items[item])) for number in record.begun for item in record.batches[number]]
     workspace.generations(sampled=len(own), cached=distinct - len(own))
-    changed = (told for generation in own if generation.served for told in generation.served["changed"])
+    changed = (told for _, generation in own if generation.served for told in generation.served["changed"])
     workspace.count(**{f"asked {told}": count for told, count in Counter(changed).items()})
+    return own
+
+
+def _spend(
+    workspace: Workspace,
+    own: Sequence[tuple[Request, Generation]],
+    prices: Prices | None,
+    thought: Callable[[Request, Generation], int] | None,
+) -> None:
+    """Record what it took."""
+    prompt = sum(generation.prompt_tokens for _, generation in own)
+    generated = sum(generation.tokens for _, generation in own)
     cost = None if prices is None else (prompt * prices.prompt + generated * prices.generated) / 1e6
-    workspace.tokens(prompt, generated, cost)
+    thoughts = 0 if thought is None else sum(thought(request, generation) for request, generation in own)
+    workspace.tokens(prompt, generated, cost, thoughts)
 
 
 class _Record:

@@ -28,6 +28,7 @@ from judgekit.sampling.base import (
 )
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.session import Shard, sample_all
+from judgekit.sampling.thinking import thought_tokens
 from judgekit.store import Workspace
 
 CHOICE_TOKENS = 16
@@ -85,9 +86,13 @@ class TextSampler:
         asked = [request for _, request in prepared if isinstance(request, Request)]
         refused = {name: refusal for name, refusal in prepared if isinstance(refusal, Refusal)}
         progress = self.progress(title) if self.progress is not None else None
+        begun = {
+            request.id: mark for request in requests if request.id not in refused and (mark := self._opened(request))
+        }
         draw = partial(
             sample_all, self.sampler, self.cache, asked, workspace=workspace, progress=progress, shard=self.shard,
             prices=self.prices,
+            thought=lambda request, reply: thought_tokens(reply, begun.get(request.id, ""), self.tokenizer),
         )  # fmt: skip
         try:
             samples = draw()
@@ -97,9 +102,6 @@ class TextSampler:
                 raise StageError(f"{change} Run the same command again to go on with it.") from None
             samples = draw()
         refused |= samples.refused
-        begun = {
-            request.id: mark for request in requests if request.id not in refused and (mark := self._opened(request))
-        }
         if workspace is not None:
             for refusal in refused.values():
                 workspace.drop(refusal.reason)

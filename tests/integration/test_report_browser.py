@@ -349,3 +349,21 @@ def test_a_chart_reads_its_values_out(visit: Visit, run: Path) -> None:
     assert box is not None
     page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 20)
     assert re.fullmatch(r"0\.\d+ at step 60", page.locator("figure:has(svg.curve) output").first.inner_text())
+
+
+def test_a_thought_is_folded_and_the_answer_is_not(visit: Visit, tmp_path: Path) -> None:
+    folder = make_evaluation(tmp_path / "evaluation", 1, JUDGES)
+    for path in sorted((folder / "verdicts").glob("*.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row["text"] = "<think>Both are <b>fine</b>.</think>\n\nThe first is better. [[A]]"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = visit.open(build_report(folder))
+    page.locator("#list [role=option]").first.click()
+    said = page.locator(".said").first
+    assert said.locator("> pre").inner_text() == "The first is better. [[A]]"
+    assert not said.locator(".thought pre").is_visible()
+    said.locator(".thought summary").click()
+    assert said.locator(".thought pre").inner_text() == "Both are <b>fine</b>."
+    page.fill("[name=search]", "<b>fine</b>")
+    page.wait_for_function("() => !document.querySelector('#filters output').textContent.startsWith('0 of')")

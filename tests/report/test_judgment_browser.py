@@ -154,3 +154,11 @@ def test_verdicts_on_unknown_pairs_are_left_out(tmp_path: Path) -> None:
     write_verdicts(tmp_path / "verdicts" / "judge.b.jsonl", [row("p", "ab", "A"), row("other", "ab", "A")])
     held = read_benchmark(tmp_path, "b", ["judge", "absent"])
     assert {judge: [said.id for said in rows] for judge, rows in held.verdicts.items()} == {"judge": ["p"]}
+
+
+def test_a_thought_stands_apart_from_what_it_leads_to() -> None:
+    rows = [row("p", "ab", "A", text="<think>[[B]]? No.</think>\n\n[[A]]"), row("p", "ba", None, text="<think>Hm")]
+    held = browser([JudgedBenchmark("b", (pair("p"),), {"judge": rows})])
+    assert held is not None
+    said = unpacked(held.packed)["judged"][0]["verdicts"]
+    assert [(one.get("thought"), one["text"]) for one in said] == [("[[B]]? No.", "[[A]]"), ("Hm", "")]

@@ -11,6 +11,7 @@ import pytest
 
 import judgekit
 from judgekit.errors import ModelError, StageError
+from judgekit.file_judging import Asked, judge_file
 from judgekit.prompts.pairwise import PairwisePrompt
 from judgekit.prompts.thoughts import split_thought
 from judgekit.rows import ResponsePair
@@ -18,6 +19,7 @@ from judgekit.samplers.openai import OpenAIConfig
 from judgekit.sampling import server as server_module
 from judgekit.sampling.base import Generation, SamplingParams
 from judgekit.sampling.text import Replies, TextRequest
+from judgekit.schema.judges import JudgeConfig
 from judgekit.store import Workspace
 from tests.sampling.scripted_server import Answer, Body, ScriptedServer, echo, last, refusal, reply
 from tests.sampling.test_openai import DRAWN, GREEDY, judge_of, question
@@ -295,6 +297,26 @@ def test_thinking_models_are_judged_by_their_answers(tmp_path: Path, message: di
         row = judged(server, tmp_path)
     assert row.verdict == "B" and row.invalid is None
     assert split_thought(row.text).thought == thought and row.text.count(thought) == 1
+
+
+def test_the_tokens_of_a_thought_are_those_the_server_counts(tmp_path: Path) -> None:
+    message = {"content": "[[B]]", "reasoning_content": "[[A]]? No."}
+    told = {"prompt_tokens": 30, "completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 7}}
+
+    def chat(body: Body, number: int) -> Answer:
+        answer = reply("", message=message)
+        answer.body["usage"] = told
+        return answer
+
+    pairs, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
+    pairs.write_text(json.dumps({"id": "p", "instruction": "ask", "response_a": "a", "response_b": "b"}) + "\n")
+    with ScriptedServer(chat) as server:
+        judge_file(
+            Asked(pairs, out), JudgeConfig(), OpenAIConfig(base_url=server.url), PairwisePrompt(), tmp_path / "s"
+        )
+    (state,) = tmp_path.glob("**/state.json")
+    spent = json.loads(state.read_text())["spent"]
+    assert (spent["generated_tokens"], spent["thought_tokens"]) == (18, 14)
 
 
 @pytest.mark.parametrize(

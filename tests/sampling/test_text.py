@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from judgekit.sampling.base import Batch, Generation, Request, SamplingParams
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.hf import HfSampler
 from judgekit.sampling.text import CHOICE_TOKENS, Decided, TextRequest, TextSampler, ask_for_verdict
+from judgekit.sampling.thinking import thought_tokens
 from judgekit.schema.models import ModelConfig
 from judgekit.store import Workspace
 from judgekit.weights import Weights
@@ -204,3 +206,37 @@ def test_a_verdict_is_chosen_outside_the_thought_that_the_prompt_opens(tmp_path:
     ask_for_verdict(judge, [ask_one("now?")], ("A]]", "B]]"), "[[", (), None, "test")
     at_once = thinker.decode(sampler.requests["one"].prompt_ids)
     assert at_once.endswith("assistant\n<think>\n\n</think>\n\n[[")
+
+
+def test_tokens_of_thoughts_are_counted_apart(tmp_path: Path, tokenizer: Any, thinker: Any) -> None:
+    said = {
+        "plain": ("No thought. [[A]]", 0),
+        "closed": ("<think>two words</think>\n\n[[A]]", len(tokenizer.encode("<think>two words</think>\n\n"))),
+        "open": ("<think>two words", len(tokenizer.encode("<think>two words"))),
+    }
+
+    def answer(request: Request, sample: int) -> Generation:
+        text = said[request.id][0]
+        return Generation(text, tuple(tokenizer.encode(text)), "eos", len(request.prompt_ids))
+
+    def thought(told: Any, *names: str) -> dict[str, int]:
+        workspace = Workspace(tmp_path / "-".join(names) / str(told is thinker))
+        judge = TextSampler(told, Watched(answer), GenerationCache(workspace.path / "cache", "f" * 64), max_length=500)
+        judge.ask([replace(ask_one(name), id=name) for name in names], workspace)
+        return dict(workspace.counts()["tokens"])
+
+    assert "thought" not in thought(tokenizer, "plain")
+    assert thought(tokenizer, "closed")["thought"] == said["closed"][1]
+    assert thought(tokenizer, "open")["thought"] == said["open"][1] == thought(tokenizer, "open")["generated"]
+    assert thought(tokenizer, *said)["thought"] == said["closed"][1] + said["open"][1]
+    # A template that opens the thought: a reply that never closes it is all thought.
+    assert thought(thinker, "plain")["thought"] == thought(thinker, "plain")["generated"] > 0
+
+
+@pytest.mark.parametrize(("told", "thought"), [({}, 6), ({"thought_tokens": 4}, 4), ({"thought_tokens": 0}, 0)])
+def test_a_server_that_counts_thoughts_is_believed(told: dict[str, int], thought: int) -> None:
+    served = {"model": "m", "fingerprint": None, "changed": [], **told}
+    # 16 of 25 characters are thought, of 10 tokens
+    reply = Generation("<think>a</think>A is good", (), "eos", 3, None, 10, served)
+    assert thought_tokens(reply, "", None) == thought
+    assert thought_tokens(replace(reply, text="It is good"), "", None) == 0

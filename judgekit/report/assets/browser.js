@@ -34,7 +34,7 @@ function itemsOf(data) {
       outcome: judged.outcome,
       reasons: judged.reasons,
       verdicts: judged.verdicts,
-      size: judged.verdicts.reduce((sum, row) => sum + row.text.length, 0),
+      size: judged.verdicts.reduce((sum, row) => sum + row.text.length + (row.thought?.length ?? 0), 0),
       sure: sureness(judged.verdicts),
       address: ["#judgment", data.benchmarks[pair.benchmark], data.judges[judged.judge], pair.id]
         .map((part, at) => (at ? encodeURIComponent(part) : part))
@@ -59,7 +59,7 @@ function pairText(pair) {
 }
 
 function itemText(item) {
-  item.lower ??= item.verdicts.map((row) => `${row.invalid ?? ""}\n${row.text}`).join("\n").toLowerCase();
+  item.lower ??= item.verdicts.map((row) => `${row.invalid ?? ""}\n${row.thought ?? ""}\n${row.text}`).join("\n").toLowerCase();
   return item.lower;
 }
 
@@ -229,7 +229,12 @@ function judgmentOf(row, label, samples, open) {
   }
   if (samples > 1) notes.push(`sample ${row.sample}`);
   line.append(make("small", "", notes.join(" · ")));
-  const details = make("details", "said", line, make("pre", "", row.text || "(no text)"));
+  const details = make("details", "said", line);
+  if (row.thought) {
+    const size = `thought, ${row.thought.length.toLocaleString("en")} characters`;
+    details.append(make("details", "thought", make("summary", "", size), make("pre", "", row.thought)));
+  }
+  details.append(make("pre", "", row.text || (row.thought ? "(no answer)" : "(no text)")));
   details.open = open;
   return details;
 }
