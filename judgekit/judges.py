@@ -59,6 +59,7 @@ class FoundJudge:
     beams: int | None = None
     repetition_penalty: float | None = None
     strip_thoughts: bool = False
+    thinking_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,8 @@ def open_judge(
         raise ConfigError([needs_prompt(judge)])
     kept = judge.strip_thoughts
     stripping = bool(found and found.strip_thoughts) if kept is None else kept
+    if found is not None and sampler.thinking_tokens is None:
+        sampler = replace(sampler, thinking_tokens=found.thinking_tokens)
     decoding = replace(decoding_of(judge, found, sampler), strip_thoughts=stripping)
     problems = [problem.under("judge") for problem in decoding.by(sampler).beyond]
     problems += [problem.under("prompt" if prompt else "judge.prompt") for problem in asked.problems()]
@@ -277,6 +280,7 @@ def _left_by_run(folder: Path, judge: JudgeConfig) -> FoundJudge:
         return FoundJudge(
             str(held["judge"]), base, trained, prompt, int(decoding["max_new_tokens"]), decoding["verdict"],
             decoding.get("beams"), decoding.get("repetition_penalty"), decoding.get("strip_thoughts", False),
+            decoding.get("thinking_tokens"),
         )  # fmt: skip
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         message = f"does not describe a judge ({type(error).__name__}: {error}). Give the run's command again"

@@ -120,6 +120,7 @@ def leave_judge(lab: Lab, config: RunConfig, judge: Judge, run_dir: Path) -> Non
             "beams": config.sampler.beams,
             "repetition_penalty": config.sampler.repetition_penalty,
             "strip_thoughts": config.bias.strip_thoughts,
+            "thinking_tokens": config.sampler.thinking_tokens,
         },
     }
     (aside / JUDGE_FILE).write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")

@@ -24,6 +24,7 @@ from judgekit.samplers.openai import OpenAIConfig
 from judgekit.samplers.vllm import VllmConfig
 from judgekit.sampling.backends import used_digest
 from judgekit.sampling.base import SamplingParams
+from judgekit.sampling.budget import ThinkingSampler
 from judgekit.sampling.text import TextRequest
 from judgekit.schema.judges import JudgeConfig
 from judgekit.schema.models import ModelConfig
@@ -109,6 +110,21 @@ def test_a_runs_decoding_goes_with_its_judge(model: Path, tmp_path: Path) -> Non
     refused = pytest.raises(ConfigError, match="judge.beams: sampler=vllm has no beam search. Use sampler=hf")
     with refused, open_judge(JudgeConfig(path=run), VllmConfig(), None, tmp_path):
         raise AssertionError("vLLM has no beams")
+
+
+def test_a_run_says_how_its_judge_thinks_and_what_it_is_shown(model: Path, tmp_path: Path) -> None:
+    decoding = {"max_new_tokens": 5, "verdict": "free", "strip_thoughts": True, "thinking_tokens": 64}
+    run = JudgeConfig(path=str(make_run(tmp_path / "run", model, decoding=decoding)))
+    digests = set()
+    for judge, sampler, budget, strips in (
+        (run, HF, 64, True),
+        (replace(run, strip_thoughts=False), replace(HF, thinking_tokens=8), 8, False),
+    ):
+        with open_judge(judge, sampler, None, tmp_path) as opened:
+            assert isinstance(opened.ask, ThinkingSampler) and opened.ask.budget == budget
+            assert opened.decoding.strip_thoughts is strips
+            digests.add(opened.digest)
+    assert len(digests) == 2, "with another budget it is another judge"
 
 
 def test_pandalm_decodes_as_released() -> None:

@@ -88,6 +88,12 @@ def first_mark(text: str) -> tuple[str, int, int]:
     return ((found.lastgroup or "").rstrip("0123456789"), *found.span()) if found else ("", 0, 0)
 
 
+def first_opener(text: str) -> str:
+    """The marker with which the first thought in ``text`` begins; empty: none does."""
+    kind, start, end = first_mark(text)
+    return text[start:end] if kind == "open" else ""
+
+
 def opened_by(text: str) -> str:
     """The marker that opens a thought in which ``text`` ends, with the white space after it; empty: it ends in none."""
     if marks(text)[-1:] != ["open"]:

@@ -45,6 +45,12 @@ class SamplerConfig(Named):
     plan_tokens: int = setting(512, "longest plan, tokens", ge=1)
     execution_tokens: int = setting(2048, "longest execution with its verdict, tokens", ge=1)
     judge_tokens: int = setting(2048, "longest whole judgment, tokens", ge=1)
+    thinking_tokens: int | None = setting(
+        None,
+        "longest thought before an answer, tokens, on top of those of the answer; a longer one is closed there. null: "
+        "thought and answer share theirs",
+        ge=1,
+    )
     verdict: Literal["free", "constrained"] = setting(
         "free", "free: the verdict is read from the text; constrained: chosen among the allowed verdicts, yields P(A)"
     )
@@ -68,7 +74,7 @@ class SamplerConfig(Named):
     @property
     def identity(self) -> list[Any]:
         """Settings of its own that change what the same weights write."""
-        return []
+        return [] if self.thinking_tokens is None else [{"thinking_tokens": self.thinking_tokens}]
 
     def make(self, weights: Weights, model: ModelConfig) -> Sampler:
         """The back end, which loads the weights when it is first asked.
@@ -109,6 +115,9 @@ class SamplerConfig(Named):
         if self.repetition_penalty != 1 and not self.penalises:
             message = f"sampler={self.name} has no repetition penalty"
             found.append(Problem("repetition_penalty", message, "Use sampler=hf or sampler=vllm, or 1 for none"))
+        if self.thinking_tokens is not None and self.beams > 1:
+            message = "a beam search does not stop at the end of a thought"
+            found.append(Problem("thinking_tokens", message, "Use sampler.beams=1, or null for no budget"))
         return found
 
 

@@ -80,6 +80,10 @@ class OpenAIConfig(SamplerConfig):
             message = "the OpenAI API cannot restrict a reply to given verdicts"
             hint = "Use sampler.dialect=vllm with a vLLM server, or sampler.verdict=free"
             found.append(Problem("verdict", message, hint))
+        if self.thinking_tokens is not None:
+            message = "a server's thoughts are its own to end"
+            hint = "Give the field it has for that in sampler.extra_body, for example reasoning_effort"
+            found.append(Problem("thinking_tokens", message, hint))
         message, hint = "judgekit sets this field itself", "Use the settings of sampler"
         taken = sorted(_OWN_FIELDS & set(self.extra_body))
         found += [Problem(f"extra_body.{name}", message, hint) for name in taken]

@@ -48,7 +48,7 @@ class VllmConfig(SamplerConfig):
     @property
     def identity(self) -> list[Any]:
         """Engine arguments: quantization, for one, changes what is written."""
-        return [self.options] if self.options else []
+        return [*([self.options] if self.options else []), *super().identity]
 
     def problems(self) -> list[Problem]:
         """Also engine arguments that other settings give."""

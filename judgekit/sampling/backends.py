@@ -10,6 +10,7 @@ from judgekit.prompts.tokenizers import load_tokenizer
 from judgekit.randomness import digest
 from judgekit.samplers.base import SamplerConfig
 from judgekit.sampling.base import Inheriting, Progress, Sampler
+from judgekit.sampling.budget import ThinkingSampler
 from judgekit.sampling.cache import GenerationCache
 from judgekit.sampling.text import TextSampler
 from judgekit.schema.models import ModelConfig
@@ -63,4 +64,6 @@ def text_sampler(
     if marker_tokens(tokenizer):  # replies that were kept when such tokens were left out of them are read wrong
         name = digest([name, "marked thoughts"], 32)
     cache = GenerationCache(store, name, describe(weights, model, sampler, store))
+    if sampler.thinking_tokens is not None:
+        return ThinkingSampler(tokenizer, back_end, cache, model.max_length, progress, budget=sampler.thinking_tokens)
     return TextSampler(tokenizer, back_end, cache, model.max_length, progress)

@@ -71,9 +71,11 @@ def _length(config: EvalConfig) -> list[Problem]:
     if found is None or found.model is None:
         return []
     tokens, context = _decoding(config).tokens, found.model.max_length
-    if tokens >= context:
-        message = f"{tokens} tokens leave no room for a prompt in the model's {context}"
-        return [Problem("judge.tokens", message, f"Use less than {context}, or raise judge.max_length")]
+    thought = config.sampler.thinking_tokens or found.thinking_tokens or 0
+    if thought + tokens >= context:
+        told = f"{tokens} tokens" + (f" and {thought} of a thought" if thought else "")
+        message = f"{told} leave no room for a prompt in the model's {context}"
+        return [Problem("judge.tokens", message, f"Use less than {context - thought}, or raise judge.max_length")]
     batch = getattr(config.sampler, "batch_tokens", None)
     if batch is not None and tokens >= batch:
         message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"

@@ -34,12 +34,14 @@ def too_long(config: RunConfig, *keys: str) -> list[Problem]:
     :param keys: fields that hold their length in tokens, which the recipe reads: others cannot be overridden
     """
     context, batch = config.model.max_length, getattr(config.sampler, "batch_tokens", None) or math.inf
-    problems = []
+    problems, thought = [], config.sampler.thinking_tokens or 0
     for key in keys:
         tokens = operator.attrgetter(key)(config)
-        if tokens >= context:
-            message = f"{tokens} tokens leave no room for a prompt in the model's {context} (model.max_length)"
-            problems.append(Problem(key, message, f"Use less than {context}"))
+        if thought + tokens >= context:
+            told = f"{tokens} tokens" + (f" and {thought} of a thought (sampler.thinking_tokens)" if thought else "")
+            message = f"{told} leave no room for a prompt in the model's {context} (model.max_length)"
+            left = context - thought
+            problems.append(Problem(key, message, f"Use less than {left}" if left > 1 else "Raise model.max_length"))
         elif tokens >= batch:
             message = f"{tokens} tokens do not fit into a batch of {batch} (sampler.batch_tokens)"
             problems.append(Problem(key, message, "Raise sampler.batch_tokens"))

@@ -164,7 +164,7 @@ class Lab(Maker[RunConfig]):
     @property
     def sampler(self) -> SamplerConfig:
         """The run's back end."""
-        self.seen |= {"sampler.name", "sampler.options"}
+        self.seen |= {"sampler.name", "sampler.options", "sampler.thinking_tokens"}
         return self._config.sampler
 
     def base(self) -> Path:
@@ -210,7 +210,9 @@ class Lab(Maker[RunConfig]):
         self.seen |= set() if model else {"model.dtype", "model.max_length", "model.template"}
         loaded = self.use(model) or self._config.model
         asked = self.use(sampler) or self.sampler
-        options = dict(asked.options) if isinstance(asked, VllmConfig) else {}
+        options: dict[str, Any] = dict(asked.options) if isinstance(asked, VllmConfig) else {}
+        if asked.thinking_tokens is not None:
+            options["thinking_tokens"] = asked.thinking_tokens
         return Model(
             origin.weights, loaded.dtype, asked.name, options, loaded.max_length,
             lambda: self.ask(origin.fetch(), loaded, asked), dict(loaded.template),
