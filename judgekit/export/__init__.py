@@ -9,6 +9,7 @@ from pathlib import Path
 from judgekit.errors import StageError
 from judgekit.export.finished_run import ExportRun
 from judgekit.run_folder import RunFolder
+from judgekit.store import share
 
 CARD = "README.md"
 _MARK = "\n- judgekit\n"
@@ -41,6 +42,7 @@ def export(run_dir: Path, output: Path | None = None, *, merged: bool = False, d
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         write(run, partial)
+        share(partial)
         shutil.rmtree(root / name, ignore_errors=True)
         partial.rename(root / name)
     return [root / name for name in wanted]

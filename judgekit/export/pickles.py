@@ -9,6 +9,7 @@ from typing import Any
 
 from judgekit.errors import ModelError
 from judgekit.models import check_folder
+from judgekit.store import share
 
 INDEX = "pytorch_model.bin.index.json"
 BESIDE = (".json", ".model", ".txt", ".jinja", ".py")
@@ -52,6 +53,7 @@ def write_safetensors(folder: Path, output: Path | None = None) -> Path:
     if len(names) > 1:
         text = json.dumps({"metadata": {}, "weight_map": places}, indent=1, sort_keys=True)
         (target / "model.safetensors.index.json").write_text(text + "\n", encoding="utf-8")
+    share(target)
     return check_folder(target)
 
 

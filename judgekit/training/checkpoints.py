@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from judgekit.store import share
+
 _RESUME_FILES = ("optimizer.safetensors", "state.json")
 
 
@@ -78,6 +80,7 @@ class Checkpoints:
         write_weights(partial)
         save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial / _RESUME_FILES[0])
         (partial / _RESUME_FILES[1]).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+        share(partial)
         shutil.rmtree(self.folder(progress.step), ignore_errors=True)
         partial.rename(self.folder(progress.step))
 
