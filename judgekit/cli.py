@@ -128,13 +128,15 @@ def _sweep(options: argparse.Namespace) -> None:
     from judgekit.commands import sweep
 
     if options.action == "status":
-        sweep.print_status(options.sweep_dir, options.json)
-    elif options.action == "retry":
-        sweep.retry(options.sweep_dir)
+        sweep.print_status([sweep.find_sweep(name) for name in options.sweeps], options.json, options.watch)
+        return
+    folder = sweep.find_sweep(options.sweep)
+    if options.action == "retry":
+        sweep.retry(folder, options.limits)
     elif options.action == "cancel":
-        sweep.cancel(options.sweep_dir)
+        sweep.cancel(folder)
     else:
-        sweep.write_collected(options.sweep_dir, options.output)
+        sweep.write_collected(folder, options.output)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -240,9 +242,20 @@ def _add_sweep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "collect": "write one table of overrides, final numbers and cost, and the sweep's report",
     }
     parsers = {name: actions.add_parser(name, help=text, description=text) for name, text in described.items()}
-    for action in parsers.values():
-        action.add_argument("sweep_dir", type=Path, help="the folder that `judgekit run -m` wrote")
+    which = (
+        "the folder that `judgekit run -m` wrote, a part of its name below outputs/sweeps that only it has, or latest"
+    )
+    for name, action in parsers.items():
+        if name != "status":
+            action.add_argument("sweep", metavar="SWEEP", help=which)
+    parsers["status"].add_argument("sweeps", nargs="+", metavar="SWEEP", help=which)
     parsers["status"].add_argument("--json", action="store_true", help="as JSON")
+    parsers["status"].add_argument(
+        "--watch", action="store_true", help="in a terminal: look again and again until no job is under way"
+    )
+    parsers["retry"].add_argument(
+        "limits", nargs="*", metavar="FIELD=VALUE", help="settings of the launcher from now on, such as minutes=90"
+    )
     parsers["collect"].add_argument(
         "-o", "--output", type=Path, metavar="FILE", help=".csv or .parquet; default: both, in the sweep's folder"
     )

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from judgekit.sweeps.status import JobStatus, State
+from judgekit.sweeps.status import ENDED_BADLY, JobStatus, State
 
 _STYLES: dict[State, str] = {
     "running": "cyan", "done": "green", "failed": "red", "timed out": "red", "killed": "red", "cancelled": "yellow",
@@ -46,7 +45,7 @@ class Board:
     def show(self, found: Sequence[JobStatus]) -> None:
         """Show how jobs are now."""
         if self._live is not None:
-            self._live.update(table(found), refresh=True)
+            self._live.update(board(found), refresh=True)
             return
         for status in found:
             stage = status.detail.partition(":")[0] if status.state == "running" else status.detail
@@ -56,22 +55,52 @@ class Board:
                 print(line, file=sys.stderr, flush=True)
 
 
-def table(found: Sequence[JobStatus]) -> Table:
-    """A table with a line for each job."""
-    shown = Table(box=None, pad_edge=False)
-    for name in ("job", "state", "", "overrides"):
-        shown.add_column(name, overflow="ellipsis", no_wrap=name != "overrides")
+_HEADS = ("job", "state", "stage", "tries", "time", "slurm", "node", "overrides")
+
+
+def board(found: Sequence[JobStatus]) -> Group:
+    """A line for each job, never wrapped: what does not fit is cut off at the end, so that states always show.
+
+    Below a job that ended badly stands why, in full. Of the overrides those are shown in which jobs differ.
+    """
     common = Counter(override for status in found for override in set(status.job.overrides))
-    for status in found:
-        own = [text for text in status.job.overrides if common[text] < len(found) or len(found) == 1]
-        # Text, not markup: errors quote files from outside.
-        shown.add_row(
-            str(status.job.num),
-            Text(status.state, _STYLES[status.state]),
-            Text(plain(status.detail)),
-            Text(plain(" ".join(own))),
-        )
-    return shown
+    rows = [_cells(status, common, len(found)) for status in found]
+    used = [place for place, _ in enumerate(_HEADS) if any(row[place] for row in rows)]
+    widths = [max(len(row[place]) for row in (_HEADS, *rows)) for place in used]
+
+    def line(cells: Sequence[str], style: str = "") -> Text:
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for place, width in zip(used, widths, strict=True):
+            # Text, not markup: names and errors quote files from outside.
+            text.append(f"{cells[place]:{width}}  ", style if _HEADS[place] == "state" else "")
+        text.rstrip()
+        return text
+
+    lines = [line(_HEADS)]
+    for status, row in zip(found, rows, strict=True):
+        lines.append(line(row, _STYLES[status.state]))
+        if status.state in ENDED_BADLY and status.detail:
+            lines.append(Text(f"     {plain(status.detail)}", "dim"))
+    return Group(*lines)
+
+
+def _cells(status: JobStatus, common: Counter[str], jobs: int) -> tuple[str, ...]:
+    job = status.job
+    own = [text for text in job.overrides if common[text] < jobs or jobs == 1]
+    stage = "" if status.state in ENDED_BADLY else status.detail
+    slurm = job.ids[-1] if job.ids else ""
+    tries = str(status.attempts) if status.attempts > 1 else ""
+    cells = (str(job.num), status.state, stage, tries, _clock(status.seconds), slurm, status.node, " ".join(own))
+    return tuple(map(plain, cells))
+
+
+def _clock(seconds: float | None) -> str:
+    """Hours, minutes and seconds."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from judgekit.locks import alive
@@ -15,6 +16,8 @@ State = Literal[
     "never started", "queued", "running", "pre-empted", "done", "failed", "timed out", "cancelled", "killed",
     "interrupted",
 ]  # fmt: skip
+ENDED_BADLY: frozenset[State] = frozenset({"failed", "timed out", "killed"})
+"""States whose detail is why."""
 ACTIVE: frozenset[State] = frozenset({"queued", "running", "pre-empted"})
 """States of jobs that go on by themselves."""
 
@@ -25,12 +28,16 @@ class JobStatus:
 
     :param detail: the stage it is at, or why it ended
     :param attempts: how often it was started since it was last submitted
+    :param seconds: since its last attempt began, or how long that took; None where it has not begun
+    :param node: where it ran last
     """
 
     job: SweepJob
     state: State
     detail: str = ""
     attempts: int = 0
+    seconds: float | None = None
+    node: str = ""
 
 
 def statuses(sweep: Sweep) -> list[JobStatus]:
@@ -46,18 +53,28 @@ def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> 
     :param queue: SLURM's states by id; None when it does not answer
     """
     events = history(sweep.files(job).events)
-    attempts = sum(event["event"] == "started" for event in events)
+    state, detail = _state(sweep, job, events, queue)
+    attempts = [event for event in events if event["event"] == "started"]
+    if not attempts:
+        return JobStatus(job, state, detail)
+    began, last = attempts[-1], events[-1]
+    until = datetime.now(UTC) if state == "running" else datetime.fromisoformat(last["time"])
+    seconds = (until - datetime.fromisoformat(began["time"])).total_seconds()
+    known = state == "running" or last is not began  # a killed job does not say when
+    return JobStatus(job, state, detail, len(attempts), seconds if known else None, str(began.get("host", "")))
+
+
+def _state(sweep: Sweep, job: SweepJob, events: list[Event], queue: Mapping[str, str] | None) -> tuple[State, str]:
     last = events[-1] if events else {"event": "none"}
     finished = sweep.run(job).is_finished(job.config_digest)
     if finished and alive(sweep.files(job).holder):
-        return JobStatus(job, "running", "report", attempts)
+        return "running", "report"
     if finished or last.get("status") == "finished":
-        return JobStatus(job, "done", "", attempts)
+        return "done", ""
     told = (queue or {}).get(job.ids[-1]) if job.ids else None
     # A job that failed because its node went, and that SLURM has queued again by itself.
     again = last["event"] == "ended" and slurm.STATES.get(told or "") == "queued"
-    state, detail = (None if again else _ended(last)) or _going(sweep, job, events, queue)
-    return JobStatus(job, state, detail, attempts)
+    return (None if again else _ended(last)) or _going(sweep, job, events, queue)
 
 
 def _ended(last: Event) -> tuple[State, str] | None:

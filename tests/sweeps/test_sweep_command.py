@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from rich.console import Console
 
 from judgekit.cli import main
+from judgekit.commands.sweep import find_sweep
+from judgekit.errors import DataError
 from judgekit.schema.config import RunConfig
-from judgekit.schema.launchers import SlurmLauncherConfig
+from judgekit.schema.launchers import LocalLauncherConfig, SlurmLauncherConfig
 from judgekit.store import write_json_atomic
 from judgekit.sweep_folder import read_sweep
-from judgekit.sweeps.board import table
+from judgekit.sweeps.board import board
 from judgekit.sweeps.collect import collect
 from judgekit.sweeps.launching import launch
 from judgekit.sweeps.status import JobStatus
@@ -38,15 +45,70 @@ def test_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["sweep", "status", "sweep"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[1:] == [
-        ["0", "done", "seed=0"],
-        ["1", "running", "starting", "seed=1"],
-        ["2", "cancelled", "cancelled", "seed=2"],
+    assert lines == [
+        ["job", "state", "stage", "slurm", "overrides"],
+        ["0", "done", "12_0", "seed=0"],
+        ["1", "running", "starting", "12_1", "seed=1"],
+        ["2", "cancelled", "cancelled", "12_2", "seed=2"],
         ["3", "jobs:", "1", "done,", "1", "running,", "1", "cancelled"],
     ]
     assert main(["sweep", "status", "--json", "sweep"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(job["num"], job["state"], job["ids"]) for job in found][2] == (2, "cancelled", ["12_2"])
+
+
+def test_states_show_however_long_errors_and_overrides_are(folder: Path) -> None:
+    """Each job has a line of its own at any width, and what ended it stands below in full."""
+    first, second, third = read_sweep(folder).jobs
+    error = f"/a/long/path/{'x' * 200}.jsonl, line 3: {'no such field ' * 10}"
+    found = [
+        JobStatus(replace(first, overrides=["recipe.plans=1", "seed=0"]), "failed", error, 3, 3725.4, "node17"),
+        JobStatus(replace(second, overrides=["recipe.plans=2", "seed=0"]), "running", "pairs: 3/4", 1, 61.0, "node17"),
+        JobStatus(replace(third, overrides=[f"recipe.plans={9 * 30 * '1'}", "seed=0"]), "queued"),
+    ]
+    for width in (60, 100, 200):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(board(found))
+        text = console.export_text()
+        lines = text.splitlines()
+        jobs = [line.split() for line in lines if re.match(r"\d ", line)]
+        assert [job[:2] for job in jobs] == [["0", "failed"], ["1", "running"], ["2", "queued"]]
+        assert max(map(len, lines)) <= width
+        assert error.replace(" ", "") in text.replace("\n", "").replace(" ", "")
+    assert lines[0].split() == ["job", "state", "stage", "tries", "time", "slurm", "node", "overrides"]
+    assert jobs[0][2:] == ["3", "1:02:05", "12_0", "node17", "recipe.plans=1"], "seed is the same in all"
+    assert jobs[1][2:] == ["pairs:", "3/4", "1:01", "12_1", "node17", "recipe.plans=2"]
+
+
+def test_sweeps_are_found_by_part_of_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("rho-a", "rho-b", "plans")):
+        place = tmp_path / "outputs" / "sweeps" / name
+        launch(place, "sweep", LocalLauncherConfig(), prepare(place, []))
+        os.utime(place / "sweep.json", (number, number))
+    found = {name: find_sweep(name).name for name in ("plan", "rho-b", "latest", "outputs/sweeps/rho-a")}
+    assert found == {"plan": "plans", "rho-b": "rho-b", "latest": "plans", "outputs/sweeps/rho-a": "rho-a"}
+    with pytest.raises(DataError, match="several sweeps have that in their names: rho-a, rho-b"):
+        find_sweep("rho")
+    assert main(["sweep", "status", "rho-a", "plans"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line.startswith("outputs")] == ["outputs/sweeps/rho-a", "outputs/sweeps/plans"]
+    assert main(["sweep", "status", "none"]) == 2 and "none/sweep.json: no such file" in capsys.readouterr().err
+
+
+def test_retry_may_change_the_limits_of_jobs(folder: Path, cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cluster / "sbatch.next").write_text("40")
+    for wrong, told in (("minutes", "not a setting"), ("minutes=0", "launcher.minutes"), ("minuts=3", "minutes")):
+        assert main(["sweep", "retry", "sweep", wrong]) == 2
+        assert told in capsys.readouterr().err
+    assert read_sweep(folder).jobs[2].ids == ["12_2"], "nothing was submitted"
+    assert main(["sweep", "retry", "sweep", "minutes=90", "hydra.launcher.memory=8"]) == 0
+    launcher = read_sweep(folder).launcher
+    assert isinstance(launcher, SlurmLauncherConfig) and (launcher.minutes, launcher.memory) == (90, 8.0)
+    script = next(path for path in (folder / "jobs" / "slurm").glob("*.sh") if "--time=90" in path.read_text())
+    assert "--mem=8" in script.read_text()
 
 
 def test_retry_submits_what_is_not_done_and_not_under_way(
@@ -116,10 +178,8 @@ def test_mistakes(folder: Path, arguments: list[str], told: str, capsys: pytest.
 
 
 def test_text_from_outside_cannot_redraw_a_terminal(folder: Path) -> None:
-    from rich.console import Console
-
     job = read_sweep(folder).jobs[0]
     console = Console(width=80, record=True, file=sys.stderr)
-    console.print(table([JobStatus(job, "failed", "\x1b[2J[bold]x[/bold]\x07")]))
+    console.print(board([JobStatus(job, "failed", "\x1b[2J[bold]x[/bold]\x07")]))
     text = console.export_text()
     assert "\x1b" not in text and "\x07" not in text and "[bold]x[/bold]" in text
