@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError, TimeoutExpired
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from judgekit.errors import ConfigError, JudgekitError
@@ -93,16 +94,47 @@ def _noted(path: Path) -> Iterator[None]:
     note(path, "ended", status="finished")
 
 
+class TimeUp(BaseException):
+    """SLURM ends the job for good. Not an ``Exception``, which code on the way might take for a failure of its own."""
+
+
 def _ending(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, TimeUp):
+        return "timed out"
     # Where SLURM stops the job before the request to queue it again has ended, SLURM knows what becomes of it.
     asking = isinstance(error, CalledProcessError | TimeoutExpired) and error.cmd[:2] == ["scontrol", "requeue"]
     if isinstance(error, SystemExit) or asking:
         return "requeued"
-    if type(error).__name__ == "UncompletedJobError" and "timed-out" in str(error):
-        return "timed out"
     return "failed"
+
+
+@contextmanager
+def _ended_by_slurm() -> Iterator[None]:
+    """Submitit's signal handlers raise ``TimeUp`` in place of its own exception, which leaves here as it was."""
+    from submitit.core.utils import UncompletedJobError
+
+    def handling(handler: Callable[[int, FrameType | None], Any]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            try:
+                handler(number, frame)
+            except UncompletedJobError as error:
+                raise TimeUp(str(error)) from error
+
+        return handle
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)}
+    for number, handler in before.items():
+        if callable(handler) and handler is not signal.default_int_handler:
+            signal.signal(number, handling(handler))
+    try:
+        yield
+    except TimeUp as end:
+        raise UncompletedJobError(str(end)) from end
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -158,7 +190,8 @@ class SlurmJob:
     def __call__(self) -> None:
         """Run the job."""
         sweep, job = _find(self.folder, self.num)
-        run_job(sweep, job, PATIENCE)
+        with _ended_by_slurm():
+            run_job(sweep, job, PATIENCE)
 
     def checkpoint(self) -> DelayedSubmission:
         """The same job once more: its finished stages, batches and steps are in the store."""

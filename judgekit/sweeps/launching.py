@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import sleep
 
-from judgekit.errors import ConfigError, DataError, Problem, StageError
+from judgekit.errors import DataError, StageError
 from judgekit.run_folder import RunFolder
-from judgekit.schema.launchers import LauncherConfig, LocalLauncherConfig, SlurmLauncherConfig
+from judgekit.schema.launchers import LauncherConfig, SlurmLauncherConfig
 from judgekit.sweep_folder import JOBS, Frozen, Sweep, SweepJob, history, note, now, read_sweep
 from judgekit.sweeps import local, submission
 from judgekit.sweeps.board import Board
+from judgekit.sweeps.limits import check_limits
 from judgekit.sweeps.status import ACTIVE, statuses
 
 log = logging.getLogger(__name__)
@@ -72,9 +73,9 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
     The same call takes up a sweep that was interrupted; of a finished one it starts nothing.
 
     :raises StageError: when jobs failed, once all have ended
-    :raises ConfigError: shards that wait for each other would run one after another
+    :raises ConfigError: limits of the launcher under which jobs would fail or wait for ever
     """
-    _refuse_waiting_shards(launcher, prepared)
+    check_limits(launcher, [item.frozen.config for item in prepared])
     folder.mkdir(parents=True, exist_ok=True)
     with Sweep(folder.absolute(), name, "", launcher).lock():
         sweep, todo = register(folder, name, launcher, prepared)
@@ -90,18 +91,6 @@ def launch(folder: Path, name: str, launcher: LauncherConfig, prepared: Sequence
         if isinstance(launcher, SlurmLauncherConfig):
             sweep, todo = enqueue(sweep, todo, launcher)
     run(sweep, todo, [job.num for job in jobs])
-
-
-def _refuse_waiting_shards(launcher: LauncherConfig, prepared: Sequence[Prepared]) -> None:
-    if not isinstance(launcher, LocalLauncherConfig):
-        return
-    samplers = [item.frozen.config.get("sampler", {}) for item in prepared]
-    waiting = {one.get("shard") for one in samplers if one.get("shard_wait") is None} - {None}
-    if len(waiting) <= max(1, launcher.n_jobs):
-        return
-    message = f"{len(waiting)} shards wait for each other, and {launcher.n_jobs} jobs run at a time"
-    hint = f"Use hydra/launcher=local hydra.launcher.n_jobs={len(waiting)}, or hydra/launcher=slurm"
-    raise ConfigError([Problem("sampler.shard", message, hint)])
 
 
 def enqueue(sweep: Sweep, todo: Sequence[SweepJob], config: SlurmLauncherConfig) -> tuple[Sweep, list[SweepJob]]:

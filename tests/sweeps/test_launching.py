@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -68,16 +69,16 @@ def test_another_configuration_runs_again(folder: Path) -> None:
 
 
 def test_shards_that_would_wait_for_jobs_behind_them_are_refused(folder: Path) -> None:
-    jobs = prepare(folder, [5, 6])
+    jobs = prepare(folder, [5, 5])
     for number, job in enumerate(jobs):
         job.frozen.config["sampler"] |= {"shards": 2, "shard": number}
-    with pytest.raises(ConfigError, match="2 shards wait for each other, and 1 jobs run at a time.*n_jobs=2"):
+    with pytest.raises(ConfigError, match="wait for each other, and 1 jobs run at a time.*n_jobs=2"):
         launch(folder, "sweep", LOCAL, jobs)
     assert ran(folder) == []
     for job in jobs:
         job.frozen.config["sampler"] |= {"shard_wait": 0.0}
     launch(folder, "sweep", LOCAL, jobs)
-    assert ran(folder) == [5, 6]
+    assert ran(folder) == [5, 5]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])
@@ -226,7 +227,6 @@ def test_a_slurm_job_resumes_and_skips_what_is_done(folder: Path) -> None:
         (subprocess.CalledProcessError(-15, ["scontrol", "requeue", "12"]), ["started"]),
         (subprocess.TimeoutExpired(["scontrol", "requeue", "12"], 60), ["started"]),
         (subprocess.CalledProcessError(1, ["git", "rev-parse"]), ["started", "ended"]),
-        (UncompletedJobError("Job not requeued because: timed-out too many times."), ["started", "ended"]),
     ],
 )
 def test_a_job_that_slurm_queues_again_has_not_ended(
@@ -243,6 +243,32 @@ def test_a_job_that_slurm_queues_again_has_not_ended(
     with pytest.raises(type(error)):
         run_job(sweep, todo[0])
     assert [event["event"] for event in history(sweep.files(todo[0]).events)] == noted
+
+
+def test_a_time_limit_is_told_as_such_whatever_was_under_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that takes every exception for its own, such as a lazy import, does not swallow it."""
+
+    def runs_out(number: int, frame: object) -> None:
+        raise UncompletedJobError("Job not requeued because: timed-out too many times.")
+
+    def imports(config: RunConfig, run_dir: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except Exception as error:
+            raise ModuleNotFoundError("Could not import module 'PreTrainedModel'") from error
+
+    folder.mkdir()
+    sweep, todo = launching.register(folder, "sweep", SLURM, prepare(folder, [FINE]))
+    monkeypatch.setattr(sys.modules["judgekit.runner"], "run_recipe", imports)
+    before = signal.signal(signal.SIGUSR2, runs_out)
+    try:
+        with pytest.raises(UncompletedJobError, match="timed-out"):
+            SlurmJob(sweep.folder, 0)()
+        assert signal.getsignal(signal.SIGUSR2) is runs_out
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert history(sweep.files(todo[0]).events)[-1]["status"] == "timed out"
+    assert states(folder) == ["timed out"]
 
 
 def test_the_program_of_one_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
