@@ -34,11 +34,13 @@ class SlurmLauncherConfig:
     max_parallel: int = setting(32, "jobs of the array that run at the same time, at most", ge=1)
     max_timeouts: int = setting(3, "how often a job that reaches its time limit is queued again and resumes", ge=0)
     signal_seconds: int = setting(90, "how long before the time limit a job is told to stop", ge=1)
-    setup: list[str] = setting([], "shell lines that come before the job, such as module load cuda")
+    setup: list[str] = setting(
+        [], "shell lines that come before the job, such as module load cuda; one that fails ends it"
+    )
     srun_args: list[str] = setting([], "start the job through srun with these arguments; empty: without srun")
     container: str | None = setting(None, "command the job runs inside of, such as apptainer exec --nv judge.sif")
     python: str | None = setting(None, "Python of the jobs; null: the one that submits")
-    sbatch: dict[str, str] = setting({}, "further options of sbatch, by their long names")
+    sbatch: dict[str, str | None] = setting({}, "further options of sbatch, by their long names; null: without one")
     wait: bool = setting(False, "wait for the jobs and show them; false: submit and return")
 
 

@@ -64,7 +64,8 @@ def python_command(config: SlurmLauncherConfig) -> str:
 
 def parameters(config: SlurmLauncherConfig) -> dict[str, Any]:
     """Our settings in submitit's words."""
-    more: dict[str, Any] = {"requeue": True, **config.sbatch}
+    asked: dict[str, Any] = {"requeue": True, **config.sbatch}
+    more = {option: value for option, value in asked.items() if value is not None}
     if not config.srun_args:
         more["signal"] = f"B:USR2@{config.signal_seconds}"
     values: dict[str, Any] = {
@@ -80,10 +81,12 @@ def parameters(config: SlurmLauncherConfig) -> dict[str, Any]:
         "time": config.minutes,
         "array_parallelism": config.max_parallel,
         "signal_delay_s": config.signal_seconds,
-        "setup": list(config.setup) or None,
+        # A line that fails ends the job, which would find out much later what is missing.
+        "setup": ["set -e", *config.setup, "set +e"] if config.setup else None,
         "use_srun": bool(config.srun_args),
         # The run is one process, whatever the job has for its training.
         "srun_args": ["--nodes=1", "--ntasks=1", *config.srun_args] if config.srun_args else None,
         "additional_parameters": more,
     }
-    return {name: value for name, value in values.items() if value is not None}
+    # submitit has a wckey of its own, which clusters that check them refuse.
+    return {name: value for name, value in values.items() if value is not None} | {"wckey": None}

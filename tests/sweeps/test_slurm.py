@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,16 +59,41 @@ def test_the_submission_script(cluster: Path, tmp_path: Path) -> None:
         "requeue",
         "signal=B:USR2@120",
         "time=90",
-        "wckey=submitit",
     ]
     shell = [line for line in lines if line and not line.startswith("#")]
     assert shell == [
+        "set -e",
         "module load cuda",
         "source env.sh",
+        "set +e",
         "export SUBMITIT_EXECUTOR=slurm",
         # The shell makes way for Python, which therefore gets the signal.
         f"exec {sys.executable} -u -m submitit.core._submit {folder}/jobs/slurm",
     ]
+
+
+def test_a_setup_that_fails_ends_the_job(cluster: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    config = SlurmLauncherConfig(setup=["cd /no/such/folder", "true"], container=f"touch {ran};")
+    launch(tmp_path / "sweep", "sweep", config, prepare(tmp_path / "sweep", [0]))
+    done = subprocess.run(["bash", str(cluster / "sbatch.script")], capture_output=True, text=True)
+    assert done.returncode != 0 and "/no/such/folder" in done.stderr and not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("sbatch", "told"),
+    [
+        ({"wckey": "judges"}, ["requeue", "wckey=judges"]),
+        ({"wckey": None}, ["requeue"]),
+        ({"requeue": None}, []),
+    ],
+)
+def test_options_of_sbatch_are_given_and_left_out(
+    cluster: Path, tmp_path: Path, sbatch: dict[str, str | None], told: list[str]
+) -> None:
+    launch(tmp_path / "sweep", "sweep", SlurmLauncherConfig(sbatch=sbatch), prepare(tmp_path / "sweep", [0]))
+    options = [line.removeprefix("#SBATCH --") for line in script(cluster)]
+    assert [option for option in options if option.startswith(("requeue", "wckey"))] == told
 
 
 def test_srun_starts_one_process(cluster: Path, tmp_path: Path) -> None:
