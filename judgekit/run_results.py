@@ -27,24 +27,39 @@ def _value(text: str) -> Any:
     return value if isinstance(value, bool | int | float) else text.strip("'\"")
 
 
+def _used(stage: Mapping[str, Any]) -> Row:
+    """What all generations took that a stage rests on; of older stages what they sampled themselves."""
+    drawn: Row = stage["tokens"] | ({"cost": stage["cost"]} if "cost" in stage else {})
+    return dict(stage["used"]) if stage.get("used") else drawn
+
+
 def run_cost(manifest: Mapping[str, Any]) -> Row:
-    """What a run cost, as ``judgekit sweep collect`` names it; empty without a manifest."""
+    """What a run cost, as ``judgekit sweep collect`` names it; empty without a manifest.
+
+    Tokens and price are of all generations its stages rest on, whichever run drew them: they do not depend on the order
+    in which runs that share a store were made. ``drawn_tokens`` and ``sampled`` are what its stages drew themselves,
+    ``trained_tokens`` what they trained on.
+    """
     if not manifest:
         return {}
     stages = manifest.get("stages", [])
-    prices = [stage["cost"] for stage in stages if "cost" in stage]
-    thought = sum(stage["tokens"].get("thought", 0) for stage in stages)
-    return (
-        {
-            "cost/prompt_tokens": sum(stage["tokens"].get("prompt", 0) for stage in stages),
-            "cost/generated_tokens": sum(stage["tokens"].get("generated", 0) for stage in stages),
-            "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
-            "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
-            "cost/run_seconds": manifest.get("seconds"),
-        }
-        | ({"cost/thought_tokens": thought} if thought else {})
-        | ({"cost/price": round(sum(prices), 6)} if prices else {})
-    )
+    asked = [stage for stage in stages if any(stage["generations"].values())]
+    trained = [stage["tokens"] for stage in stages if stage not in asked]
+    used = [_used(stage) for stage in asked]
+    prices = [one["cost"] for one in used if "cost" in one]
+    optional = {
+        "cost/trained_tokens": sum(sum(tokens.values()) for tokens in trained),
+        "cost/thought_tokens": sum(one.get("thought", 0) for one in used),
+        "cost/price": round(sum(prices), 6),
+    }
+    return {
+        "cost/prompt_tokens": sum(one.get("prompt", 0) for one in used),
+        "cost/generated_tokens": sum(one.get("generated", 0) for one in used),
+        "cost/drawn_tokens": sum(stage["tokens"].get(name, 0) for stage in asked for name in ("prompt", "generated")),
+        "cost/sampled": sum(stage["generations"].get("sampled", 0) for stage in stages),
+        "cost/stage_seconds": round(sum(stage["seconds"] for stage in stages), 2),
+        "cost/run_seconds": manifest.get("seconds"),
+    } | {name: value for name, value in optional.items() if value or (name == "cost/price" and prices)}
 
 
 def final_judge(manifest: Mapping[str, Any]) -> str | None:

@@ -63,6 +63,8 @@ class StageInfo:
     :param finished: time of completion, ISO 8601, UTC
     :param cost: what a server charged for the sampled generations, in the currency of the configured prices
     :param numbers: what was measured, by name: means and rates, where counts do not say it
+    :param used: ``prompt``, ``generated`` (and ``thought``) tokens and ``cost`` of all generations it rests on, whoever
+        sampled them: what it takes by itself. Empty where it asks no model, and in stages made before this was kept
     :param record: settings it was made with that change it by rounding alone, so that the digest leaves them out
     """
 
@@ -81,6 +83,7 @@ class StageInfo:
     finished: str
     cost: float | None = None
     numbers: dict[str, float] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -130,6 +133,7 @@ class Workspace:
         self._generations = {"sampled": 0, "cached": 0}
         self._tokens = {"prompt": 0, "generated": 0}
         self._cost: float | None = None
+        self._used: dict[str, float] = {}
         self._numbers: dict[str, float] = {}
 
     def count(self, **rows: int) -> None:
@@ -160,11 +164,16 @@ class Workspace:
             self._tokens["thought"] = self._tokens.get("thought", 0) + thought
         self._cost = self._cost if cost is None else (self._cost or 0.0) + cost
 
+    def rests_on(self, **used: float) -> None:
+        """Add to what all generations took that the stage rests on, under the names of ``StageInfo.used``."""
+        for name, value in used.items():
+            self._used[name] = self._used.get(name, 0) + value
+
     def counts(self) -> dict[str, Any]:
         """All counts, under the names ``StageInfo`` gives them."""
         return {
             "rows": dict(self._rows), "dropped": dict(self._dropped), "generations": dict(self._generations),
-            "tokens": dict(self._tokens), "cost": self._cost, "numbers": dict(self._numbers),
+            "tokens": dict(self._tokens), "cost": self._cost, "numbers": dict(self._numbers), "used": dict(self._used),
         }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from judgekit.errors import StageError
@@ -34,6 +34,8 @@ class Shard:
         return (number // run) % self.count == self.index
 
 
+REQUIRED = ("prompt", "generated")
+"""What is told of all generations, also where it is nothing."""
 RUNS_PER_SHARD = 8
 """Runs of neighbouring batches a shard gets at least, so that all shards get long and short ones."""
 
@@ -134,7 +136,12 @@ def sample_all(
     samples = Samples(cache, keys, {name: refused[key] for (name, _), key in keys.items() if key in refused})
     if workspace is not None:
         drawn = _count(workspace, cache, items, record, len(first) - len(refused))
-        _spend(workspace, [(requests[index], generation) for (index, _), generation in drawn], prices, thought)
+        spent = _spent(requests, drawn, prices, thought)
+        workspace.tokens(spent.prompt, spent.generated, spent.cost, spent.thought)
+        known = {items[item]: generation for item, generation in drawn}
+        found = [(item, known.get(key) or _kept(cache, key)) for key, item in first.items() if key not in refused]
+        used = _spent(requests, found, prices, thought)
+        workspace.rests_on(**{name: value for name, value in asdict(used).items() if value or name in REQUIRED})
     return samples
 
 
@@ -241,18 +248,27 @@ def _count(
     return own
 
 
-def _spend(
-    workspace: Workspace,
-    own: Sequence[tuple[Request, Generation]],
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What generations took: tokens, and their price where they have one."""
+
+    prompt: int
+    generated: int
+    thought: int
+    cost: float | None
+
+
+def _spent(
+    requests: Sequence[Request],
+    made: Sequence[tuple[Item, Generation]],
     prices: Prices | None,
     thought: Callable[[Request, Generation], int] | None,
-) -> None:
-    """Record what it took."""
-    prompt = sum(generation.prompt_tokens for _, generation in own)
-    generated = sum(generation.tokens for _, generation in own)
+) -> _Spent:
+    prompt = sum(generation.prompt_tokens for _, generation in made)
+    generated = sum(generation.tokens for _, generation in made)
     cost = None if prices is None else (prompt * prices.prompt + generated * prices.generated) / 1e6
-    thoughts = 0 if thought is None else sum(thought(request, generation) for request, generation in own)
-    workspace.tokens(prompt, generated, cost, thoughts)
+    thoughts = 0 if thought is None else sum(thought(requests[index], generation) for (index, _), generation in made)
+    return _Spent(prompt, generated, thoughts, cost)
 
 
 class _Record:

@@ -96,6 +96,7 @@ class RunRecord:
             }
             | ({"cost": round(info.cost, 6)} if info.cost is not None else {})
             | ({"numbers": info.numbers} if info.numbers else {})
+            | ({"used": info.used} if info.used else {})
         )
         self.write()
         counts = ", ".join(f"{count} {what}" for what, count in info.rows.items())

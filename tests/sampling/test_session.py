@@ -71,6 +71,7 @@ def test_only_what_is_missing_is_sampled_and_counted(tmp_path: Path, cache: Gene
     counts = workspace.counts()
     assert counts["generations"] == {"sampled": 5, "cached": 4}
     assert counts["tokens"] == {"prompt": 1 + 2 + 3 * 3, "generated": 5 * length}
+    assert counts["used"] == {"prompt": 3 * (1 + 2 + 3), "generated": 9 * length}, "whoever drew them"
     assert progress.begun == [(9, 4)] and progress.advanced == [(3, 3 * length), (2, 2 * length)]
 
 

@@ -146,8 +146,8 @@ def test_collect_has_a_row_for_every_job(folder: Path, capsys: pytest.CaptureFix
     assert [row["eval/sft/own/accuracy"] for row in rows] == [0.5, None, None]
     cost = {name.removeprefix("cost/"): value for name, value in rows[0].items() if name.startswith("cost/")}
     assert cost == {
-        "prompt_tokens": 20, "generated_tokens": 10, "sampled": 4, "stage_seconds": 2.5, "run_seconds": 1.5,
-        "price": 0.25,
+        "prompt_tokens": 20, "generated_tokens": 10, "sampled": 4, "drawn_tokens": 30, "stage_seconds": 2.5,
+        "run_seconds": 1.5, "price": 0.25,
     }  # fmt: skip
     assert pyarrow.csv.read_csv(folder / "sweep.csv").column_names == list(rows[0])
 

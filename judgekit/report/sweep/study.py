@@ -48,8 +48,8 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Of prompts and replies, in all stages the run rests on."""
-        return int(self.cost.get("prompt_tokens", 0) + self.cost.get("generated_tokens", 0))
+        """Of prompts, replies and training, in all stages the run rests on."""
+        return int(sum(self.cost.get(f"{what}_tokens", 0) for what in ("prompt", "generated", "trained")))
 
 
 @dataclass(frozen=True, slots=True)

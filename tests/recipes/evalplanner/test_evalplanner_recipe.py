@@ -24,6 +24,7 @@ from judgekit.planning import plan
 from judgekit.prompts.evalplanner import EvalPlanner, EvalPlannerPrompt
 from judgekit.recipes.evalplanner.config import EvalPlannerConfig
 from judgekit.rows import ORDERS, Demonstration, Preference, read_rows
+from judgekit.run_results import run_cost
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Generation, Request
@@ -336,18 +337,19 @@ def chains_of(script: Script) -> list[tuple[str, int]]:
     return [item for item in script.sampled if item[0].count("/") != 1]
 
 
+class Wide(Script):
+    """Any number of plans and executions, right and wrong by turns."""
+
+    def answer(self, request: str, sample: int) -> tuple[str, Any]:
+        pair, *rest = request.split("/")
+        if len(rest) < 2:
+            return ("A plan.\n", "stop") if not rest else super().answer(request, sample)
+        right = (int(rest[1]) + sample) % 2 == 0
+        verdict = "AB"[((self.labels[pair] == "A") == (rest[0] == "ab")) is not right]
+        return f"Chain {sample}.\n[End of Plan Execution]\n[Final Verdict]\n[[{verdict}]]", "eos"
+
+
 def test_a_grid_of_plans_and_executions_costs_its_largest_point(tiny: Path, tmp_path: Path) -> None:
-    class Wide(Script):
-        """Any number of plans and executions, right and wrong by turns."""
-
-        def answer(self, request: str, sample: int) -> tuple[str, Any]:
-            pair, *rest = request.split("/")
-            if len(rest) < 2:
-                return ("A plan.\n", "stop") if not rest else super().answer(request, sample)
-            right = (int(rest[1]) + sample) % 2 == 0
-            verdict = "AB"[((self.labels[pair] == "A") == (rest[0] == "ab")) is not right]
-            return f"Chain {sample}.\n[End of Plan Execution]\n[Final Verdict]\n[[{verdict}]]", "eos"
-
     config = replace(make_config(tiny, tmp_path / "store"), loss=SftLoss(), benchmark={})
     script = Wide()
     for plans, executions in itertools.product((1, 2, 3), repeat=2):
@@ -358,6 +360,31 @@ def test_a_grid_of_plans_and_executions_costs_its_largest_point(tiny: Path, tmp_
         assert sum(drawn.values()) == 2 * plans * (1 + 2 * executions)
     drawn_all = chains_of(script)
     assert len(drawn_all) == len(set(drawn_all)) == 2 * 3 * (1 + 2 * 3)
+
+
+def test_what_a_point_costs_does_not_depend_on_the_order_of_a_grid(tiny: Path, tmp_path: Path) -> None:
+    """Nor on what the store held: it is what its generations took, as counted in the cache."""
+    points = list(itertools.product((1, 2, 3), repeat=2))
+    costs: list[dict[tuple[int, int], tuple[float, float]]] = []
+    for order in (points, points[::-1]):
+        root = tmp_path / str(len(costs))
+        config = replace(make_config(tiny, root / "store"), loss=SftLoss(), benchmark={})
+        costs.append({})
+        for plans, executions in order:
+            point = replace(config, recipe=replace(config.recipe, plans=plans, executions=executions))
+            run_recipe(point, root / f"{plans}-{executions}", lambda weights: Wide())
+            manifest = json.loads((root / f"{plans}-{executions}" / "manifest.json").read_text())
+            cost = run_cost(manifest)
+            costs[-1][plans, executions] = cost["cost/prompt_tokens"], cost["cost/generated_tokens"]
+    assert costs[0] == costs[1]
+    for (plans, executions), cost in costs[0].items():
+        for more in ((plans + 1, executions), (plans, executions + 1)):
+            assert more not in costs[0] or all(a > b for a, b in zip(costs[0][more], cost, strict=True))
+    # The largest point rests on everything that was ever drawn for chains.
+    held = [json.loads(line[9:]) for file in (tmp_path / "0").rglob("*.seg") for line in file.read_text().splitlines()]
+    prompt, generated = costs[0][3, 3]
+    assert sum(row["prompt_tokens"] for row in held) == prompt
+    assert sum(len(row["token_ids"]) for row in held) == generated
 
 
 def test_fewer_plans_sample_nothing(
