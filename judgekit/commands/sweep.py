@@ -81,6 +81,8 @@ def find_sweep(name: str) -> Path:
     if (Path(name) / SWEEP_FILE).exists() or "/" in name:
         return Path(name)
     known = sorted(SWEEPS.glob(f"*/{SWEEP_FILE}"), key=lambda path: path.stat().st_mtime)
+    if name == "latest" and not known:
+        raise DataError("there is no sweep here. Name its folder, or go to where it was started", file=SWEEPS)
     fitting = known[-1:] if name == "latest" else [path for path in known if name in path.parent.name]
     exact = [path for path in fitting if path.parent.name == name]
     if len(exact or fitting) > 1:

@@ -84,6 +84,8 @@ def test_sweeps_are_found_by_part_of_their_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="outputs/sweeps: there is no sweep here"):
+        find_sweep("latest")
     for number, name in enumerate(("rho-a", "rho-b", "plans")):
         place = tmp_path / "outputs" / "sweeps" / name
         launch(place, "sweep", LocalLauncherConfig(), prepare(place, []))
