@@ -388,3 +388,13 @@ def test_validating_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_mistake() -> None:
+    """As with ``| head``: nothing on stderr, and the status of a broken pipe."""
+    program = "import sys; from judgekit.cli import main; sys.exit(main(['check', '--json', 'experiment=demo']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -11,6 +11,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.text import Text
 
 from judgekit.sweeps.status import ENDED_BADLY, JobStatus, State
@@ -76,11 +77,11 @@ def board(found: Sequence[JobStatus]) -> Group:
         text.rstrip()
         return text
 
-    lines = [line(_HEADS)]
+    lines: list[Text | Padding] = [line(_HEADS)]
     for status, row in zip(found, rows, strict=True):
         lines.append(line(row, _STYLES[status.state]))
         if status.state in ENDED_BADLY and status.detail:
-            lines.append(Text(f"     {plain(status.detail)}", "dim"))
+            lines.append(Padding(Text(plain(status.detail), "dim"), (0, 0, 0, 5)))
     return Group(*lines)
 
 
