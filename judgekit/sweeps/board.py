@@ -81,7 +81,7 @@ def board(found: Sequence[JobStatus]) -> Group:
     for status, row in zip(found, rows, strict=True):
         lines.append(line(row, _STYLES[status.state]))
         if status.state in ENDED_BADLY and status.detail:
-            lines.append(Padding(Text(plain(status.detail), "dim"), (0, 0, 0, 5)))
+            lines.append(Padding(Text(plain(status.detail), "dim"), (0, 0, 0, 5), expand=False))
     return Group(*lines)
 
 
