@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,17 @@ def statuses(sweep: Sweep) -> list[JobStatus]:
     """Every job of a sweep."""
     ids = [job.ids[-1] for job in sweep.jobs if job.ids]
     queue = slurm.queue(ids) if ids else {}
-    return [job_status(sweep, job, queue) for job in sweep.jobs]
+    found = [job_status(sweep, job, queue) for job in sweep.jobs]
+    if queue is not None and any(status.state == "never started" and status.job.ids for status in found):
+        # A controller that reads its configuration anew answers, and for a moment knows no job that waits.
+        time.sleep(LOOK_AGAIN_SECONDS)
+        queue = slurm.queue(ids)
+        found = [job_status(sweep, job, queue) for job in sweep.jobs]
+    return found
+
+
+LOOK_AGAIN_SECONDS = 2.0
+"""Before a job that waited is believed to be gone, which could be submitted twice otherwise."""
 
 
 def job_status(sweep: Sweep, job: SweepJob, queue: Mapping[str, str] | None) -> JobStatus:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from judgekit.sweeps import status
 from tests.sweeps.jobs import stub
 
 SBATCH = """#!/bin/sh
@@ -24,6 +25,7 @@ cat "$0.says" 2>/dev/null || { cat "$0.error" >&2; exit 1; }
 @pytest.fixture(autouse=True)
 def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "judgekit.runner", stub())
+    monkeypatch.setattr(status, "LOOK_AGAIN_SECONDS", 0.01)
 
 
 @pytest.fixture

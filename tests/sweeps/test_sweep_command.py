@@ -100,6 +100,20 @@ def test_sweeps_are_found_by_part_of_their_name(
     assert main(["sweep", "status", "none"]) == 2 and "none/sweep.json: no such file" in capsys.readouterr().err
 
 
+def test_a_controller_that_forgets_for_a_moment_gets_no_job_twice(
+    tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As while SLURM reads its configuration anew: it answers, and knows no job that waits."""
+    monkeypatch.chdir(tmp_path)
+    launch(tmp_path / "sweep", "sweep", SlurmLauncherConfig(), prepare(tmp_path / "sweep", [0]))
+    (cluster / "squeue").write_text(
+        f"#!/bin/sh\n[ -e {cluster}/looked ] && echo '12|PENDING'\ntouch {cluster}/looked\n"
+    )
+    assert main(["sweep", "retry", "sweep"]) == 0
+    assert capsys.readouterr().err.endswith("Nothing to do: 1 queued.\n")
+    assert read_sweep(tmp_path / "sweep").jobs[0].ids == ["12"]
+
+
 def test_retry_may_change_the_limits_of_jobs(folder: Path, cluster: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (cluster / "sbatch.next").write_text("40")
     for wrong, told in (("minutes", "not a setting"), ("minutes=0", "launcher.minutes"), ("minuts=3", "minutes")):
