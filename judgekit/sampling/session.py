@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from judgekit.errors import StageError
@@ -34,8 +34,6 @@ class Shard:
         return (number // run) % self.count == self.index
 
 
-REQUIRED = ("prompt", "generated")
-"""What is told of all generations, also where it is nothing."""
 RUNS_PER_SHARD = 8
 """Runs of neighbouring batches a shard gets at least, so that all shards get long and short ones."""
 
@@ -135,13 +133,8 @@ def sample_all(
         _await_others(cache, missing, shard)
     samples = Samples(cache, keys, {name: refused[key] for (name, _), key in keys.items() if key in refused})
     if workspace is not None:
-        drawn = _count(workspace, cache, items, record, len(first) - len(refused))
-        spent = _spent(requests, drawn, prices, thought)
-        workspace.tokens(spent.prompt, spent.generated, spent.cost, spent.thought)
-        known = {items[item]: generation for item, generation in drawn}
-        found = [(item, known.get(key) or _kept(cache, key)) for key, item in first.items() if key not in refused]
-        used = _spent(requests, found, prices, thought)
-        workspace.rests_on(**{name: value for name, value in asdict(used).items() if value or name in REQUIRED})
+        rests_on = {key: item for key, item in first.items() if key not in refused}
+        _count(workspace, cache, requests, items, record, rests_on, prices, thought)
     return samples
 
 
@@ -233,42 +226,54 @@ def _lacking(
             progress.advance(len(lacking), 0)
 
 
+@dataclass
+class _Tally:
+    """What generations took, added up one by one: a stage may rest on more than fit into memory."""
+
+    thought: Callable[[Request, Generation], int] | None
+    tokens: Counter[str] = field(default_factory=lambda: Counter(prompt=0, generated=0))
+    count: int = 0
+
+    def add(self, request: Request, generation: Generation) -> None:
+        self.count += 1
+        self.tokens["prompt"] += generation.prompt_tokens
+        self.tokens["generated"] += generation.tokens
+        if self.thought is not None and (thought := self.thought(request, generation)):
+            self.tokens["thought"] += thought
+
+    def cost(self, prices: Prices | None) -> float | None:
+        """The price of the tokens."""
+        if prices is None:
+            return None
+        return (self.tokens["prompt"] * prices.prompt + self.tokens["generated"] * prices.generated) / 1e6
+
+
 def _count(
     workspace: Workspace,
     cache: GenerationCache,
+    requests: Sequence[Request],
     items: Mapping[Item, str],
     record: _Record,
-    distinct: int,
-) -> list[tuple[Item, Generation]]:
-    """Record what this stage sampled, and give it: replies to requests that were then refused are among it."""
-    own = [(item, _kept(cache, items[item])) for number in record.begun for item in record.batches[number]]
-    workspace.generations(sampled=len(own), cached=distinct - len(own))
-    changed = (told for _, generation in own if generation.served for told in generation.served["changed"])
-    workspace.count(**{f"asked {told}": count for told, count in Counter(changed).items()})
-    return own
-
-
-@dataclass(frozen=True, slots=True)
-class _Spent:
-    """What generations took: tokens, and their price where they have one."""
-
-    prompt: int
-    generated: int
-    thought: int
-    cost: float | None
-
-
-def _spent(
-    requests: Sequence[Request],
-    made: Sequence[tuple[Item, Generation]],
+    rests_on: Mapping[str, Item],
     prices: Prices | None,
     thought: Callable[[Request, Generation], int] | None,
-) -> _Spent:
-    prompt = sum(generation.prompt_tokens for _, generation in made)
-    generated = sum(generation.tokens for _, generation in made)
-    cost = None if prices is None else (prompt * prices.prompt + generated * prices.generated) / 1e6
-    thoughts = 0 if thought is None else sum(thought(requests[index], generation) for (index, _), generation in made)
-    return _Spent(prompt, generated, thoughts, cost)
+) -> None:
+    """Record what this stage sampled, replies to requests that were then refused included: they cost as much.
+
+    :param rests_on: samples it has, by key, whoever drew them
+    """
+    drawn, used, changed = _Tally(thought), _Tally(thought), Counter[str]()
+    for item in (item for number in record.begun for item in record.batches[number]):
+        generation = _kept(cache, items[item])
+        drawn.add(requests[item[0]], generation)
+        changed.update(f"asked {told}" for told in (generation.served or {}).get("changed", ()))
+    for key, item in rests_on.items():
+        used.add(requests[item[0]], _kept(cache, key))
+    workspace.generations(sampled=drawn.count, cached=len(rests_on) - drawn.count)
+    workspace.count(**changed)
+    workspace.tokens(drawn.tokens["prompt"], drawn.tokens["generated"], drawn.cost(prices), drawn.tokens["thought"])
+    cost = used.cost(prices)
+    workspace.rests_on(**used.tokens, **({} if cost is None else {"cost": cost}))
 
 
 class _Record:
