@@ -108,6 +108,13 @@ class Decoding:
         )  # fmt: skip
 
 
+def thinking_as(found: FoundJudge | None, sampler: SamplerConfig) -> SamplerConfig:
+    """A back end with the budget for thoughts of the run that a judge comes from, unless it has one of its own."""
+    if found is None or found.thinking_tokens is None or sampler.thinking_tokens is not None:
+        return sampler
+    return replace(sampler, thinking_tokens=found.thinking_tokens)
+
+
 def decoding_of(judge: JudgeConfig, found: FoundJudge | None, sampler: SamplerConfig) -> Decoding:
     """What the judge's configuration says, otherwise the run it comes from, otherwise the sampler."""
     run = found or FoundJudge(None, None)
@@ -159,8 +166,7 @@ def open_judge(
         raise ConfigError([needs_prompt(judge)])
     kept = judge.strip_thoughts
     stripping = bool(found and found.strip_thoughts) if kept is None else kept
-    if found is not None and sampler.thinking_tokens is None:
-        sampler = replace(sampler, thinking_tokens=found.thinking_tokens)
+    sampler = thinking_as(found, sampler)
     decoding = replace(decoding_of(judge, found, sampler), strip_thoughts=stripping)
     problems = [problem.under("judge") for problem in decoding.by(sampler).beyond]
     problems += [problem.under("prompt" if prompt else "judge.prompt") for problem in asked.problems()]

@@ -87,6 +87,18 @@ def test_the_commands_refuse_it(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         assert "bias.rho (override bias.rho=0.3): recipe evalplanner" in capsys.readouterr().err
 
 
+def test_a_budget_for_thoughts_is_in_what_a_run_would_cost(composer: Composer) -> None:
+    """Also where a teacher is asked."""
+    for experiment, asking in (("demo", "chains/d1"), ("pandalm_demo", "teacher_judgments")):
+        plain, thinking = (
+            {stage.name: stage for stage in plan(composer.job([f"experiment={experiment}", *more]).config)}  # type: ignore[arg-type]
+            for more in ([], ["sampler.thinking_tokens=100"])
+        )
+        assert plain[asking].generations == thinking[asking].generations > 0
+        assert thinking[asking].tokens - plain[asking].tokens == 100 * plain[asking].generations
+        assert plain["splits"].tokens == thinking["splits"].tokens == 0
+
+
 def test_off_wins_over_the_schedule(composer: Composer) -> None:
     def pairs(*overrides: str) -> dict[str, str]:
         config = composer.job(["experiment=meta_rewarding_demo", *overrides]).config

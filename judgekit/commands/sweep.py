@@ -74,7 +74,7 @@ def _values(status: JobStatus) -> dict[str, Any]:
 
 
 def find_sweep(name: str) -> Path:
-    """The folder of a sweep: itself, the end of its name below ``outputs/sweeps``, or ``latest`` of those.
+    """The folder of a sweep: itself, a part of its name below ``outputs/sweeps``, or ``latest`` of those.
 
     :raises DataError: there is no such sweep, or several have such a name
     """

@@ -76,7 +76,7 @@ def model_snippets(run: ExportRun, kind: Literal["adapter", "model"]) -> list[st
     if ending is not None:
         read = (_READ if ending.after else _READ_ANYWHERE).format(after=ending.after, pattern=ending.pattern)
     decoding = run.judge["decoding"]
-    tokens = str(decoding["max_new_tokens"])
+    tokens = str(decoding["max_new_tokens"] + (decoding.get("thinking_tokens") or 0))
     if decoding.get("beams", 1) > 1:
         tokens += f", num_beams={decoding['beams']}, early_stopping=True"
     if decoding.get("repetition_penalty", 1) != 1:

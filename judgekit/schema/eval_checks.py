@@ -8,7 +8,16 @@ from pathlib import Path
 from judgekit.errors import ConfigError, JudgekitError, Problem
 from judgekit.evaluation.benchmarks import has_source
 from judgekit.evaluation.benchmarks.base import BENCHMARKS, BenchmarkConfig
-from judgekit.judges import Decoding, FoundJudge, decoding_of, find_judge, needs_prompt, prompt_of, starter_pairs
+from judgekit.judges import (
+    Decoding,
+    FoundJudge,
+    decoding_of,
+    find_judge,
+    needs_prompt,
+    prompt_of,
+    starter_pairs,
+    thinking_as,
+)
 from judgekit.prompts.base import ManyProtocol, PointProtocol, PromptConfig
 from judgekit.schema.checks import verdict_tokens
 from judgekit.schema.evaluation import EvalConfig
@@ -71,7 +80,7 @@ def _length(config: EvalConfig) -> list[Problem]:
     if found is None or found.model is None:
         return []
     tokens, context = _decoding(config).tokens, found.model.max_length
-    thought = config.sampler.thinking_tokens or found.thinking_tokens or 0
+    thought = thinking_as(found, config.sampler).thinking_tokens or 0
     if thought + tokens >= context:
         told = f"{tokens} tokens" + (f" and {thought} of a thought" if thought else "")
         message = f"{told} leave no room for a prompt in the model's {context}"

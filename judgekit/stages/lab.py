@@ -102,7 +102,8 @@ class Maker(Generic[C]):
         digest = self.store.digest_of(stage.name, stage.version, key.config, key.inputs)
         stored = key.known and self.store.has(stage.name, stage.version, key.config, key.inputs)
         cost = stage.cost
-        self.planned.append(PlannedStage(stage.name, cost.generations, cost.tokens, stored, cost.note, digest, reads))
+        tokens = cost.tokens + cost.generations * _thinking(stage)
+        self.planned.append(PlannedStage(stage.name, cost.generations, tokens, stored, cost.note, digest, reads))
         return Made(digest)
 
     def _draw_part(self, build: Callable[[Workspace], None]) -> None:
@@ -260,3 +261,9 @@ class Lab(Maker[RunConfig]):
         if self._held is not None:
             self._held[1].close()
         self._held = None
+
+
+def _thinking(stage: Stage) -> int:
+    """Tokens that a reply may think for, on top of those of its answer, in a stage that asks a model."""
+    asked = [getattr(holder, "model", None) for holder in (stage, getattr(stage, "teacher", None))]
+    return max((model.options.get("thinking_tokens", 0) for model in asked if isinstance(model, Model)), default=0)

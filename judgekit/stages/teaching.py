@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from judgekit.errors import StageError
-from judgekit.judges import Decoding, decoding_of, find_judge, judge_weights, prompt_of
+from judgekit.judges import Decoding, decoding_of, find_judge, judge_weights, prompt_of, thinking_as
 from judgekit.prompts.base import PromptConfig, Verdicts, name_response, pair_protocol
 from judgekit.rows import Judgment, Message, Order, ResponsePair, write_rows
 from judgekit.samplers.base import SamplerConfig
@@ -211,7 +211,8 @@ def find_teacher(lab: Lab, stand_in: Judge | None = None) -> Teacher:
         model = lab.server(sampler)
     else:
         assert found.model is not None
-        model = lab.model(lab.origin(found.model, lambda: judge_weights(found)), found.model, sampler)
+        origin = lab.origin(found.model, lambda: judge_weights(found))
+        model = lab.model(origin, found.model, thinking_as(found, sampler))
     decoding = decoding_of(config, found, config.sampler or asked)
     return Teacher(
         model=model,

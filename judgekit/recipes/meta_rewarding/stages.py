@@ -11,6 +11,7 @@ from judgekit.evaluation.judging import judge_pairs as compare
 from judgekit.preferences import judgment_battles as battles
 from judgekit.preferences.judgment_battles import Contests, contests
 from judgekit.prompts.meta_judge import MetaJudge, MetaJudgePrompt, judged
+from judgekit.prompts.shown import without_thought
 from judgekit.randomness import draw_bits
 from judgekit.recipes.meta_rewarding.config import CollapseConfig, MetaRewardingConfig
 from judgekit.recipes.self_rewarding.stages import Iteration, PointJudging, PointJudgments, Responses, overruled
@@ -60,6 +61,7 @@ class Comparisons(Stage):
     prompt: MetaJudgePrompt = read("recipe.meta.prompt")
     tokens: int = read("recipe.meta.tokens")
     drawing: Drawing = Drawing()
+    strip_thoughts: bool = read("bias.strip_thoughts", off=False)
     expected: int = unkeyed("for the plan", 0)
 
     def build(self, workspace: Workspace) -> None:
@@ -67,8 +69,11 @@ class Comparisons(Stage):
         found = self.compared.find(self.responses, self.judgments)
         for reason, count in found.dropped.items():
             workspace.drop(reason, count)
+        said = without_thought if self.strip_thoughts else str
         pairs = [
-            ResponsePair(key, judged(one.candidate.instruction, one.candidate.text), a.text, b.text, None)
+            ResponsePair(
+                key, judged(one.candidate.instruction, said(one.candidate.text)), said(a.text), said(b.text), None
+            )
             for one in found.kept
             for key, a, b in one.pairs
         ]

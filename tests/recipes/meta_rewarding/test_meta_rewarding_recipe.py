@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from judgekit.losses.dpo import DpoLoss
 from judgekit.planning import plan
 from judgekit.prompts.additive import AdditivePrompt
 from judgekit.prompts.meta_judge import MetaJudgePrompt
+from judgekit.recipes.meta_rewarding import stages as stages_module
 from judgekit.recipes.meta_rewarding.config import CollapseConfig, MetaConfig, MetaRewardingConfig
 from judgekit.recipes.self_rewarding.config import IterationConfig, SeedDataConfig
-from judgekit.rows import Demonstration, Preference, read_rows
+from judgekit.rows import Demonstration, Preference, ResponsePair, read_rows
 from judgekit.runner import run_recipe
 from judgekit.samplers.hf import HfConfig
 from judgekit.sampling.base import Request
@@ -33,6 +35,8 @@ from judgekit.schema.models import ModelConfig
 from judgekit.schema.optim import OptimConfig
 from judgekit.schema.trainer import TrainerConfig
 from judgekit.schema.warm_start import WarmStartConfig
+from judgekit.stages.models import Drawing
+from judgekit.store import Workspace
 from judgekit.weights import Weights
 from tests.helpers import ScriptedSampler
 from tests.training.tiny import make_model
@@ -336,3 +340,31 @@ def test_the_small_experiment_plans_two_iterations(tmp_path: Path) -> None:
     assert [name for name in planned if name.startswith("train/")] == ["train/warm", "train/m1", "train/m2"]
     assert planned["point_judgments/m1"].generations == 64 * 5 * 3
     assert planned["comparisons/m2"].generations == 48 * 3 * 2
+
+
+@pytest.mark.parametrize("strips", [False, True])
+def test_the_meta_judge_is_shown_thoughts_unless_they_are_stripped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strips: bool
+) -> None:
+    """Neither of the response nor of the judgments of it."""
+    shown: list[ResponsePair] = []
+
+    def watch(model: object, protocol: object, pairs: list[ResponsePair], *more: object, **named: object) -> list[Any]:
+        shown.extend(pairs)
+        return []
+
+    monkeypatch.setattr(stages_module, "compare", watch)
+    text = "<think>weigh</think>said"
+    judgment, candidate = SimpleNamespace(text=text), SimpleNamespace(instruction="ask", text=text)
+    kept = SimpleNamespace(candidate=candidate, pairs=[("k", judgment, judgment)])
+    found: Any = SimpleNamespace(find=lambda *made: SimpleNamespace(dropped={}, kept=[kept]))
+    made: Any = SimpleNamespace(open=lambda: None)
+    stage = stages_module.Comparisons(
+        iteration="m1", responses=made, judgments=made, model=made, compared=found, prompt=MetaJudgePrompt(), tokens=8,
+        drawing=Drawing(0.7, 0.9, 1, 1.0), strip_thoughts=strips,
+    )  # fmt: skip
+    stage.build(Workspace(tmp_path))
+    (pair,) = shown
+    texts = (pair.instruction, pair.response_a, pair.response_b)
+    assert all("said" in one for one in texts)
+    assert ["weigh" in one for one in texts] == 3 * [not strips]
