@@ -23,11 +23,12 @@ from judgekit.locks import alive
 from judgekit.report.sweep import build_sweep_report
 from judgekit.schema.launchers import SlurmLauncherConfig
 from judgekit.schema.validation import build
-from judgekit.sweep_folder import SWEEP_FILE, Sweep, SweepJob, note, read_sweep
+from judgekit.sweep_folder import SWEEP_FILE, Sweep, SweepJob, note, read_frozen, read_sweep
 from judgekit.sweeps import slurm
 from judgekit.sweeps.board import board
 from judgekit.sweeps.collect import collect, write_table
 from judgekit.sweeps.launching import enqueue, run, say, shown
+from judgekit.sweeps.limits import check_limits
 from judgekit.sweeps.status import ACTIVE, JobStatus, statuses, summary
 
 _WIDTH = 160
@@ -108,6 +109,9 @@ def retry(folder: Path, limits: Sequence[str] = ()) -> None:
         if not todo:
             say(f"Nothing to do: {summary(statuses(sweep))}.")
             return
+        if limits:
+            check_limits(sweep.launcher, [read_frozen(sweep.files(job).config).config for job in todo])
+            sweep.write()
         say(f"Starting {len(todo)} of {len(sweep.jobs)} jobs again: {', '.join(f'#{job.num}' for job in todo)}")
         if isinstance(sweep.launcher, SlurmLauncherConfig):
             sweep, todo = enqueue(sweep, todo, sweep.launcher)
@@ -127,10 +131,7 @@ def _relimited(sweep: Sweep, limits: Sequence[str]) -> Sweep:
     launcher, problems = build(type(sweep.launcher), asdict(sweep.launcher) | given, "hydra.launcher")
     if problems:
         raise ConfigError(problems)
-    if given:
-        sweep = replace(sweep, launcher=launcher)
-        sweep.write()
-    return sweep
+    return replace(sweep, launcher=launcher)
 
 
 def cancel(folder: Path) -> None:

@@ -120,6 +120,13 @@ def test_retry_may_change_the_limits_of_jobs(folder: Path, cluster: Path, capsys
         assert main(["sweep", "retry", "sweep", wrong]) == 2
         assert told in capsys.readouterr().err
     assert read_sweep(folder).jobs[2].ids == ["12_2"], "nothing was submitted"
+    frozen = folder / "jobs" / "2.yaml"
+    text = frozen.read_text()
+    frozen.write_text(text.replace("  nodes: 1\n", "  nodes: 2\n"))
+    assert main(["sweep", "retry", "sweep", "minutes=90"]) == 2
+    assert "trainer.nodes: training takes 2 nodes, and its SLURM job has 1" in capsys.readouterr().err
+    assert read_sweep(folder).launcher == SlurmLauncherConfig(), "nothing is changed"
+    frozen.write_text(text)
     assert main(["sweep", "retry", "sweep", "minutes=90", "hydra.launcher.memory=8"]) == 0
     launcher = read_sweep(folder).launcher
     assert isinstance(launcher, SlurmLauncherConfig) and (launcher.minutes, launcher.memory) == (90, 8.0)
